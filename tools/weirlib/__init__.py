@@ -1,0 +1,1 @@
+"""What tools/weir, tools/carry and the tests on QEMU share."""
