@@ -1,0 +1,140 @@
+# Weir: one plain Makefile, no recursion into folders, everything it makes is under build/.
+# `make help` lists what it can do.
+
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+step = @printf '  %-7s %s\n' $(1) $(2)
+
+# LLVM=1 builds with clang and lld into build/clang, DEBUG=1 adds assertions (build/debug), and
+# BENCH=1 keeps the longest path of each exit class (build/bench). Each has a folder of its own.
+VARIANT := $(if $(LLVM),-clang)$(if $(DEBUG),-debug)$(if $(BENCH),-bench)
+B := build$(if $(VARIANT),/$(patsubst -%,%,$(VARIANT)))
+# Relative to where the user stands, which under `make -C` is not here.
+INPUT ?= $(CURDIR)/README.md
+INPUT_PATH = $(if $(filter /%,$(INPUT)),$(INPUT),$(or $(PWD),$(CURDIR))/$(INPUT))
+PREFIX ?= /usr/local
+
+# Goals that build nothing need no set-up.
+ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
+include build/setup.mk
+endif
+ifneq ($(filter test check bench fmt host-tests qemu-tests tests-build,$(MAKECMDGOALS)),)
+include build/setup-test.mk
+endif
+
+build/setup.mk: tools/setup
+	@mkdir -p build
+	@tools/setup run $@
+
+build/setup-test.mk: tools/setup build/setup.mk
+	@mkdir -p build
+	@tools/setup test $@
+
+# ---- Tools ---------------------------------------------------------------------------------------
+
+CLANG ?= clang
+ifdef LLVM
+CC := $(CLANG) --target=aarch64-linux-gnu
+LD := ld.lld
+OBJCOPY := $(or $(LLVM_OBJCOPY),llvm-objcopy)
+else
+CC := $(CROSS_COMPILE)gcc
+LD := $(CROSS_COMPILE)ld
+OBJCOPY := $(CROSS_COMPILE)objcopy
+endif
+AR := $(CROSS_COMPILE)ar
+OBJDUMP := $(CROSS_COMPILE)objdump
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+TARGET_FLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -fno-common -fomit-frame-pointer \
+	-mgeneral-regs-only -mstrict-align -ffunction-sections -fdata-sections -MMD -MP
+TARGET_FLAGS += $(if $(LLVM),-Wthread-safety,-mno-outline-atomics)
+
+# ---- The hypervisor ------------------------------------------------------------------------------
+
+WEIR_SOURCES := $(sort $(wildcard arch/arm64/*.S arch/arm64/*.c core/*.c core/base/*.c core/vdev/*.c \
+	drivers/*.c ipc/*.c))
+WEIR_OBJECTS := $(WEIR_SOURCES:%=$(B)/weir/%.o)
+WEIR_FLAGS := $(TARGET_FLAGS) $(WARNINGS) -mbranch-protection=bti -fstack-protector-strong -ffixed-x18 \
+	-I. -Iguests/include -isystem core/base/libc $(if $(DEBUG),-DWEIR_DEBUG) $(if $(BENCH),-DWEIR_BENCH) \
+	$(if $(LIBFDT_INC),-isystem $(LIBFDT_INC))
+
+ifdef LIBFDT_SRC
+FDT_OBJECTS := $(patsubst %,$(B)/libfdt/%.o,fdt fdt_ro fdt_addresses fdt_sw fdt_check)
+LIBFDT_A := $(B)/libfdt/libfdt.a
+LIBFDT_INC := $(LIBFDT_SRC)
+$(B)/libfdt/%.o: $(LIBFDT_SRC)/%.c
+	$(call step,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TARGET_FLAGS) -I. -I$(LIBFDT_SRC) -isystem core/base/libc -c $< -o $@
+$(LIBFDT_A): $(FDT_OBJECTS)
+	$(call step,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+endif
+
+# These run before the MMU and the stack guard are there.
+$(B)/weir/arch/arm64/early.c.o: WEIR_FLAGS += -fno-stack-protector
+
+$(B)/weir/%.o: % build/setup.mk
+	$(call step,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(WEIR_FLAGS) -c $< -o $@
+
+$(B)/weir.elf: $(WEIR_OBJECTS) arch/arm64/weir.lds $(LIBFDT_A)
+	$(call step,LD,$@)
+	$(Q)$(LD) -nostdlib -static --gc-sections --build-id=none -z noexecstack -z max-page-size=4096 \
+		-T arch/arm64/weir.lds -Map=$(B)/weir.map -o $@ $(WEIR_OBJECTS) $(LIBFDT_A)
+
+$(B)/weir.bin: $(B)/weir.elf
+	$(call step,BIN,$@)
+	$(Q)$(OBJCOPY) -O binary $< $@
+
+# ---- Guests, images, tests -----------------------------------------------------------------------
+
+-include guests/guests.mk
+-include tests/host/host.mk
+-include tests/qemu/qemu.mk
+-include tests/bench/bench.mk
+-include tests/tests.mk
+
+# A .dts is one system image: the tool checks it, dtc makes it.
+$(B)/images/%.dtb: configs/%.dts $(wildcard tools/weir tools/weirlib/*.py)
+	$(call step,IMAGE,$@)
+	@mkdir -p $(@D)
+	$(Q)tools/weir image $< -I $(B)/guests --deps $@.d -o $@
+
+IMAGES := $(patsubst configs/%.dts,$(B)/images/%.dtb,$(wildcard configs/*.dts))
+$(IMAGES): $(GUEST_BINARIES)
+
+# ---- What people call ----------------------------------------------------------------------------
+
+.PHONY: all run help clean fmt images
+all: $(B)/weir.bin $(IMAGES)
+images: $(IMAGES)
+
+run: all
+	@tools/carry "$(INPUT_PATH)" --weir $(B)/weir.bin --image $(B)/images/carry.dtb
+
+fmt:
+	$(Q)git ls-files -co --exclude-standard '*.c' '*.h' | xargs $(or $(CLANG_FORMAT),clang-format-14) -i
+
+clean:
+	$(Q)rm -rf build
+
+help:
+	@echo 'make                     set up what is missing, build $(B)/weir.bin and the images'
+	@echo 'make run [INPUT=file]    boot Weir on QEMU; the file crosses from one VM to another'
+	@echo 'make test                all tests (host and QEMU)'
+	@echo 'make check               format, warnings with gcc and clang, cppcheck, who includes whom'
+	@echo 'make bench               instruction counts beside those of other hypervisors'
+	@echo 'make install-headers     para-virtual headers and guest library to PREFIX=$(PREFIX)'
+	@echo 'make fmt                 lay the sources out with clang-format-14'
+	@echo 'make clean               remove build/'
+	@echo 'Variables: LLVM=1 clang and lld; DEBUG=1 assertions; V=1 show commands;'
+	@echo '           CROSS_COMPILE=prefix-, LIBFDT_SRC=dir, WEIR_QEMU=path'
+
+-include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,158 @@
+/*
+ * First instructions of every core: Linux Image header, EL check, MMU on, then C at the fixed
+ * virtual address. Position independent until the MMU is on. DDI 0487 D1.2; Linux boot protocol.
+ *
+ * Nothing is assumed of the registers but what the protocol says: x0 is the tree, MMU off, EL2.
+ */
+#include "arch/arm64/layout.h"
+
+	.section .text.boot, "ax"
+	.global _start
+_start:
+	b	primary
+	.long	0
+	.quad	0			// text_offset
+	.quad	image_bytes		// with .bss
+	.quad	0xa			// little-endian, 4 KiB pages, anywhere in memory
+	.quad	0, 0, 0
+	.ascii	"ARM\x64"
+	.long	0
+
+primary:
+	msr	daifset, #0xf
+	mov	x20, x0			// the tree
+	mov	x21, #0			// core index
+	mrs	x1, currentel
+	cmp	x1, #(2 << 2)
+	b.ne	wrong_el
+	bl	plain_registers
+	// The image's own zero memory, before C runs.
+	adrp	x1, bss_start
+	add	x1, x1, :lo12:bss_start
+	adrp	x2, bss_end
+	add	x2, x2, :lo12:bss_end
+1:	cmp	x1, x2
+	b.hs	2f
+	stp	xzr, xzr, [x1], #16
+	b	1b
+2:	adrp	x1, boot_stack + STACK_BYTES
+	mov	sp, x1
+	adrp	x0, _start
+	bl	early_tables		// x0 = root table (physical)
+	b	mmu_on
+
+/*
+ * A secondary core: PSCI CPU_ON's context in x0 is its index. boot_tables, written by core 0 and
+ * cleaned to memory, is the root.
+ */
+	.global secondary_entry
+secondary_entry:
+	msr	daifset, #0xf
+	mov	x21, x0
+	bl	plain_registers
+	adrp	x0, early_root
+	b	mmu_on
+
+/* x0 = root table, x20 = tree, x21 = core index */
+mmu_on:
+	msr	ttbr0_el2, x0
+	ldr	x1, =MAIR_VALUE
+	msr	mair_el2, x1
+	mrs	x2, id_aa64mmfr0_el1
+	and	x2, x2, #0xf		// PARange goes into PS; 52 bits need another granule
+	mov	x3, #5
+	cmp	x2, x3
+	csel	x2, x3, x2, hi
+	ldr	x1, =TCR_VALUE
+	orr	x1, x1, x2, lsl #16
+	msr	tcr_el2, x1
+	ldr	x1, =vectors
+	msr	vbar_el2, x1
+	ldr	x1, =SCTLR_VALUE
+	ldr	x2, =high
+	tlbi	alle2
+	ic	iallu
+	dsb	nsh
+	isb
+	msr	sctlr_el2, x1
+	isb
+	br	x2
+high:
+	bti	j
+	ldr	x1, =STACK_BASE + STACK_STRIDE
+	mov	x2, #STACK_STRIDE
+	madd	x1, x21, x2, x1
+	mov	sp, x1
+	mov	x29, xzr
+	mov	x30, xzr
+	msr	tpidr_el2, x21
+	cbnz	x21, 1f
+	mov	x0, x20
+	b	boot_main
+1:	mov	x0, x21
+	b	core_main
+
+/* What every core needs before anything else. Keeps x0 and x20 up. */
+plain_registers:
+	ldr	x1, =HCR_BOOT
+	msr	hcr_el2, x1
+	ldr	x1, =SCTLR_OFF
+	msr	sctlr_el2, x1
+	ldr	x1, =CPTR_BOOT
+	msr	cptr_el2, x1
+	msr	hstr_el2, xzr
+	mov	x1, #1			// guests read the counter; CNTP_* traps
+	msr	cnthctl_el2, x1
+	msr	cntvoff_el2, xzr
+	mrs	x1, pmcr_el0		// all event counters belong to EL1
+	ubfx	x1, x1, #11, #5
+	orr	x1, x1, #(MDCR_TRAPS & 0xff)
+	orr	x1, x1, #(MDCR_TRAPS & 0xff00)
+	msr	mdcr_el2, x1
+	msr	vttbr_el2, xzr
+	mrs	x1, midr_el1
+	msr	vpidr_el2, x1
+	msr	spsel, #1
+	isb
+	ret
+
+/*
+ * At EL1 or EL3 nothing is known about the machine: the line goes to where the PL011 of QEMU's virt
+ * is, if the tree in x0 is one and names it ("pl011@9000000" in the first KiBs); else silence.
+ */
+wrong_el:
+	cbz	x0, 9f
+	ldr	w1, [x0]
+	ldr	w2, =0xedfe0dd0
+	cmp	w1, w2
+	b.ne	9f
+	mov	x4, #(64 << 10)		// bytes searched
+	adr	x3, uart_name
+	mov	x5, x0
+1:	mov	x6, #0
+2:	ldrb	w7, [x3, x6]
+	cbz	w7, 3f
+	ldrb	w8, [x5, x6]
+	add	x6, x6, #1
+	cmp	w7, w8
+	b.eq	2b
+	add	x5, x5, #1
+	subs	x4, x4, #1
+	b.ne	1b
+	b	9f
+3:	ldr	x1, =0x09000000
+	mov	w2, #0x301		// UARTEN, TXE, RXE
+	str	w2, [x1, #0x30]
+	adr	x3, el_message
+4:	ldrb	w2, [x3], #1
+	cbz	w2, 9f
+	str	w2, [x1]
+	b	4b
+9:	wfe
+	b	9b
+uart_name:
+	.asciz	"pl011@9000000"
+el_message:
+	.asciz	"weir: entered at the wrong exception level: start it at EL2 (QEMU: -M virt,virtualization=on)\r\n"
+	.balign	4
+	.ltorg

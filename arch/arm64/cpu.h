@@ -1,0 +1,28 @@
+/* This core: its index, starting the others, and what it can. Source: cpu.c, boot.S */
+#pragma once
+
+#include "core/base/types.h"
+
+u32 cpu_index(void);
+u64 cpu_mpidr(void);
+
+/* Waits for an interrupt or event with interrupts masked (EL2 then polls the GIC). */
+void cpu_wait(void);
+
+/* Starts a secondary core by PSCI; it comes up in core_main(). False: firmware refused. */
+bool cpu_start_psci(u32 index, u64 mpidr);
+
+/* Machine-wide ends by PSCI; they return only if there is no PSCI. */
+void cpu_power_off(void);
+void cpu_reset(void);
+void cpu_use_psci(bool present);
+
+/* A value nobody can guess, mixed from the counter and RNDR where there is one. */
+u64 cpu_random(void);
+
+/* ID registers as a guest may see them: op0=3 op1=0 CRn=0, CRm 1..7, op2 0..7. 0: reserved. */
+u64 cpu_id_register(u32 crm, u32 op2);
+
+/* Called up on each core after the MMU is on; defined by core/main.c. */
+__attribute__((noreturn)) void boot_main(u64 tree);
+__attribute__((noreturn)) void core_main(u32 index);

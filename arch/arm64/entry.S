@@ -1,0 +1,165 @@
+/*
+ * Exceptions: the vector table, the way into C and back to the guest that C chose. DDI 0487 D1.3.
+ *
+ * While a guest runs, SP_EL2 points at its struct arch_vcpu. x18 is not used by C (-ffixed-x18), so
+ * x18..x29 stay in the registers and are saved only when another vCPU is entered, or when the exit
+ * may have to look at any register (trap_sync).
+ */
+#include "arch/arm64/layout.h"
+
+#define X(n)	   ((n) * 8)
+#define CORE_STACK (31 * 8)
+#define ELR_SPSR   (32 * 8)
+
+#define HVC_0 0x5a000000	// ESR_EL2 of `hvc #0` from AArch64
+
+	.macro save_volatile
+	stp	x0, x1, [sp, #X(0)]
+	stp	x2, x3, [sp, #X(2)]
+	stp	x4, x5, [sp, #X(4)]
+	stp	x6, x7, [sp, #X(6)]
+	stp	x8, x9, [sp, #X(8)]
+	stp	x10, x11, [sp, #X(10)]
+	stp	x12, x13, [sp, #X(12)]
+	stp	x14, x15, [sp, #X(14)]
+	stp	x16, x17, [sp, #X(16)]
+	str	x30, [sp, #X(30)]
+	.endm
+
+	.macro save_kept, vcpu
+	stp	x18, x19, [\vcpu, #X(18)]
+	stp	x20, x21, [\vcpu, #X(20)]
+	stp	x22, x23, [\vcpu, #X(22)]
+	stp	x24, x25, [\vcpu, #X(24)]
+	stp	x26, x27, [\vcpu, #X(26)]
+	stp	x28, x29, [\vcpu, #X(28)]
+	.endm
+
+	.macro load_kept, vcpu
+	ldp	x18, x19, [\vcpu, #X(18)]
+	ldp	x20, x21, [\vcpu, #X(20)]
+	ldp	x22, x23, [\vcpu, #X(22)]
+	ldp	x24, x25, [\vcpu, #X(24)]
+	ldp	x26, x27, [\vcpu, #X(26)]
+	ldp	x28, x29, [\vcpu, #X(28)]
+	.endm
+
+	// x0 = the vCPU that leaves the guest, remembered on the stack for the way back.
+	.macro to_core_stack
+	mov	x0, sp
+	ldr	x1, [sp, #CORE_STACK]
+	mov	sp, x1
+	str	x0, [sp, #-16]!
+	.endm
+
+	.macro vector, target
+	.balign	0x80
+	b	\target
+	.endm
+
+	.macro el2_vector, number
+	.balign	0x80
+	msr	tpidrro_el0, x0		// lost to the guest: nothing of it runs again
+	mov	x0, #\number
+	b	el2_exception
+	.endm
+
+	.section .text.vectors, "ax"
+	.balign	2048
+	.global vectors
+vectors:
+	el2_vector 0
+	el2_vector 1
+	el2_vector 2
+	el2_vector 3
+	el2_vector 4
+	el2_vector 5
+	el2_vector 6
+	el2_vector 7
+
+	// Lower EL, AArch64: synchronous.
+	.balign	0x80
+	save_volatile
+	mrs	x1, esr_el2
+	mov	w2, #HVC_0
+	cmp	w1, w2
+	b.ne	lower_sync
+	to_core_stack
+	bl	trap_hvc
+	b	leave
+
+	.balign	0x80
+	save_volatile
+	to_core_stack
+	bl	trap_irq
+	b	leave
+
+	el2_vector 10			// FIQs are never routed to EL2
+
+	.balign	0x80
+	save_volatile
+	to_core_stack
+	bl	trap_serror
+	b	leave
+
+	// Lower EL, AArch32: HCR_EL2.RW and the ID registers exclude it.
+	el2_vector 12
+	el2_vector 13
+	el2_vector 14
+	el2_vector 15
+
+	.text
+	.balign	64
+	// x0 = the vCPU to enter.
+leave:
+	ldr	x1, [sp], #16
+	cmp	x0, x1
+	b.ne	change
+enter_volatile:
+	mov	sp, x0
+	ldp	x2, x3, [sp, #X(2)]
+	ldp	x4, x5, [sp, #X(4)]
+	ldp	x6, x7, [sp, #X(6)]
+	ldp	x8, x9, [sp, #X(8)]
+	ldp	x10, x11, [sp, #X(10)]
+	ldp	x12, x13, [sp, #X(12)]
+	ldp	x14, x15, [sp, #X(14)]
+	ldp	x16, x17, [sp, #X(16)]
+	ldr	x30, [sp, #X(30)]
+	ldp	x0, x1, [sp, #X(0)]
+	eret
+	dsb	nsh			// no speculation past the ERET
+	isb
+
+change:
+	save_kept x1
+enter_all:
+	load_kept x0
+	b	enter_volatile
+
+lower_sync:
+	save_kept sp
+	to_core_stack
+	bl	trap_sync
+	add	sp, sp, #16
+	b	enter_all
+
+	.global arch_enter
+arch_enter:
+	bti	c
+	b	enter_all
+
+	// x0 = vector number. A stack of its own, for the stack may be what overflowed.
+el2_exception:
+	adrp	x4, fault_stack_top
+	add	x4, x4, :lo12:fault_stack_top
+	mov	sp, x4
+	mrs	x1, esr_el2
+	mrs	x2, elr_el2
+	mrs	x3, far_el2
+	b	trap_el2
+
+	.bss
+	.balign	16
+	.space	2048
+fault_stack_top:

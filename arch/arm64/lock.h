@@ -1,0 +1,40 @@
+/*
+ * Ticket spin locks, fair between cores. Never taken on memory that a guest can write. EL2 runs
+ * with interrupts masked, so no interrupt variant exists. The lock order stands in core/README.md.
+ */
+#pragma once
+
+#include "arch/arm64/barrier.h"
+#include "core/base/types.h"
+
+#if defined(__clang__)
+#define CAPABILITY	 __attribute__((capability("lock")))
+#define ACQUIRES(lock)	 __attribute__((acquire_capability(lock)))
+#define RELEASES(lock)	 __attribute__((release_capability(lock)))
+#define NEEDS(lock)	 __attribute__((requires_capability(lock)))
+#define NO_THREAD_SAFETY __attribute__((no_thread_safety_analysis))
+#else
+#define CAPABILITY
+#define ACQUIRES(lock)
+#define RELEASES(lock)
+#define NEEDS(lock)
+#define NO_THREAD_SAFETY
+#endif
+
+struct CAPABILITY spinlock {
+	u16 next;
+	u16 owner;
+};
+
+static inline void spin_lock(struct spinlock *lock) ACQUIRES(lock) NO_THREAD_SAFETY
+{
+	u16 ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
+
+	while (__atomic_load_n(&lock->owner, __ATOMIC_ACQUIRE) != ticket)
+		cpu_relax();
+}
+
+static inline void spin_unlock(struct spinlock *lock) RELEASES(lock) NO_THREAD_SAFETY
+{
+	__atomic_store_n(&lock->owner, (u16)(lock->owner + 1), __ATOMIC_RELEASE);
+}

@@ -1,0 +1,205 @@
+/*
+ * EL2's address space after the MMU is on (mmu.h). Entries go from invalid to valid only, so no TLB
+ * maintenance is needed, but for the windows, which are private to a core.
+ *
+ * Owns: the tables, the heap's end. Boot core only, except mmu_window().
+ */
+#include "arch/arm64/mmu.h"
+
+#include "arch/arm64/cpu.h"
+#include "arch/arm64/sysreg.h"
+#include "arch/arm64/tables.h"
+#include "core/base/panic.h"
+#include "core/base/string.h"
+
+extern char image_start[], image_end[];
+
+static u64 image_delta; /* virtual minus physical */
+static u64 heap_delta;
+static u64 heap_next; /* virtual */
+static u64 device_next = VA_DEVICES;
+static u64 blob_next = VA_BLOBS;
+static u32 early_used;
+static u64 *spare_table; /* the next level-3 table of the heap, from the heap itself */
+static u64 window_page[MAX_PCPUS][WINDOW_COUNT];
+
+static u64 image_offset(void)
+{
+	if (!image_delta) {
+		u64 par;
+
+		__asm__ volatile("at s1e2r, %0\n\tisb" ::"r"(image_start));
+		par = READ_SYSREG(par_el1);
+		image_delta = (u64)image_start - (par & DESC_ADDRESS);
+	}
+	return image_delta;
+}
+
+pa_t mmu_image_pa(void)
+{
+	return PA((u64)image_start - image_offset());
+}
+
+u64 mmu_image_bytes(void)
+{
+	return (u64)(image_end - image_start);
+}
+
+static u64 table_pa(const u64 *table)
+{
+	return (u64)table - ((u64)table >= VA_HEAP ? heap_delta : image_offset());
+}
+
+static u64 *table_at(u64 descriptor)
+{
+	u64 pa = descriptor & DESC_ADDRESS;
+	bool in_image = pa - mmu_image_pa().raw < mmu_image_bytes();
+
+	return (u64 *)(pa + (in_image ? image_offset() : heap_delta));
+}
+
+static u64 *table_new(void)
+{
+	u64 *table = spare_table;
+
+	if (early_used < ARRAY_SIZE(early.spare))
+		return early.spare[early_used++];
+	if (!table)
+		return mmu_heap_grow();
+	spare_table = 0;
+	return table;
+}
+
+/* The entry for an address at a level, tables on the way made as needed. */
+static u64 *entry_at(u64 va, u32 level)
+{
+	u64 *table = early_root;
+
+	for (u32 above = 0;; above++) {
+		u64 *entry = &table[(va >> (39 - 9 * above)) & (TABLE_ENTRIES - 1)];
+
+		if (above == level)
+			return entry;
+		if (!(*entry & DESC_VALID))
+			*entry = table_pa(table_new()) | DESC_TABLE;
+		table = table_at(*entry);
+	}
+}
+
+static void map(u64 va, u64 pa, u64 bytes, u64 attributes)
+{
+	while (bytes) {
+		bool block = !((va | pa) & (BLOCK_2M - 1)) && bytes >= BLOCK_2M;
+		u64 step = block ? BLOCK_2M : PAGE_SIZE;
+
+		*entry_at(va, block ? 2 : 3) = pa | attributes | (block ? DESC_BLOCK : DESC_TABLE);
+		va += step;
+		pa += step;
+		bytes -= step;
+	}
+	dsb(ishst);
+	isb();
+}
+
+void *mmu_map_device(pa_t base, u64 bytes)
+{
+	u64 offset = base.raw & PAGE_MASK;
+	u64 size = align_up(offset + bytes, PAGE_SIZE);
+	u64 va = device_next;
+
+	if (size > VA_HEAP - va)
+		panic("no address space for the registers at %lx", base.raw);
+	device_next += size;
+	map(va, base.raw - offset, size, MAP_DEVICE);
+	return (void *)(va + offset);
+}
+
+const void *mmu_map_read_only(pa_t base, u64 bytes)
+{
+	u64 offset = base.raw & PAGE_MASK;
+	u64 size = align_up(offset + bytes, PAGE_SIZE);
+	/* Same offset in 2 MiB as the physical address, so that blocks can be used. */
+	u64 va = align_up(blob_next, BLOCK_2M) + ((base.raw - offset) & (BLOCK_2M - 1));
+
+	if (va + size > VA_BLOBS_END)
+		panic("no address space for %lu bytes at %lx", bytes, base.raw);
+	blob_next = va + size;
+	map(va, base.raw - offset, size, MAP_READ_ONLY);
+	return (const void *)(va + offset);
+}
+
+void mmu_heap_start(pa_t base)
+{
+	heap_delta = VA_HEAP - base.raw;
+	heap_next = VA_HEAP;
+	/* A table that the first page of the heap needs cannot come from the heap. */
+	*entry_at(VA_HEAP, 2) = table_pa(early.heap) | DESC_TABLE;
+}
+
+void *mmu_heap_grow(void)
+{
+	u64 va = heap_next;
+
+	if (va >= VA_HEAP_END)
+		panic("the heap outgrew its address space");
+	heap_next += PAGE_SIZE;
+	map(va, va - heap_delta, PAGE_SIZE, MAP_DATA);
+	memset((void *)va, 0, PAGE_SIZE);
+	/* So that the next 2 MiB of the heap find theirs. */
+	if (!spare_table) {
+		spare_table = (u64 *)heap_next;
+		heap_next += PAGE_SIZE;
+		map((u64)spare_table, (u64)spare_table - heap_delta, PAGE_SIZE, MAP_DATA);
+		memset(spare_table, 0, PAGE_SIZE);
+	}
+	return (void *)va;
+}
+
+pa_t mmu_heap_pa(const void *in_heap)
+{
+	return PA((u64)in_heap - heap_delta);
+}
+
+void *mmu_heap_va(pa_t in_heap)
+{
+	return (void *)(in_heap.raw + heap_delta);
+}
+
+void mmu_map_stack(u32 core)
+{
+	u64 va = STACK_BASE + (core + 1) * STACK_STRIDE - STACK_BYTES;
+
+	for (u64 offset = 0; offset < STACK_BYTES; offset += PAGE_SIZE)
+		map(va + offset, mmu_heap_pa(mmu_heap_grow()).raw, PAGE_SIZE, MAP_DATA);
+}
+
+void *mmu_window(enum window window, pa_t page)
+{
+	u32 core = cpu_index();
+	u64 va = VA_WINDOWS + (core * WINDOW_COUNT + window) * PAGE_SIZE;
+	u64 *entry = &early.stacks[(va >> PAGE_SHIFT) & (TABLE_ENTRIES - 1)];
+
+	if (window_page[core][window] == page.raw + 1)
+		return (void *)va;
+	/* Break before make; only this core uses the address. */
+	*entry = 0;
+	dsb(nshst);
+	__asm__ volatile("tlbi vae2, %0" ::"r"(va >> PAGE_SHIFT));
+	dsb(nsh);
+	*entry = page.raw | MAP_DATA | DESC_TABLE;
+	dsb(nshst);
+	isb();
+	window_page[core][window] = page.raw + 1;
+	return (void *)va;
+}
+
+void mmu_drop_identity(void)
+{
+	u64 slot = (mmu_image_pa().raw >> 39) & (TABLE_ENTRIES - 1);
+
+	early_root[slot] = 0;
+	dsb(ishst);
+	__asm__ volatile("tlbi alle2is");
+	dsb(ish);
+	isb();
+}

@@ -1,0 +1,37 @@
+/*
+ * EL2's own address space: one fixed virtual range in level-0 slot 511, which no physical address
+ * uses. Image with W^X, heap (linear), device registers, the system image (read-only), per-core
+ * stacks with guard pages, per-core windows of one page. Guest RAM is not mapped.
+ *
+ * All maps but windows are made at boot by core 0. Source: mmu.c
+ */
+#pragma once
+
+#include "core/base/types.h"
+
+/* Maps device registers (Device-nGnRE, read-write); any alignment; boot only. */
+void *mmu_map_device(pa_t base, u64 bytes);
+/* Maps memory read-only (tree, system image); any alignment; boot only. */
+const void *mmu_map_read_only(pa_t base, u64 bytes);
+
+/*
+ * The heap: `mmu_heap_start` once says where it begins; then it is grown page by page. Physical and
+ * virtual addresses differ by a constant.
+ */
+void mmu_heap_start(pa_t base);
+void *mmu_heap_grow(void); /* one more page, zeroed; boot only */
+pa_t mmu_heap_pa(const void *in_heap);
+void *mmu_heap_va(pa_t in_heap);
+
+/* Physical range of Weir's own image and bss, whole pages. */
+pa_t mmu_image_pa(void);
+u64 mmu_image_bytes(void);
+
+/* One page of any memory, for this core, until the next call with the same window. */
+enum window { WINDOW_SOURCE, WINDOW_TARGET, WINDOW_COUNT };
+void *mmu_window(enum window window, pa_t page);
+
+/* A stack for a secondary core, below a guard page; before it starts. */
+void mmu_map_stack(u32 core);
+/* When all cores are up: the physical address at which the MMU was turned on is unmapped. */
+void mmu_drop_identity(void);

@@ -1,0 +1,170 @@
+/* Stage-2 tables (stage2.h). Descriptor formats: DDI 0487 D8.3, attributes: D8.5. */
+#include "arch/arm64/stage2.h"
+
+#include "arch/arm64/mmu.h"
+#include "arch/arm64/sysreg.h"
+
+#define ENTRIES	     512
+#define VALID	     1ul
+#define TABLE	     3ul
+#define BLOCK	     1ul
+#define ADDRESS	     0x0000fffffffff000ul
+#define NORMAL	     (0xful << 2)
+#define DEVICE_nGnRE (0x1ul << 2)
+#define READ	     (1ul << 6)
+#define WRITE	     (2ul << 6)
+#define INNER	     (3ul << 8)
+#define ACCESSED     (1ul << 10)
+#define NO_EXEC	     (1ul << 54)
+
+#define VTCR_RES1 (1ul << 31)
+
+static u64 attributes_of(enum stage2_kind kind)
+{
+	switch (kind) {
+	case STAGE2_RAM:
+		return NORMAL | READ | WRITE | INNER | ACCESSED;
+	case STAGE2_SHARED:
+		return NORMAL | READ | WRITE | INNER | ACCESSED | NO_EXEC;
+	case STAGE2_SHARED_READ:
+		return NORMAL | READ | INNER | ACCESSED | NO_EXEC;
+	case STAGE2_DEVICE:
+		return DEVICE_nGnRE | READ | WRITE | ACCESSED | NO_EXEC;
+	default:
+		return 0;
+	}
+}
+
+static enum stage2_kind kind_of(u64 entry)
+{
+	if (!(entry & VALID))
+		return STAGE2_NONE;
+	if ((entry & NORMAL) != NORMAL)
+		return STAGE2_DEVICE;
+	if (!(entry & NO_EXEC))
+		return STAGE2_RAM;
+	return entry & WRITE ? STAGE2_SHARED : STAGE2_SHARED_READ;
+}
+
+void stage2_init_core(void)
+{
+	/* 36, 40, 42, 44, 48 bits; the IPA space may not be larger than the physical one. */
+	static const u8 bits[] = { 32, 36, 40, 42, 44, 48 };
+	u64 range = min(READ_SYSREG(id_aa64mmfr0_el1) & 0xf, 5ul);
+	u64 ipa_bits = min((u64)bits[range], (u64)STAGE2_IPA_BITS);
+
+	/* Start at level 1, walks write-back inner shareable, 4 KiB. DDI 0487 D19.2.160. */
+	WRITE_SYSREG(vtcr_el2, VTCR_RES1 | range << 16 | 3ul << 12 | 1ul << 10 | 1ul << 8 |
+				       1ul << 6 | (64 - ipa_bits));
+	isb();
+}
+
+void stage2_init(struct stage2 *tables, u32 vmid, void *(*alloc)(void))
+{
+	tables->alloc = alloc;
+	tables->root = alloc();
+	tables->vttbr = mmu_heap_pa(tables->root).raw | (u64)vmid << 48;
+}
+
+static u64 *table_below(struct stage2 *tables, u64 *entry)
+{
+	if (!(*entry & VALID))
+		*entry = mmu_heap_pa(tables->alloc()).raw | TABLE;
+	return mmu_heap_va(PA(*entry & ADDRESS));
+}
+
+static u64 slot(u64 ipa, u32 level)
+{
+	return (ipa >> (39 - 9 * level)) & (ENTRIES - 1);
+}
+
+static u64 *entry_make(struct stage2 *tables, u64 ipa, u32 level)
+{
+	u64 *table = tables->root;
+
+	for (u32 above = 1; above < level; above++)
+		table = table_below(tables, &table[slot(ipa, above)]);
+	return &table[slot(ipa, level)];
+}
+
+void stage2_map(struct stage2 *tables, ipa_t ipa, pa_t pa, u64 bytes, enum stage2_kind kind,
+		bool blocks)
+{
+	u64 attributes = attributes_of(kind);
+
+	for (u64 done = 0; done < bytes;) {
+		bool block = blocks && !((ipa.raw + done) & (BLOCK_2M - 1)) &&
+			     !((pa.raw + done) & (BLOCK_2M - 1)) && bytes - done >= BLOCK_2M;
+
+		*entry_make(tables, ipa.raw + done, block ? 2 : 3) =
+			(pa.raw + done) | attributes | (block ? BLOCK : TABLE);
+		done += block ? BLOCK_2M : PAGE_SIZE;
+	}
+	dsb(ishst);
+}
+
+void stage2_make_tables(struct stage2 *tables, ipa_t ipa, u64 bytes)
+{
+	for (u64 done = 0; done < bytes; done += PAGE_SIZE)
+		entry_make(tables, ipa.raw + done, 3);
+}
+
+/* The entry that translates an address, at level 2 or 3; 0 if a table is missing. */
+static u64 *entry_find(const struct stage2 *tables, u64 ipa, u32 *level)
+{
+	u64 *table = tables->root;
+
+	if (ipa >> STAGE2_IPA_BITS)
+		return 0;
+	for (*level = 1;; (*level)++) {
+		u64 *entry = &table[slot(ipa, *level)];
+
+		if (*level == 3 || (*entry & TABLE) == BLOCK)
+			return entry;
+		if (!(*entry & VALID))
+			return 0;
+		table = mmu_heap_va(PA(*entry & ADDRESS));
+	}
+}
+
+/* DDI 0487 D8.13: by address at stage 2, then what stage 1 had cached of it, for this VMID. */
+static void tlb_forget(const struct stage2 *tables, u64 ipa)
+{
+	u64 mine = READ_SYSREG(vttbr_el2);
+
+	WRITE_SYSREG(vttbr_el2, tables->vttbr);
+	isb();
+	dsb(ishst);
+	__asm__ volatile("tlbi ipas2e1is, %0" ::"r"(ipa >> PAGE_SHIFT));
+	dsb(ish);
+	__asm__ volatile("tlbi vmalle1is");
+	dsb(ish);
+	WRITE_SYSREG(vttbr_el2, mine);
+	isb();
+}
+
+void stage2_set_page(struct stage2 *tables, ipa_t ipa, pa_t pa, enum stage2_kind kind)
+{
+	u32 level;
+	u64 *entry = entry_find(tables, ipa.raw, &level);
+	u64 value = kind == STAGE2_NONE ? 0 : pa.raw | attributes_of(kind) | TABLE;
+
+	if (*entry & VALID) {
+		write_once(*entry, 0);
+		tlb_forget(tables, ipa.raw);
+	}
+	write_once(*entry, value);
+	dsb(ishst);
+}
+
+enum stage2_kind stage2_lookup(const struct stage2 *tables, ipa_t ipa, pa_t *pa)
+{
+	u32 level;
+	u64 *entry = entry_find(tables, ipa.raw, &level);
+	u64 offset = ipa.raw & (level == 2 ? BLOCK_2M - 1 : PAGE_MASK);
+
+	if (!entry || !(*entry & VALID))
+		return STAGE2_NONE;
+	*pa = PA((*entry & ADDRESS) + offset);
+	return kind_of(*entry);
+}

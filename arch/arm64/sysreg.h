@@ -1,0 +1,58 @@
+/* System registers and the barriers that order them. DDI 0487 D19, B2.3. For arch/ and drivers/. */
+#pragma once
+
+#include "core/base/types.h"
+
+#define READ_SYSREG(name)                                          \
+	({                                                         \
+		u64 value_;                                        \
+		__asm__ volatile("mrs %0, " #name : "=r"(value_)); \
+		value_;                                            \
+	})
+#define WRITE_SYSREG(name, value)                                        \
+	do {                                                             \
+		u64 written_ = (value);                                  \
+		__asm__ volatile("msr " #name ", %x0" ::"rZ"(written_)); \
+	} while (0)
+
+static inline void isb(void)
+{
+	__asm__ volatile("isb" ::: "memory");
+}
+
+#define dsb(domain) __asm__ volatile("dsb " #domain ::: "memory")
+
+/* HCR_EL2, DDI 0487 D19.2.48. */
+#define HCR_VM	      (1ul << 0)
+#define HCR_PTW	      (1ul << 2)
+#define HCR_FMO	      (1ul << 3)
+#define HCR_IMO	      (1ul << 4)
+#define HCR_AMO	      (1ul << 5)
+#define HCR_FB	      (1ul << 9)
+#define HCR_BSU_INNER (1ul << 10)
+#define HCR_TWI	      (1ul << 13)
+#define HCR_TID3      (1ul << 18)
+#define HCR_TSC	      (1ul << 19)
+#define HCR_TIDCP     (1ul << 20)
+#define HCR_TACR      (1ul << 21)
+#define HCR_TSW	      (1ul << 22)
+#define HCR_TLOR      (1ul << 35)
+#define HCR_RW	      (1ul << 31)
+
+/* CPTR_EL2 without VHE: RES1 bits, trap of FP/SIMD, of SVE, of trace. */
+#define CPTR_RES1 0x32fful
+#define CPTR_TZ	  (1ul << 8)
+#define CPTR_TFP  (1ul << 10)
+#define CPTR_TTA  (1ul << 20)
+
+/* MDCR_EL2: debug and performance monitor traps. */
+#define MDCR_TPMCR (1ul << 5)
+#define MDCR_TPM   (1ul << 6)
+#define MDCR_TDE   (1ul << 8)
+#define MDCR_TDA   (1ul << 9)
+#define MDCR_TDOSA (1ul << 10)
+#define MDCR_TDRA  (1ul << 11)
+
+#define SPSR_EL1H 0x5ul
+#define SPSR_EL2H 0x9ul
+#define SPSR_DAIF (0xful << 6)

@@ -1,0 +1,221 @@
+/*
+ * Saving, loading and looking at a virtual CPU (vcpu.h).
+ *
+ * Owns: which vCPU's FP/SIMD registers are in the unit of each core.
+ */
+#include "arch/arm64/vcpu.h"
+
+#include "arch/arm64/cpu.h"
+#include "arch/arm64/layout.h"
+#include "arch/arm64/sysreg.h"
+#include "core/base/string.h"
+
+#define GUEST_HCR                                                                                \
+	(HCR_RW | HCR_TSW | HCR_TACR | HCR_TIDCP | HCR_TSC | HCR_TID3 | HCR_BSU_INNER | HCR_FB | \
+	 HCR_AMO | HCR_IMO | HCR_FMO | HCR_VM)
+
+/* SCTLR_EL1: RES1 bits, MMU and caches off, little-endian. DDI 0487 D19.2.123. */
+#define SCTLR_EL1_RESET 0x30d00980ul
+
+static struct arch_vcpu *fp_owner[MAX_PCPUS];
+
+/* fp.S */
+void fp_save(struct fp_state *state);
+void fp_load(const struct fp_state *state);
+
+void arch_vcpu_init(struct arch_vcpu *vcpu, u32 core, u64 vmpidr, u64 vttbr, bool pmu)
+{
+	vcpu->core_stack = STACK_BASE + (core + 1) * STACK_STRIDE;
+	vcpu->vmpidr = vmpidr;
+	vcpu->vttbr = vttbr;
+	vcpu->hcr = GUEST_HCR;
+	vcpu->mdcr = (READ_SYSREG(pmcr_el0) >> 11 & 0x1f) | MDCR_TRAPS;
+	if (pmu)
+		vcpu->mdcr &= ~(MDCR_TPM | MDCR_TPMCR);
+}
+
+void arch_vcpu_reset(struct arch_vcpu *vcpu, u64 entry, u64 context)
+{
+	struct arch_vcpu kept = *vcpu;
+
+	arch_vcpu_drop_fp(vcpu);
+	memset(vcpu, 0, sizeof(*vcpu));
+	vcpu->core_stack = kept.core_stack;
+	vcpu->vmpidr = kept.vmpidr;
+	vcpu->vttbr = kept.vttbr;
+	vcpu->hcr = kept.hcr;
+	vcpu->mdcr = kept.mdcr;
+	vcpu->x[0] = context;
+	vcpu->elr = entry;
+	vcpu->spsr = SPSR_EL1H | SPSR_DAIF;
+	vcpu->sctlr_el1 = SCTLR_EL1_RESET;
+	list_regs_reset(&vcpu->list_regs);
+}
+
+void arch_vcpu_save(struct arch_vcpu *vcpu)
+{
+	vcpu->elr = READ_SYSREG(elr_el2);
+	vcpu->spsr = READ_SYSREG(spsr_el2);
+	vcpu->sp_el0 = READ_SYSREG(sp_el0);
+	vcpu->sp_el1 = READ_SYSREG(sp_el1);
+	vcpu->elr_el1 = READ_SYSREG(elr_el1);
+	vcpu->spsr_el1 = READ_SYSREG(spsr_el1);
+	vcpu->esr_el1 = READ_SYSREG(esr_el1);
+	vcpu->far_el1 = READ_SYSREG(far_el1);
+	vcpu->afsr0_el1 = READ_SYSREG(afsr0_el1);
+	vcpu->afsr1_el1 = READ_SYSREG(afsr1_el1);
+	vcpu->vbar_el1 = READ_SYSREG(vbar_el1);
+	vcpu->sctlr_el1 = READ_SYSREG(sctlr_el1);
+	vcpu->cpacr_el1 = READ_SYSREG(cpacr_el1);
+	vcpu->tcr_el1 = READ_SYSREG(tcr_el1);
+	vcpu->ttbr0_el1 = READ_SYSREG(ttbr0_el1);
+	vcpu->ttbr1_el1 = READ_SYSREG(ttbr1_el1);
+	vcpu->mair_el1 = READ_SYSREG(mair_el1);
+	vcpu->amair_el1 = READ_SYSREG(amair_el1);
+	vcpu->contextidr_el1 = READ_SYSREG(contextidr_el1);
+	vcpu->tpidr_el0 = READ_SYSREG(tpidr_el0);
+	vcpu->tpidrro_el0 = READ_SYSREG(tpidrro_el0);
+	vcpu->tpidr_el1 = READ_SYSREG(tpidr_el1);
+	vcpu->par_el1 = READ_SYSREG(par_el1);
+	vcpu->csselr_el1 = READ_SYSREG(csselr_el1);
+	vcpu->cntkctl_el1 = READ_SYSREG(cntkctl_el1);
+	vcpu->cntv_ctl = READ_SYSREG(cntv_ctl_el0);
+	vcpu->cntv_cval = READ_SYSREG(cntv_cval_el0);
+	WRITE_SYSREG(cntv_ctl_el0, 0);
+}
+
+void arch_vcpu_load(struct arch_vcpu *vcpu)
+{
+	bool owns_fp = fp_owner[cpu_index()] == vcpu;
+
+	WRITE_SYSREG(elr_el2, vcpu->elr);
+	WRITE_SYSREG(spsr_el2, vcpu->spsr);
+	WRITE_SYSREG(sp_el0, vcpu->sp_el0);
+	WRITE_SYSREG(sp_el1, vcpu->sp_el1);
+	WRITE_SYSREG(elr_el1, vcpu->elr_el1);
+	WRITE_SYSREG(spsr_el1, vcpu->spsr_el1);
+	WRITE_SYSREG(esr_el1, vcpu->esr_el1);
+	WRITE_SYSREG(far_el1, vcpu->far_el1);
+	WRITE_SYSREG(afsr0_el1, vcpu->afsr0_el1);
+	WRITE_SYSREG(afsr1_el1, vcpu->afsr1_el1);
+	WRITE_SYSREG(vbar_el1, vcpu->vbar_el1);
+	WRITE_SYSREG(sctlr_el1, vcpu->sctlr_el1);
+	WRITE_SYSREG(cpacr_el1, vcpu->cpacr_el1);
+	WRITE_SYSREG(tcr_el1, vcpu->tcr_el1);
+	WRITE_SYSREG(ttbr0_el1, vcpu->ttbr0_el1);
+	WRITE_SYSREG(ttbr1_el1, vcpu->ttbr1_el1);
+	WRITE_SYSREG(mair_el1, vcpu->mair_el1);
+	WRITE_SYSREG(amair_el1, vcpu->amair_el1);
+	WRITE_SYSREG(contextidr_el1, vcpu->contextidr_el1);
+	WRITE_SYSREG(tpidr_el0, vcpu->tpidr_el0);
+	WRITE_SYSREG(tpidrro_el0, vcpu->tpidrro_el0);
+	WRITE_SYSREG(tpidr_el1, vcpu->tpidr_el1);
+	WRITE_SYSREG(par_el1, vcpu->par_el1);
+	WRITE_SYSREG(csselr_el1, vcpu->csselr_el1);
+	WRITE_SYSREG(cntkctl_el1, vcpu->cntkctl_el1);
+	WRITE_SYSREG(cntv_cval_el0, vcpu->cntv_cval);
+	WRITE_SYSREG(cntv_ctl_el0, vcpu->cntv_ctl);
+	WRITE_SYSREG(vmpidr_el2, vcpu->vmpidr);
+	WRITE_SYSREG(hcr_el2, vcpu->hcr);
+	WRITE_SYSREG(mdcr_el2, vcpu->mdcr);
+	WRITE_SYSREG(vttbr_el2, vcpu->vttbr);
+	WRITE_SYSREG(cptr_el2, CPTR_RES1 | CPTR_TZ | CPTR_TTA | (owns_fp ? 0 : CPTR_TFP));
+	isb();
+}
+
+void arch_vcpu_take_fp(struct arch_vcpu *vcpu)
+{
+	struct arch_vcpu **owner = &fp_owner[cpu_index()];
+
+	WRITE_SYSREG(cptr_el2, CPTR_RES1 | CPTR_TZ | CPTR_TTA);
+	isb();
+	if (*owner == vcpu)
+		return;
+	if (*owner)
+		fp_save(&(*owner)->fp);
+	fp_load(&vcpu->fp);
+	*owner = vcpu;
+}
+
+void arch_vcpu_drop_fp(struct arch_vcpu *vcpu)
+{
+	struct arch_vcpu **owner = &fp_owner[cpu_index()];
+
+	if (*owner == vcpu)
+		*owner = 0;
+}
+
+void arch_set_wfi_trap(struct arch_vcpu *vcpu, bool trap)
+{
+	vcpu->hcr = trap ? vcpu->hcr | HCR_TWI : vcpu->hcr & ~HCR_TWI;
+}
+
+u64 arch_guest_pc(void)
+{
+	return READ_SYSREG(elr_el2);
+}
+
+void arch_guest_skip(void)
+{
+	WRITE_SYSREG(elr_el2, READ_SYSREG(elr_el2) + 4);
+}
+
+void arch_guest_set_pc(u64 pc)
+{
+	WRITE_SYSREG(elr_el2, pc);
+}
+
+u64 arch_guest_pstate(void)
+{
+	return READ_SYSREG(spsr_el2);
+}
+
+u64 arch_exit_syndrome(void)
+{
+	return READ_SYSREG(esr_el2);
+}
+
+u64 arch_exit_far(void)
+{
+	return READ_SYSREG(far_el2);
+}
+
+ipa_t arch_exit_ipa(void)
+{
+	/* HPFAR_EL2 bits 43:4 are IPA bits 51:12. */
+	u64 page = (READ_SYSREG(hpfar_el2) & 0xffffffffff0ul) << 8;
+
+	return IPA(page | (READ_SYSREG(far_el2) & PAGE_MASK));
+}
+
+/* DDI 0487 D1.3.4: taking a synchronous exception to EL1. */
+static void inject(u64 esr)
+{
+	u64 pstate = READ_SYSREG(spsr_el2);
+	u64 vector = READ_SYSREG(vbar_el1);
+
+	if ((pstate & 0xf) == 0)
+		vector += 0x400; /* from EL0 */
+	else if (pstate & 1)
+		vector += 0x200; /* from EL1h */
+	WRITE_SYSREG(esr_el1, esr);
+	WRITE_SYSREG(elr_el1, READ_SYSREG(elr_el2));
+	WRITE_SYSREG(spsr_el1, pstate);
+	WRITE_SYSREG(elr_el2, vector);
+	WRITE_SYSREG(spsr_el2, SPSR_EL1H | SPSR_DAIF);
+}
+
+void arch_inject_undefined(void)
+{
+	/* EC 0: unknown reason, with the IL bit. */
+	inject(1ul << 25);
+}
+
+void arch_inject_abort(bool instruction, u64 far)
+{
+	bool from_el0 = (READ_SYSREG(spsr_el2) & 0xf) == 0;
+	u64 class = (instruction ? 0x20 : 0x24) + (from_el0 ? 0 : 1);
+
+	WRITE_SYSREG(far_el1, far);
+	inject(class << 26 | 1ul << 25 | 0x10); /* synchronous external abort */
+}

@@ -1,0 +1,77 @@
+/*
+ * The CPU side of a virtual CPU: what entry.S and the switch save and load.
+ *
+ * Owner: the core that the vCPU is pinned to. While the guest runs, SP_EL2 points at its struct
+ * arch_vcpu, so entry.S stores general registers without a scratch register. ELR and SPSR stay in
+ * the hardware from entry to exit (EL2 is not re-entered) and are saved only at a switch.
+ */
+#pragma once
+
+#include "arch/arm64/list_regs.h"
+#include "core/base/types.h"
+
+struct fp_state {
+	u64 q[64]; /* q0..q31 */
+	u64 fpsr, fpcr;
+} __attribute__((aligned(16)));
+
+struct arch_vcpu {
+	u64 x[31];	/* x19..x28 are stale between entry and a switch, except in trap_sync() */
+	u64 core_stack; /* EL2 stack of the core */
+	/* From here on: valid while another vCPU is loaded on the core. */
+	u64 elr, spsr;
+	u64 sp_el0, sp_el1, elr_el1, spsr_el1, esr_el1, far_el1, afsr0_el1, afsr1_el1;
+	u64 vbar_el1, sctlr_el1, cpacr_el1, tcr_el1, ttbr0_el1, ttbr1_el1, mair_el1, amair_el1;
+	u64 contextidr_el1, tpidr_el0, tpidrro_el0, tpidr_el1, par_el1, csselr_el1, mdscr_el1;
+	u64 cntkctl_el1, cntv_ctl, cntv_cval, cntp_ctl, cntp_cval;
+	/* Set by core: loaded with the vCPU. */
+	u64 vmpidr, hcr, mdcr, vttbr;
+	struct list_regs list_regs;
+	struct fp_state fp;
+} __attribute__((aligned(16)));
+
+/* Once: what stays through every reset. `core` is where the vCPU will run; boot only. */
+void arch_vcpu_init(struct arch_vcpu *vcpu, u32 core, u64 vmpidr, u64 vttbr, bool pmu);
+
+/* Zeroes the registers; the vCPU will start at `entry` at EL1h, MMU off, with x0 = `context`. */
+void arch_vcpu_reset(struct arch_vcpu *vcpu, u64 entry, u64 context);
+
+/* Saves what is not in x[] of the vCPU that ran on this core; loads another's. */
+void arch_vcpu_save(struct arch_vcpu *vcpu);
+void arch_vcpu_load(struct arch_vcpu *vcpu);
+
+/* FP/SIMD is switched on first use: called from the FP trap, makes `vcpu` the owner of the unit. */
+void arch_vcpu_take_fp(struct arch_vcpu *vcpu);
+/* Forgets `vcpu` if it owns the FP unit of this core (it was reset or died). */
+void arch_vcpu_drop_fp(struct arch_vcpu *vcpu);
+
+/* The following act on the vCPU that is loaded on this core. */
+u64 arch_guest_pc(void);
+void arch_guest_skip(void); /* past the trapped instruction */
+void arch_guest_set_pc(u64 pc);
+u64 arch_guest_pstate(void);
+
+/* Gives the loaded guest the exception that hardware would raise. */
+void arch_inject_undefined(void);
+void arch_inject_abort(bool instruction, u64 far);
+
+/* WFI of the loaded vCPU traps only if others share its core. */
+void arch_set_wfi_trap(struct arch_vcpu *vcpu, bool trap);
+
+/* Why the guest left: ESR_EL2 and the addresses of an abort. Valid until the next guest entry. */
+u64 arch_exit_syndrome(void);
+u64 arch_exit_far(void);
+ipa_t arch_exit_ipa(void); /* with the page offset; only for aborts of stage 2 */
+
+/* Enters a guest for the first time on this core; does not return. */
+__attribute__((noreturn)) void arch_enter(struct arch_vcpu *vcpu);
+
+/*
+ * Calls up, defined in core/trap.c: entry.S calls one for each exit of `vcpu` and then enters the
+ * vCPU that is returned.
+ */
+struct arch_vcpu *trap_hvc(struct arch_vcpu *vcpu);  /* hvc #0 */
+struct arch_vcpu *trap_sync(struct arch_vcpu *vcpu); /* all other synchronous exits */
+struct arch_vcpu *trap_irq(struct arch_vcpu *vcpu);
+struct arch_vcpu *trap_serror(struct arch_vcpu *vcpu);
+__attribute__((noreturn)) void trap_el2(u64 vector, u64 esr, u64 elr, u64 far);

@@ -1,0 +1,171 @@
+/*
+ * Formats the hypervisor's lines and hands each, whole, to whoever prints it.
+ *
+ * Owns: the sink, and the lines that came before there was one. Both belong to the boot core until
+ * the other cores start; then the sink does not change any more and serialises its callers itself.
+ */
+#include "core/base/log.h"
+#include "core/base/string.h"
+
+#define LINE_BYTES  256 /* on the stack; longer lines are cut */
+#define EARLY_BYTES 1024
+
+static const char prefix[] = "weir: ";
+static log_sink sink;
+static char early[EARLY_BYTES]; /* lines, each with its terminating 0 */
+static size_t early_length;
+
+/* A buffer being filled; what has no room is dropped, and one byte is kept for the 0. */
+struct text {
+	char *buffer;
+	size_t size, length;
+};
+
+static void put(struct text *text, char c)
+{
+	if (text->length + 1 < text->size)
+		text->buffer[text->length++] = c;
+}
+
+static void put_padded(struct text *text, const char *from, size_t length, u32 width, char fill)
+{
+	for (; width > length; width--)
+		put(text, fill);
+	while (length--)
+		put(text, *from++);
+}
+
+/* What stands between % and the letter. */
+struct conversion {
+	char fill;
+	u32 width;
+	bool is_long;
+};
+
+static void put_number(struct text *text, u64 value, bool negative, u32 base,
+		       const struct conversion *conversion)
+{
+	u32 width = conversion->width;
+	char digits[21]; /* the longest is -9223372036854775808 or 18446744073709551615 */
+	char *at = digits + sizeof(digits);
+
+	do {
+		*--at = "0123456789abcdef"[value % base];
+	} while (value /= base);
+	if (negative && conversion->fill == '0') { /* the sign stands before the zeroes */
+		put(text, '-');
+		width -= width != 0;
+	} else if (negative) {
+		*--at = '-';
+	}
+	put_padded(text, at, (size_t)(digits + sizeof(digits) - at), width, conversion->fill);
+}
+
+static const char *read_conversion(const char *format, struct conversion *conversion)
+{
+	*conversion = (struct conversion){ .fill = *format == '0' ? '0' : ' ' };
+	for (; *format >= '0' && *format <= '9'; format++)
+		conversion->width = conversion->width * 10 + (u32)(*format - '0');
+	for (; *format == 'l' || *format == 'z'; format++)
+		conversion->is_long = true;
+	return format;
+}
+
+size_t format_text_v(char *buffer, size_t size, const char *format, va_list arguments)
+{
+	struct text text = { buffer, size, 0 };
+	struct conversion conversion;
+	const char *string;
+	u64 value;
+	s64 number;
+	char c;
+
+	for (; *format; format++) {
+		if (*format != '%') {
+			put(&text, *format);
+			continue;
+		}
+		format = read_conversion(format + 1, &conversion);
+		switch (*format) {
+		case 's':
+			string = va_arg(arguments, const char *);
+			string = string ? string : "(none)";
+			put_padded(&text, string, strlen(string), conversion.width, ' ');
+			break;
+		case 'c':
+			c = (char)va_arg(arguments, int);
+			put_padded(&text, &c, 1, conversion.width, ' ');
+			break;
+		case 'd':
+			number = conversion.is_long ? va_arg(arguments, long)
+						    : va_arg(arguments, int);
+			value = number < 0 ? 0 - (u64)number : (u64)number;
+			put_number(&text, value, number < 0, 10, &conversion);
+			break;
+		case 'u':
+		case 'x':
+			value = conversion.is_long ? va_arg(arguments, unsigned long)
+						   : va_arg(arguments, unsigned int);
+			put_number(&text, value, false, *format == 'x' ? 16 : 10, &conversion);
+			break;
+		case 0: /* the format ends in the middle of a conversion */
+			format--;
+			break;
+		default: /* %%, and what is not known shows up as it stands */
+			put(&text, *format);
+		}
+	}
+	if (size)
+		buffer[text.length] = 0;
+	return text.length;
+}
+
+size_t format_text(char *buffer, size_t size, const char *format, ...)
+{
+	va_list arguments;
+	size_t length;
+
+	va_start(arguments, format);
+	length = format_text_v(buffer, size, format, arguments);
+	va_end(arguments);
+	return length;
+}
+
+static void keep_early(const char *line, size_t length)
+{
+	if (early_length + length + 1 > sizeof(early))
+		return;
+	memcpy(early + early_length, line, length + 1);
+	early_length += length + 1;
+}
+
+void log_line(const char *format, ...)
+{
+	char line[LINE_BYTES];
+	size_t length = sizeof(prefix) - 1;
+	va_list arguments;
+
+	memcpy(line, prefix, length);
+	va_start(arguments, format);
+	length += format_text_v(line + length, sizeof(line) - length, format, arguments);
+	va_end(arguments);
+	if (sink)
+		sink(line, length);
+	else
+		keep_early(line, length);
+}
+
+void log_set_sink(log_sink new_sink)
+{
+	size_t at = 0;
+
+	sink = new_sink;
+	while (sink && at < early_length) {
+		size_t length = strlen(early + at);
+
+		sink(early + at, length);
+		at += length + 1;
+	}
+	if (sink)
+		early_length = 0;
+}

@@ -1,0 +1,19 @@
+/*
+ * The calls from core/ up into ipc/, declared here and defined in ipc/.
+ */
+#pragma once
+
+#include "core/vm.h"
+
+/* Serves one hypercall of the vendor-specific hypervisor range. Defined in ipc/hypercall.c. */
+void hypercall(struct vcpu *self);
+
+/* Boot: ABI pages, ports, grant tables of a VM and its vCPUs; then, when all VMs have them, joins
+ * the manifest's channels and opens the disks. ipc/ipc.c */
+void ipc_vm_create(struct vm *vm, const struct manifest *manifest);
+void ipc_connect(const struct manifest *manifest);
+/* Bytes of the shared pages of all of a VM's vCPUs, from VM_SHARED_BASE on; before creation too. */
+u64 ipc_shared_bytes(const struct manifest_vm *config);
+/* The VM is off: closes its ports, grants, upcalls; its requests in flight are waited for without
+ * blocking. */
+void ipc_vm_stop(struct vm *vm);

@@ -1,0 +1,183 @@
+/*
+ * Boot, in C: from the tree in x0 to the first guest. The boot core discovers, builds and then
+ * releases the others; each core ends in the scheduler.
+ *
+ * Owns: the platform and the manifest, read-only after boot.
+ */
+#include "arch/arm64/barrier.h"
+#include "arch/arm64/cpu.h"
+#include "arch/arm64/mmu.h"
+#include "arch/arm64/stage2.h"
+#include "arch/arm64/timer.h"
+#include "core/base/panic.h"
+#include "core/base/stack_guard.h"
+#include "core/base/string.h"
+#include "core/console.h"
+#include "core/hypercall.h"
+#include "core/irq.h"
+#include "core/memory.h"
+#include "core/sched.h"
+#include "drivers/block_device.h"
+#include "drivers/gic.h"
+#include "drivers/virtio_blk.h"
+
+#define TREE_MAGIC 0xd00dfeedu
+#define TREE_MAX   (2 * MIB)
+#define START_US   1000000 /* a core that firmware started and that is not here by then is missing \
+			    */
+
+static struct platform platform;
+static struct manifest manifest;
+static u32 cores_up;  /* atomic: secondary cores that have initialised themselves */
+static bool released; /* atomic: everything is built */
+
+/* The tree is mapped by its own size, which its header tells. 0: x0 points at no tree. */
+static const void *map_tree(u64 tree)
+{
+	const u32 *header;
+	u32 bytes;
+
+	if (!tree || tree & 7)
+		return 0;
+	header = mmu_window(WINDOW_SOURCE, PA(align_down(tree, PAGE_SIZE))) + (tree & PAGE_MASK);
+	bytes = __builtin_bswap32(header[1]);
+	if (__builtin_bswap32(header[0]) != TREE_MAGIC || bytes > TREE_MAX)
+		return 0;
+	return mmu_map_read_only(PA(tree), bytes);
+}
+
+/* Without a tree nobody knows a UART: the lines stay in memory, for a debugger. */
+__attribute__((noreturn)) static void stop(const char *why)
+{
+	log_line("%s", why);
+	console_flush();
+	cpu_power_off();
+	for (;;)
+		cpu_wait();
+}
+
+static void start_console(void)
+{
+	if (!platform.uart.bytes)
+		return;
+	console_init(platform.uart_compatible, platform.uart_compatible_bytes,
+		     mmu_map_device(platform.uart.base, platform.uart.bytes));
+}
+
+static void init_core(void)
+{
+	gic_init_core();
+	timer_init_core();
+	timeout_init_core();
+	stage2_init_core();
+	sched_init_core(cpu_index());
+	gic_enable(TIMER_EL2_INTID, cpu_index(), false);
+	gic_enable(TIMER_VIRTUAL_INTID, cpu_index(), false);
+	gic_enable(GIC_MAINTENANCE_INTID, cpu_index(), false);
+	gic_enable(GIC_SGI_KICK, cpu_index(), true);
+}
+
+static void disk_interrupt(void *device)
+{
+	const struct block_device *disk = device;
+
+	disk->ops->interrupt(device);
+}
+
+static void find_disks(void)
+{
+	for (u32 i = 0; i < platform.virtio_mmio_count; i++) {
+		const struct platform_device *node = &platform.virtio_mmio[i];
+		char name[24];
+		size_t length = format_text(name, sizeof(name), "virtio_mmio@%lx", node->base.raw);
+		struct virtio_blk_place place = {
+			.registers = mmu_map_device(node->base, node->bytes),
+			.intid = node->intid,
+			.edge = node->edge,
+			.name = name,
+			.alloc_page = heap_page,
+			.to_pa = mmu_heap_pa,
+		};
+
+		if (virtio_blk_probe(&place)) {
+			struct block_device *disk = block_device_get(block_device_count() - 1);
+			char *kept = heap_alloc(length + 1);
+
+			memcpy(kept, name, length);
+			disk->name = kept;
+			irq_register(node->intid, 0, node->edge, disk_interrupt, disk);
+		}
+	}
+}
+
+static void start_cores(void)
+{
+	u32 expected = 0;
+	u64 deadline;
+
+	for (u32 i = 1; i < platform.cpu_count; i++) {
+		mmu_map_stack(i);
+		if (cpu_start_psci(i, platform.cpu[i].mpidr))
+			expected++;
+		else
+			log_line("cpu %u (%lx): firmware did not start it", i,
+				 platform.cpu[i].mpidr);
+	}
+	deadline = timer_now() + timer_from_us(START_US);
+	while (__atomic_load_n(&cores_up, __ATOMIC_ACQUIRE) < expected) {
+		if (timer_now() > deadline) {
+			log_line("cpu: %u of %u secondary cores came up", cores_up, expected);
+			break;
+		}
+		cpu_relax();
+	}
+}
+
+void boot_main(u64 tree_pa)
+{
+	const void *tree;
+
+	stack_guard_set(cpu_random());
+	tree = map_tree(tree_pa);
+
+	if (!tree)
+		stop("x0 points at no device tree: boot as Linux is booted (Image and tree)");
+	if (!platform_read(tree, cpu_mpidr(), &platform))
+		start_console(), stop("this machine cannot be used, see above");
+	cpu_use_psci(platform.psci);
+	if (!memory_init(&platform))
+		start_console(), stop("no memory");
+	start_console();
+	if (!gic_init(&platform.gic))
+		stop("/intc: the interrupt controller cannot be used");
+	init_core();
+	if (platform.uart.intid)
+		console_enable_interrupt(platform.uart.intid);
+	if (!platform.system_image.bytes)
+		stop("/chosen: linux,initrd-start: no system image: pass one (QEMU: -initrd)");
+	if (!manifest_read(
+		    mmu_map_read_only(PA(platform.system_image.base), platform.system_image.bytes),
+		    platform.system_image.bytes, platform.cpu_count, &manifest))
+		stop("the system image cannot be used, see above");
+	find_disks();
+	vm_create_all(&manifest, &platform.gic);
+	start_cores();
+	memory_seal();
+	mmu_drop_identity();
+	log_line("%u VMs on %u cores, GICv%u, %lu KiB for the hypervisor", manifest.vm_count,
+		 platform.cpu_count, platform.gic.version,
+		 (mmu_image_bytes() + memory_heap_bytes()) / KIB);
+	vm_start_all();
+	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
+	arch_enter(&sched_next()->arch);
+}
+
+void core_main(u32 index)
+{
+	(void)index;
+	init_core();
+	__atomic_add_fetch(&cores_up, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
+		cpu_relax();
+	arch_enter(&sched_next()->arch);
+}

@@ -1,0 +1,76 @@
+/*
+ * The system image, read and validated: what ../configs say about VMs, channels and disks (DESIGN
+ * section 4 is the format; configs/README.md the user's page). Strings and blobs point into the
+ * image, which stays mapped read-only. Read-only after boot.
+ * Source: manifest.c
+ */
+#pragma once
+
+#include "core/base/types.h"
+
+enum vm_right {
+	RIGHT_CONSOLE = 1,
+	RIGHT_MANAGE = 2,
+	RIGHT_INTROSPECT = 4,
+	RIGHT_STORE = 8,
+};
+enum on_fault { ON_FAULT_HALT, ON_FAULT_RESTART, ON_FAULT_STOP_MACHINE };
+
+struct blob {
+	const void *data;
+	u64 bytes; /* 0: none */
+};
+
+#define MANIFEST_VM_DISKS 8
+
+struct manifest_vm {
+	const char *name;
+	bool refused; /* it was wrong and said so; the others run */
+	struct blob kernel, ramdisk, tree;
+	const char *bootargs; /* 0: none */
+	u64 memory_bytes;
+	u64 load_offset;  /* from the start of RAM */
+	u64 entry_offset; /* = load_offset */
+	u32 vcpus;
+	u32 core[MAX_VCPUS]; /* physical core of each vCPU */
+	u32 priority;
+	u64 budget_us, period_us; /* 0: none */
+	u64 shared_bytes, window_bytes;
+	u32 ports;
+	u64 peers; /* bit n: VM n */
+	u32 rights;
+	u32 disk[MANIFEST_VM_DISKS]; /* indices into manifest.disk; `disks`, then `disks-read-only` */
+	u32 disk_count, writable_disk_count;
+	enum on_fault on_fault;
+	u64 watchdog_ms, upcall_ms;
+	bool pmu;
+};
+
+struct manifest_channel {
+	const char *name;
+	u32 end[2]; /* VM indices, end[0] != end[1] */
+};
+
+struct manifest_disk {
+	const char *name;
+	u32 device;
+	u64 first_sector;
+	u64 sectors; /* 0: to the end of the device */
+};
+
+struct manifest {
+	bool stay;
+	u32 communication_cores; /* bit mask */
+	struct manifest_vm *vm;
+	u32 vm_count;
+	struct manifest_channel *channel;
+	u32 channel_count;
+	struct manifest_disk *disk;
+	u32 disk_count;
+};
+
+/*
+ * Reads the image; arrays come from the heap. A VM that is wrong gets one log line (node, property,
+ * expectation, remedy) and `refused`; false only if the blob is no system image at all.
+ */
+bool manifest_read(const void *image, u64 bytes, u32 cores, struct manifest *manifest);

@@ -1,0 +1,150 @@
+/*
+ * Physical memory (memory.h).
+ *
+ * Owns: the list of free ranges. The heap grows from the bottom of the largest one; RAM of VMs is
+ * taken from the top of whichever has room.
+ */
+#include "core/memory.h"
+
+#include "arch/arm64/mmu.h"
+#include "core/base/panic.h"
+
+#define FREE_RANGES  (PLATFORM_BANKS + PLATFORM_RESERVED + 2)
+#define HEAP_RESERVE (2 * MIB) /* what VMs' RAM leaves to the heap */
+
+static struct range ranges[FREE_RANGES];
+static u32 range_count;
+static struct range *heap_range;
+static u64 heap_used; /* bytes of pages taken from heap_range */
+static u8 *heap_tail; /* rest of the last page for small objects */
+static u64 heap_left;
+static bool sealed;
+
+static void range_add(u64 base, u64 end)
+{
+	base = align_up(base, PAGE_SIZE);
+	end = align_down(end, PAGE_SIZE);
+	if (base >= end)
+		return;
+	if (range_count == FREE_RANGES) {
+		log_line("memory: %lu KiB at %lx unused: more than %d ranges", (end - base) / KIB,
+			 base, FREE_RANGES);
+		return;
+	}
+	ranges[range_count++] = (struct range){ base, end - base };
+}
+
+/* Takes [base, end) out of every range. */
+static void range_cut(u64 base, u64 end)
+{
+	u32 count = range_count;
+
+	for (u32 i = 0; i < count; i++) {
+		struct range old = ranges[i];
+		u64 old_end = old.base + old.bytes;
+
+		if (end <= old.base || base >= old_end)
+			continue;
+		ranges[i].bytes = 0;
+		range_add(old.base, min(base, old_end));
+		range_add(max(end, old.base), old_end);
+	}
+}
+
+bool memory_init(const struct platform *platform)
+{
+	for (u32 i = 0; i < platform->bank_count; i++)
+		range_add(platform->bank[i].base, platform->bank[i].base + platform->bank[i].bytes);
+	for (u32 i = 0; i < platform->reserved_count; i++)
+		range_cut(align_down(platform->reserved[i].base, PAGE_SIZE),
+			  align_up(platform->reserved[i].base + platform->reserved[i].bytes,
+				   PAGE_SIZE));
+	range_cut(mmu_image_pa().raw, mmu_image_pa().raw + mmu_image_bytes());
+	/* Page 0: cores of a Pi that were not started spin there. */
+	range_cut(0, PAGE_SIZE);
+
+	for (u32 i = 0; i < range_count; i++)
+		if (!heap_range || ranges[i].bytes > heap_range->bytes)
+			heap_range = &ranges[i];
+	if (!heap_range || heap_range->bytes < HEAP_RESERVE) {
+		log_line("memory: /memory: no free range of 2 MiB: give the machine more RAM");
+		return false;
+	}
+	mmu_heap_start(PA(heap_range->base));
+	return true;
+}
+
+void *heap_page(void)
+{
+	if (sealed || heap_used + 2 * PAGE_SIZE > heap_range->bytes)
+		panic("heap: %s", sealed ? "used after boot" : "out of memory");
+	void *page = mmu_heap_grow();
+
+	heap_used = mmu_heap_pa(page).raw + PAGE_SIZE - heap_range->base;
+	return page;
+}
+
+void *heap_pages(u64 count)
+{
+	u8 *first = heap_page();
+
+	/* The page tables of the heap come out of it too: start again behind one that came between.
+	 */
+	for (u64 i = 1; i < count; i++) {
+		u8 *page = heap_page();
+
+		if (page != first + i * PAGE_SIZE) {
+			first = page;
+			i = 0;
+		}
+	}
+	return first;
+}
+
+void *heap_alloc(u64 bytes)
+{
+	bytes = align_up(bytes, 16);
+	if (bytes > heap_left) {
+		u64 pages = align_up(bytes, PAGE_SIZE) / PAGE_SIZE;
+
+		heap_tail = heap_pages(pages);
+		heap_left = pages * PAGE_SIZE;
+	}
+	void *object = heap_tail;
+
+	heap_tail += bytes;
+	heap_left -= bytes;
+	return object;
+}
+
+bool memory_take_ram(u64 bytes, pa_t *pa)
+{
+	u64 align = bytes < BLOCK_2M ? PAGE_SIZE : BLOCK_2M;
+
+	for (u32 i = 0; i < range_count; i++) {
+		struct range *range = &ranges[i];
+		u64 floor = range == heap_range ? heap_used + HEAP_RESERVE : 0;
+		u64 end = range->base + range->bytes;
+
+		if (range->bytes < floor + bytes)
+			continue;
+		u64 base = align_down(end - bytes, align);
+
+		if (base < range->base + floor)
+			continue;
+		range->bytes = base - range->base;
+		*pa = PA(base);
+		return true;
+	}
+	return false;
+}
+
+void memory_seal(void)
+{
+	sealed = true;
+}
+
+u64 memory_heap_bytes(void)
+{
+	return heap_used;
+}

@@ -1,0 +1,349 @@
+/*
+ * The scheduler (sched.h).
+ *
+ * Owns: a run queue for each core and which vCPU is loaded there. Only the core itself changes what
+ * is loaded; any core may make a vCPU ready, under the queue's lock.
+ * Locks: core->lock, the innermost but the console's; nothing is called with it held.
+ *
+ * Budgets: a vCPU with a budget runs at most that long in each period, which begins when it runs
+ * with a full budget. When it is used up the vCPU is throttled until the period ends.
+ */
+#include "core/sched.h"
+
+#include "arch/arm64/barrier.h"
+#include "arch/arm64/cpu.h"
+#include "arch/arm64/timer.h"
+#include "core/irq.h"
+#include "drivers/gic.h"
+
+#define PRIORITIES 8
+
+struct core {
+	struct spinlock lock;
+	struct list ready[PRIORITIES];
+	u32 ready_mask; /* bit p: ready[p] has someone */
+	bool needed;	/* sched_next() has something to decide */
+	bool slice_over;
+	u32 pinned; /* vCPUs of this core; boot only */
+	struct vcpu *loaded;
+	struct timeout slice;
+	struct timeout budget; /* of the loaded vCPU */
+};
+
+static struct core cores[MAX_PCPUS];
+
+static struct core *this_core(void)
+{
+	return &cores[cpu_index()];
+}
+
+static void slice_expired(struct timeout *timeout)
+{
+	struct core *core = container_of(timeout, struct core, slice);
+
+	core->slice_over = true;
+	core->needed = true;
+}
+
+static void budget_used(struct timeout *timeout)
+{
+	container_of(timeout, struct core, budget)->needed = true;
+}
+
+static void vtimer_expired(struct timeout *timeout)
+{
+	struct vcpu *vcpu = container_of(timeout, struct vcpu, vtimer_timeout);
+
+	vgic_timer_fired(vcpu);
+	sched_wake(vcpu);
+}
+
+static void period_over(struct timeout *timeout);
+
+void sched_init_core(u32 index)
+{
+	struct core *core = &cores[index];
+
+	for (u32 p = 0; p < PRIORITIES; p++)
+		if (!core->ready[p].next)
+			list_init(&core->ready[p]);
+	timeout_init(&core->slice, slice_expired);
+	timeout_init(&core->budget, budget_used);
+	core->needed = true;
+}
+
+void sched_add(struct vcpu *vcpu)
+{
+	struct core *core = &cores[vcpu->core];
+
+	/* A core whose turn to initialise comes later gets vCPUs already. */
+	if (!core->ready[0].next)
+		sched_init_core(vcpu->core);
+	core->pinned++;
+	vcpu->sched_needed = &core->needed;
+	vcpu->run = VCPU_STOPPED;
+	list_init(&vcpu->queue_link);
+	timeout_init(&vcpu->vtimer_timeout, vtimer_expired);
+	timeout_init(&vcpu->refill, period_over);
+	vcpu->budget = timer_from_us(vcpu->vm->config->budget_us);
+	vcpu->period = timer_from_us(vcpu->vm->config->period_us);
+}
+
+struct vcpu *sched_current(void)
+{
+	return this_core()->loaded;
+}
+
+static void enqueue(struct core *core, struct vcpu *vcpu, bool first) NEEDS(core->lock)
+{
+	struct list *head = &core->ready[vcpu->priority];
+
+	write_once(vcpu->run, VCPU_READY);
+	list_insert_before(first ? head->next : head, &vcpu->queue_link);
+	core->ready_mask |= 1u << vcpu->priority;
+}
+
+static void dequeue(struct core *core, struct vcpu *vcpu) NEEDS(core->lock)
+{
+	list_remove(&vcpu->queue_link);
+	if (list_empty(&core->ready[vcpu->priority]))
+		core->ready_mask &= ~(1u << vcpu->priority);
+}
+
+/* Ready, and its core told if that changes what it should run. */
+static void make_ready(struct vcpu *vcpu, enum vcpu_run from)
+{
+	struct core *core = &cores[vcpu->core];
+	bool tell = false;
+
+	spin_lock(&core->lock);
+	if (vcpu->run == from) {
+		enqueue(core, vcpu, false);
+		tell = !core->loaded || core->loaded->run != VCPU_RUNNING ||
+		       vcpu->priority >= core->loaded->priority;
+		if (tell)
+			write_once(core->needed, true);
+	}
+	spin_unlock(&core->lock);
+	if (tell && core != this_core())
+		gic_kick(vcpu->core);
+}
+
+void sched_wake(struct vcpu *vcpu)
+{
+	make_ready(vcpu, VCPU_BLOCKED);
+}
+
+void sched_start(struct vcpu *vcpu)
+{
+	make_ready(vcpu, VCPU_STOPPED);
+}
+
+/* The core's own timer: the vCPU gets a new budget, or keeps running on one. */
+static void period_over(struct timeout *timeout)
+{
+	struct vcpu *vcpu = container_of(timeout, struct vcpu, refill);
+
+	vcpu->budget_left = vcpu->budget;
+	vcpu->charged_at = timer_now();
+	if (cores[vcpu->core].loaded == vcpu)
+		cores[vcpu->core].needed = true;
+	make_ready(vcpu, VCPU_THROTTLED);
+}
+
+void sched_kick(struct vcpu *vcpu)
+{
+	/*
+	 * [K1] what the caller has left for the vCPU, before `run` is read. Pairs with [K2] in
+	 * sched_block(): a vCPU that blocks and then finds nothing has made us see it blocked.
+	 */
+	full_barrier();
+	switch (read_once(vcpu->run)) {
+	case VCPU_RUNNING:
+		if (vcpu->core != cpu_index())
+			gic_kick(vcpu->core);
+		break;
+	case VCPU_BLOCKED:
+		sched_wake(vcpu);
+		break;
+	default: /* it looks when it is loaded */
+		break;
+	}
+}
+
+void sched_block(void)
+{
+	struct core *core = this_core();
+	struct vcpu *vcpu = core->loaded;
+
+	spin_lock(&core->lock);
+	if (vcpu->run == VCPU_RUNNING) /* else it was stopped meanwhile */
+		write_once(vcpu->run, VCPU_BLOCKED);
+	core->needed = true;
+	spin_unlock(&core->lock);
+	/* [K2] `run` before the inbox is read. Pairs with [K1] in sched_kick(). */
+	full_barrier();
+	if (vgic_pending(vcpu))
+		sched_wake(vcpu);
+}
+
+bool sched_stop(struct vcpu *vcpu, bool ending)
+{
+	struct core *core = &cores[vcpu->core];
+	bool on_core;
+
+	spin_lock(&core->lock);
+	on_core = core->loaded == vcpu;
+	if (vcpu->run == VCPU_READY)
+		dequeue(core, vcpu);
+	write_once(vcpu->run, VCPU_STOPPED);
+	if (on_core) {
+		vcpu->ending = ending;
+		write_once(core->needed, true);
+	}
+	spin_unlock(&core->lock);
+	if (on_core && core != this_core())
+		gic_kick(vcpu->core);
+	return !on_core;
+}
+
+static bool exhausted(const struct vcpu *vcpu)
+{
+	return vcpu->budget && !vcpu->budget_left && timeout_pending(&vcpu->refill);
+}
+
+/* Time since the last charge comes off the budget. */
+static void charge(struct vcpu *vcpu, u64 now)
+{
+	u64 used = now - vcpu->charged_at;
+
+	if (!vcpu->budget)
+		return;
+	vcpu->budget_left = used < vcpu->budget_left ? vcpu->budget_left - used : 0;
+	vcpu->charged_at = now;
+}
+
+/* The vCPU runs from now on: its period begins if none is open, and its budget has an end. */
+static void meter(struct core *core, struct vcpu *vcpu, u64 now)
+{
+	if (!vcpu->budget) {
+		timeout_cancel(&core->budget);
+		return;
+	}
+	if (!timeout_pending(&vcpu->refill)) {
+		vcpu->budget_left = vcpu->budget;
+		timeout_set(&vcpu->refill, now + vcpu->period);
+	}
+	vcpu->charged_at = now;
+	timeout_set(&core->budget, now + vcpu->budget_left);
+}
+
+/* The most urgent of those that are ready and have budget left; 0: nobody. */
+static struct vcpu *take_ready(struct core *core) NEEDS(core->lock)
+{
+	while (core->ready_mask) {
+		u32 best = 31 - (u32)__builtin_clz(core->ready_mask);
+		struct vcpu *next = container_of(core->ready[best].next, struct vcpu, queue_link);
+
+		dequeue(core, next);
+		if (!exhausted(next)) {
+			write_once(next->run, VCPU_RUNNING);
+			return next;
+		}
+		write_once(next->run, VCPU_THROTTLED);
+	}
+	return 0;
+}
+
+/* Who should run now; 0: nobody. */
+static struct vcpu *choose(struct core *core) NEEDS(core->lock)
+{
+	struct vcpu *loaded = core->loaded;
+
+	if (loaded && loaded->run == VCPU_RUNNING && exhausted(loaded))
+		write_once(loaded->run, VCPU_THROTTLED);
+	if (loaded && loaded->run == VCPU_RUNNING) {
+		u32 rivals = core->ready_mask >> loaded->priority;
+
+		if (!rivals || (rivals == 1 && !core->slice_over))
+			return loaded;
+		enqueue(core, loaded, !(rivals == 1));
+	}
+	return take_ready(core);
+}
+
+static void unload(struct core *core, struct vcpu *vcpu)
+{
+	bool ending;
+
+	vgic_save(vcpu);
+	arch_vcpu_save(&vcpu->arch);
+	if ((vcpu->arch.cntv_ctl & 3) == 1 && vcpu->run != VCPU_STOPPED)
+		timeout_set(&vcpu->vtimer_timeout, vcpu->arch.cntv_cval);
+	spin_lock(&core->lock);
+	core->loaded = 0;
+	ending = vcpu->ending;
+	vcpu->ending = false;
+	spin_unlock(&core->lock);
+	if (ending)
+		vm_vcpu_left(vcpu->vm);
+}
+
+static void load(struct core *core, struct vcpu *vcpu)
+{
+	timeout_cancel(&vcpu->vtimer_timeout);
+	if (vcpu->restart) {
+		vcpu->restart = false;
+		arch_vcpu_reset(&vcpu->arch, vcpu->entry, vcpu->context);
+		vgic_vcpu_reset(vcpu);
+	}
+	arch_set_wfi_trap(&vcpu->arch, core->pinned > 1);
+	arch_vcpu_load(&vcpu->arch);
+	spin_lock(&core->lock);
+	core->loaded = vcpu;
+	spin_unlock(&core->lock);
+	vgic_load(vcpu);
+}
+
+/* Takes the decision; 0: nobody is ready. */
+static struct vcpu *decide(struct core *core)
+{
+	struct vcpu *loaded = core->loaded;
+	struct vcpu *next;
+	u64 now = timer_now();
+	bool rivals;
+
+	if (loaded)
+		charge(loaded, now);
+	spin_lock(&core->lock);
+	next = choose(core);
+	core->needed = false;
+	core->slice_over = false;
+	rivals = next && core->ready_mask >> next->priority & 1;
+	spin_unlock(&core->lock);
+
+	if (loaded && (loaded != next || loaded->restart))
+		unload(core, loaded);
+	if (next && core->loaded != next)
+		load(core, next);
+	if (next)
+		meter(core, next, now);
+	if (!rivals)
+		timeout_cancel(&core->slice);
+	else if (next != loaded || !timeout_pending(&core->slice))
+		timeout_set(&core->slice, now + timer_from_us(SLICE_US));
+	return next;
+}
+
+struct vcpu *sched_next(void)
+{
+	struct core *core = this_core();
+	struct vcpu *next;
+
+	while (!(next = decide(core)) || read_once(core->needed)) {
+		if (!next && !read_once(core->needed))
+			cpu_wait();
+		irq_handle();
+	}
+	return next;
+}

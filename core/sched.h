@@ -1,0 +1,33 @@
+/*
+ * The scheduler: each core has its own run queue; fixed priorities (7 first), round robin inside a
+ * priority. A core with one vCPU takes no tick and does not trap WFI. Source: sched.c
+ */
+#pragma once
+
+#include "core/vm.h"
+
+#define SLICE_US 5000 /* of round robin */
+
+/* Boot: this core's queue; then the vCPUs that are pinned to it. */
+void sched_init_core(u32 core);
+void sched_add(struct vcpu *vcpu); /* tells the queue of `vcpu->core` that it will run there */
+
+/* The vCPU that this core has loaded, 0 while it is idle. */
+struct vcpu *sched_current(void);
+
+/* Makes a blocked vCPU ready; nothing if it is ready, running or stopped. Any core. */
+void sched_wake(struct vcpu *vcpu);
+/* Something changed for this vCPU (vgic inbox, stop): whoever has it looks. Any core. */
+void sched_kick(struct vcpu *vcpu);
+/* From stopped to ready; it is reset before it runs (vcpu->restart). Any core. */
+void sched_start(struct vcpu *vcpu);
+/* From anything to stopped. True: it is on no core any more; false: its core will switch it out
+ * and, if `ending`, call vm_vcpu_left(). Any core. */
+bool sched_stop(struct vcpu *vcpu, bool ending);
+
+/* The current vCPU waits for an interrupt (WFI). */
+void sched_block(void);
+
+/* At the end of an exit with *vcpu->sched_needed: who runs next on this core. Idles, handling
+ * interrupts, until there is one. */
+struct vcpu *sched_next(void);

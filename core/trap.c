@@ -1,0 +1,205 @@
+/*
+ * Exits from guests: the dispatch by cause. Called from arch/arm64/entry.S with interrupts masked;
+ * each returns the vCPU to enter, which is the same one unless the scheduler has something to
+ * decide.
+ */
+#include "core/trap.h"
+
+#include "arch/arm64/timer.h"
+#include "core/base/panic.h"
+#include "core/hypercall.h"
+#include "core/irq.h"
+#include "core/sched.h"
+#include "core/vdev/vpsci.h"
+#include "core/vdev/vsysreg.h"
+#include "drivers/gic.h"
+
+/* ESR_EL2.EC, DDI 0487 D19.2.37. */
+enum {
+	EC_WFX = 0x01,
+	EC_FP = 0x07,
+	EC_HVC = 0x16,
+	EC_SMC = 0x17,
+	EC_SYSREG = 0x18,
+	EC_INSTRUCTION_ABORT = 0x20,
+	EC_DATA_ABORT = 0x24,
+};
+
+/* ISS of a data abort. */
+#define ABORT_ISV   (1u << 24)
+#define ABORT_WRITE (1u << 6)
+#define ABORT_S1PTW (1u << 7)
+
+/* SMCCC owner 6, either width: the vendor's hypervisor calls (DEN 0028, 5). */
+#define OWNER(function) ((u32)(function) >> 24 & 0x3f)
+#define OWNER_WEIR	6
+
+static struct arch_vcpu *leave(struct vcpu *self)
+{
+	if (read_once(*self->sched_needed))
+		return &sched_next()->arch;
+	return &self->arch;
+}
+
+static struct vcpu *vcpu_of(struct arch_vcpu *arch)
+{
+	return container_of(arch, struct vcpu, arch);
+}
+
+/* ---- Emulated registers ---------------------------------------------------------------------- */
+
+typedef bool (*mmio_handler)(struct vcpu *self, struct mmio *access);
+
+static mmio_handler find_region(const struct vm *vm, u64 ipa, struct mmio *access)
+{
+	u64 offset = ipa - VM_GICD_BASE;
+
+	if (offset < VM_GICD_BYTES) {
+		access->offset = offset;
+		return vgic_mmio_distributor;
+	}
+	offset = ipa - VM_UART_BASE;
+	if (offset < VM_UART_BYTES) {
+		access->offset = offset;
+		return vuart_mmio;
+	}
+	offset = ipa - VM_GICR_BASE;
+	if (gic_version() == 3 && offset < vm->vcpu_count * VM_GICR_STRIDE) {
+		access->offset = offset;
+		return vgic_mmio_redistributor;
+	}
+	return 0;
+}
+
+static u64 extend(u64 value, u32 syndrome, u32 bytes)
+{
+	bool sign = syndrome >> 21 & 1;
+	bool wide = syndrome >> 15 & 1;
+	u32 unused = 64 - 8 * bytes;
+
+	value = sign ? (u64)((s64)(value << unused) >> unused) : value << unused >> unused;
+	return wide ? value : (u32)value;
+}
+
+static bool emulate(struct vcpu *self, u32 syndrome)
+{
+	u32 rt = syndrome >> 16 & 31;
+	struct mmio access = {
+		.bytes = 1u << (syndrome >> 22 & 3),
+		.write = syndrome & ABORT_WRITE,
+	};
+	mmio_handler handler = find_region(self->vm, arch_exit_ipa().raw, &access);
+
+	if (!handler || !(syndrome & ABORT_ISV) || access.offset & (access.bytes - 1))
+		return false;
+	if (access.write)
+		access.value = rt == 31 ? 0 : self->arch.x[rt] & (~0ul >> (64 - 8 * access.bytes));
+	if (!handler(self, &access))
+		return false;
+	if (!access.write && rt != 31)
+		self->arch.x[rt] = extend(access.value, syndrome, access.bytes);
+	arch_guest_skip();
+	return true;
+}
+
+/* ---- Aborts ---------------------------------------------------------------------------------- */
+
+/* Translation and permission faults, levels 0 to 3: stage 2 said no. Else memory itself did. */
+static bool from_stage2(u32 syndrome)
+{
+	u32 kind = syndrome & 0x3c;
+
+	return kind == 0x04 || kind == 0x0c || kind == 0x08;
+}
+
+static void data_abort(struct vcpu *self, u32 syndrome)
+{
+	if (from_stage2(syndrome) && !(syndrome & ABORT_S1PTW) && emulate(self, syndrome))
+		return;
+	arch_inject_abort(false, arch_exit_far());
+}
+
+static void instruction_abort(struct vcpu *self)
+{
+	u64 before = arch_guest_pc();
+
+	arch_inject_abort(true, arch_exit_far());
+	/* Its own vectors cannot be fetched: it would abort for ever. */
+	if (arch_guest_pc() == before) {
+		arch_guest_set_pc(before);
+		vm_fault(self, "its exception vectors are not executable memory");
+	}
+}
+
+/* ---- Entries from entry.S -------------------------------------------------------------------- */
+
+struct arch_vcpu *trap_hvc(struct arch_vcpu *arch)
+{
+	struct vcpu *self = vcpu_of(arch);
+
+	if (OWNER(arch->x[0]) == OWNER_WEIR)
+		hypercall(self);
+	else
+		vpsci_call(self);
+	return leave(self);
+}
+
+struct arch_vcpu *trap_sync(struct arch_vcpu *arch)
+{
+	struct vcpu *self = vcpu_of(arch);
+	u64 syndrome = arch_exit_syndrome();
+
+	switch (syndrome >> 26 & 0x3f) {
+	case EC_DATA_ABORT:
+		data_abort(self, (u32)syndrome);
+		break;
+	case EC_WFX:
+		arch_guest_skip();
+		if (!(syndrome & 1))
+			sched_block();
+		break;
+	case EC_FP:
+		arch_vcpu_take_fp(arch);
+		break;
+	case EC_SYSREG:
+		if (vsysreg_access(self, syndrome))
+			arch_guest_skip();
+		else
+			arch_inject_undefined();
+		break;
+	case EC_SMC:
+		/* The trapped instruction has not executed. */
+		arch_guest_skip();
+		vpsci_call(self);
+		break;
+	case EC_HVC:
+		arch->x[0] = ~0ul; /* another immediate than 0: SMCCC NOT_SUPPORTED */
+		break;
+	case EC_INSTRUCTION_ABORT:
+		instruction_abort(self);
+		break;
+	default:
+		arch_inject_undefined();
+		break;
+	}
+	return leave(self);
+}
+
+struct arch_vcpu *trap_irq(struct arch_vcpu *arch)
+{
+	irq_handle();
+	return leave(vcpu_of(arch));
+}
+
+struct arch_vcpu *trap_serror(struct arch_vcpu *arch)
+{
+	struct vcpu *self = vcpu_of(arch);
+
+	vm_fault(self, "it caused an asynchronous error of the memory system");
+	return leave(self);
+}
+
+void trap_el2(u64 vector, u64 esr, u64 elr, u64 far)
+{
+	panic("exception at EL2: vector %lu ESR %08lx PC %lx FAR %lx", vector, esr, elr, far);
+}

@@ -1,0 +1,107 @@
+/*
+ * The virtual interrupt controller, GICv2 or GICv3 as the machine's. The four list registers are a
+ * cache of the pending set.
+ *
+ * An interrupt is either described by its bits here, or `listed`: then a list register of the vCPU
+ * that has it (its `owner`) says whether it is pending or active, and only that vCPU's core may
+ * look. Only a loaded vCPU has list registers in use: they are emptied when it is saved.
+ *
+ * Locks: vm->vgic.lock guards all banks (SPIs and every vCPU's private bank) and the list registers
+ * of a loaded vCPU; `inbox` is atomic. Source: vgic.c, vgic_registers.c, vgic_v2.c, vgic_v3.c
+ */
+#pragma once
+
+#include "arch/arm64/list_regs.h"
+#include "arch/arm64/lock.h"
+#include "core/mmio.h"
+
+struct vm;
+struct vcpu;
+
+#define VGIC_SPI_BANKS 8u /* 32 interrupts each, INTID 32.. */
+#define VGIC_NOBODY    0xffu
+
+/* 32 interrupts; bit n is INTID base + n. Each word may be read without the lock. */
+struct vgic_bank {
+	u32 enabled;
+	u32 latched; /* pending by an edge or by software, and not taken into a list register */
+	u32 line;    /* level input */
+	u32 edge;    /* configured edge-triggered */
+	u32 active;  /* active and not in a list register */
+	u32 group1;
+	u32 listed; /* in a list register of the owner */
+	u32 taken;  /* listed, and pending because of a latch, which goes back if it is taken out */
+	u32 clear;  /* listed, and to be no more pending when the owner looks */
+	u32 deactivate; /* listed, and to be no more active when the owner looks */
+	u8 priority[32] __attribute__((aligned(8)));
+};
+
+struct vgic_spi_bank {
+	struct vgic_bank bank;
+	u8 target[32]; /* vCPU that it is routed to; VGIC_NOBODY */
+	u8 owner[32];  /* vCPU that has it listed or active */
+	u32 route[32]; /* as the guest wrote it: v2 the mask of ITARGETSR, v3 IROUTER's
+			  affinity 2.1.0 */
+};
+
+struct vgic_vcpu {
+	struct vgic_bank private; /* SGIs and PPIs */
+	u32 inbox;	   /* atomic: private INTIDs raised from anywhere, not yet in `private` */
+	u8 sgi_source[16]; /* v2: bit n: pending from vCPU n; 0 with the latch set: from itself */
+	u8 sgi_active[16]; /* v2: from which vCPU the active one came */
+	u16 list[LIST_REGS_KEPT]; /* INTID in each used list register */
+	u8 used;		  /* bit n: list register n has been given an interrupt */
+	u8 hardware;		  /* bit n: with a hardware one (the virtual timer) */
+	u8 maintenance;		  /* what list_regs_maintenance() was last told */
+	bool loaded;		  /* list registers are in the hardware of its core */
+	bool recheck;		  /* something changed about a listed interrupt: look at them all */
+	bool asleep;		  /* v3: GICR_WAKER */
+};
+
+struct vgic {
+	struct spinlock lock;
+	u32 version;
+	u32 control; /* GICD_CTLR: the two group enables */
+	u32 open[2]; /* by group: all ones if the distributor forwards it */
+	u32 wanted;  /* bit n: some interrupt of spi[n] should go into a list register */
+	struct vgic_spi_bank spi[VGIC_SPI_BANKS];
+};
+
+/* Resets everything; the vCPUs are there and none is loaded. */
+void vgic_init(struct vm *vm);
+/*
+ * The vCPU, not loaded, is about to start: its CPU interface and the configuration of its SGIs and
+ * PPIs are reset. What was raised meanwhile stays pending, for whoever raised it has done his part.
+ */
+void vgic_vcpu_reset(struct vcpu *vcpu);
+
+/* Raises a private edge interrupt (SGI or PPI) of a vCPU. Any core. */
+void vgic_pend(struct vcpu *target, u32 intid);
+/* The level of an SPI's line, or an edge when it rises on an edge-configured one. Any core. */
+void vgic_set_line(struct vm *vm, u32 intid, bool level);
+
+/*
+ * The virtual timer's interrupt arrived (loaded vCPU; it was dropped and stays physically active),
+ * or its deadline passed (not loaded; wakes the vCPU if that is an interrupt for it).
+ */
+void vgic_timer_fired(struct vcpu *vcpu);
+
+/*
+ * At a switch on this core, at a kick, at a maintenance interrupt. Load comes after the registers
+ * of the virtual timer are loaded. None with the run queue's lock held.
+ */
+void vgic_load(struct vcpu *vcpu);
+void vgic_save(struct vcpu *vcpu);
+void vgic_sync(struct vcpu *vcpu);
+
+/*
+ * Would an interrupt be delivered if the vCPU ran (PSTATE.I not looked at)? For WFI, so on its own
+ * core. Whoever blocks says so first and asks then: vgic_pend() stores first and kicks then.
+ */
+bool vgic_pending(struct vcpu *vcpu);
+
+/* Register frames; false: the access raises an external abort. */
+bool vgic_mmio_distributor(struct vcpu *self, struct mmio *access);
+bool vgic_mmio_redistributor(struct vcpu *self, struct mmio *access);
+/* ICC_SGI1R_EL1 written (v3). */
+void vgic_sgi1r(struct vcpu *self, u64 value);

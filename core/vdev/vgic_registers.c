@@ -1,0 +1,216 @@
+/*
+ * The registers that the distributors of both versions and GICv3's redistributors have in common:
+ * one bit, two bits or one byte for each interrupt. IHI 0069 12.9, 12.11; IHI 0048 4.3.
+ *
+ * Locks: reads of what a guest has written need none; what changes something takes vm->vgic.lock.
+ */
+#include "core/vdev/vgic_internal.h"
+
+#include "core/base/string.h"
+
+/* Offset / 0x80. */
+enum {
+	IGROUPR = 1,
+	ISENABLER,
+	ICENABLER,
+	ISPENDR,
+	ICPENDR,
+	ISACTIVER,
+	ICACTIVER,
+	IPRIORITYR = 8,
+	ITARGETSR = 16,
+	ICFGR = 24,
+	ICFGR_END = 26,
+};
+
+bool vgic_read_word(struct mmio *access, u64 word)
+{
+	if (access->bytes != 4)
+		return false;
+	access->value = word;
+	return true;
+}
+
+/* Bank of 32 interrupts; 0: none, it reads as zero and ignores writes. */
+static inline struct vgic_bank *bank_at(struct vcpu *self, struct vcpu *of, u64 index)
+{
+	if (index == 0)
+		return of ? &of->vgic.private : 0;
+	if (index > VGIC_SPI_BANKS)
+		return 0;
+	return &self->vm->vgic.spi[index_nospec(index - 1, VGIC_SPI_BANKS)].bank;
+}
+
+/*
+ * Pending or active, list registers included: this vCPU's are looked into, which takes them all
+ * out; those of another core are not seen, and what was put there counts as still pending.
+ */
+static u32 read_state(struct vcpu *self, struct vgic_bank *bank, bool active)
+{
+	u32 word, look;
+
+	spin_lock(&self->vm->vgic.lock);
+	look = vgic_unlist_all(self);
+	word = active ? bank->active
+		      : vgic_bank_pending(bank) | (bank->listed & bank->taken & ~bank->clear);
+	vgic_attend(self, look);
+	return word;
+}
+
+static u32 read_bits(struct vcpu *self, struct vgic_bank *bank, u32 kind)
+{
+	switch (kind) {
+	case IGROUPR:
+		return bank->group1;
+	case ISENABLER:
+	case ICENABLER:
+		return bank->enabled;
+	case ISPENDR:
+	case ICPENDR:
+		return read_state(self, bank, false);
+	default:
+		return read_state(self, bank, true);
+	}
+}
+
+static u32 write_bits(struct vcpu *of, struct vgic_bank *bank, u32 kind, u32 bits)
+{
+	switch (kind) {
+	case IGROUPR:
+		bits ^= bank->group1;
+		bank->group1 ^= bits;
+		return bits;
+	case ISENABLER:
+		bits &= ~bank->enabled;
+		bank->enabled |= bits;
+		return bits;
+	case ICENABLER:
+		bits &= bank->enabled;
+		bank->enabled &= ~bits;
+		return bits;
+	case ISPENDR:
+		bank->latched |= bits;
+		return bits;
+	case ICPENDR:
+		bank->latched &= ~bits;
+		bank->clear |= bits & bank->listed;
+		if (of)
+			__atomic_fetch_and(&of->vgic.inbox, ~bits, __ATOMIC_RELAXED);
+		return bits;
+	case ISACTIVER:
+		bank->active |= bits;
+		return bits;
+	default:
+		bank->active &= ~bits;
+		bank->deactivate |= bits & bank->listed;
+		return bits;
+	}
+}
+
+/* An interrupt that is made active belongs to the vCPU that it is routed to. */
+static void own_active(struct vgic_spi_bank *spi, u32 bits)
+{
+	for (bits &= ~spi->bank.active & ~spi->bank.listed; bits; bits &= bits - 1) {
+		u32 n = (u32)__builtin_ctz(bits);
+
+		spi->owner[n] = spi->target[n];
+	}
+}
+
+static bool access_bits(struct vcpu *self, struct vcpu *of, struct mmio *access, u64 offset)
+{
+	u32 kind = (u32)(offset >> 7), bits = (u32)access->value, look;
+	u64 index = (offset & 0x7f) / 4;
+	struct vgic_bank *bank = bank_at(self, of, index);
+
+	if (access->bytes != 4)
+		return false;
+	if (!access->write) {
+		access->value = bank ? read_bits(self, bank, kind) : 0;
+		return true;
+	}
+	if (!bank)
+		return true;
+	if (self->vm->vgic.version == 2 && index == 0) {
+		/* GICv2's SGIs are always enabled, and pend by SGIR and SPENDSGIR only. */
+		if (kind >= ISENABLER && kind <= ICPENDR)
+			bits &= ~0xffffu;
+	}
+	if (kind == ISENABLER && !(bits & ~bank->enabled))
+		return true;
+	spin_lock(&self->vm->vgic.lock);
+	if (kind == ISACTIVER && index)
+		own_active((struct vgic_spi_bank *)bank, bits);
+	bits = write_bits(index ? 0 : of, bank, kind, bits);
+	look = vgic_changed(self->vm, index ? 0 : of, bank, bits);
+	vgic_attend(self, look);
+	return true;
+}
+
+static bool access_priority(struct vcpu *self, struct vcpu *of, struct mmio *access, u64 offset)
+{
+	u32 first = (u32)offset & 0x3ff, changed = 0;
+	struct vgic_bank *bank = bank_at(self, of, first / 32);
+
+	if (access->bytes > 4 || access->bytes == 2)
+		return false;
+	if (!access->write) {
+		access->value = 0;
+		if (bank)
+			memcpy(&access->value, &bank->priority[first % 32], access->bytes);
+		return true;
+	}
+	if (!bank)
+		return true;
+	spin_lock(&self->vm->vgic.lock);
+	for (u32 i = 0; i < access->bytes; i++) {
+		u8 *priority = &bank->priority[first % 32 + i];
+		u8 value = (u8)(access->value >> 8 * i & VGIC_PRIORITY_MASK);
+
+		changed |= (u32)(*priority != value) << (first % 32 + i);
+		*priority = value;
+	}
+	changed = vgic_changed(self->vm, first < 32 ? of : 0, bank, changed);
+	vgic_attend(self, changed);
+	return true;
+}
+
+/* Two bits an interrupt, of which the upper one is "edge"; that of SGIs and PPIs is fixed. */
+static bool access_config(struct vcpu *self, struct vcpu *of, struct mmio *access, u64 offset)
+{
+	u32 index = (u32)(offset & 0xff) / 4, shift = index % 2 * 16, edge = 0, look;
+	struct vgic_bank *bank = bank_at(self, of, index / 2);
+	u64 word = 0;
+
+	if (access->bytes != 4)
+		return false;
+	if (!access->write) {
+		for (u32 n = 0; bank && n < 16; n++)
+			word |= (u64)(bank->edge >> (shift + n) & 1) << (2 * n + 1);
+		access->value = word;
+		return true;
+	}
+	if (!bank || index < 2)
+		return true;
+	for (u32 n = 0; n < 16; n++)
+		edge |= (u32)(access->value >> (2 * n + 1) & 1) << (shift + n);
+	spin_lock(&self->vm->vgic.lock);
+	edge = (bank->edge ^ edge) & 0xffffu << shift;
+	bank->edge ^= edge;
+	look = vgic_changed(self->vm, 0, bank, edge);
+	vgic_attend(self, look);
+	return true;
+}
+
+bool vgic_common(struct vcpu *self, struct vcpu *of, struct mmio *access, u64 offset)
+{
+	u32 kind = (u32)(offset >> 7);
+
+	if (kind < IPRIORITYR)
+		return access_bits(self, of, access, offset);
+	if (kind < ITARGETSR)
+		return access_priority(self, of, access, offset);
+	if (kind >= ICFGR && kind < ICFGR_END)
+		return access_config(self, of, access, offset);
+	return vgic_read_word(access, 0);
+}

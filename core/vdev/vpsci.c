@@ -1,0 +1,146 @@
+/* PSCI for guests (vpsci.h). Locks: vm->lock guards the vCPUs' power states. */
+#include "core/vdev/vpsci.h"
+
+#include "core/sched.h"
+
+/* DEN 0028, 7.1 and DEN 0022, 5.2. */
+#define SMCCC_VERSION	    0x80000000u
+#define SMCCC_ARCH_FEATURES 0x80000001u
+#define SMCCC_1_2	    0x10002u
+#define SMC64		    0x40000000u
+
+enum psci_function {
+	PSCI_VERSION = 0x84000000,
+	PSCI_CPU_OFF = 0x84000002,
+	PSCI_CPU_ON = 0x84000003,
+	PSCI_AFFINITY_INFO = 0x84000004,
+	PSCI_MIGRATE_INFO_TYPE = 0x84000006,
+	PSCI_SYSTEM_OFF = 0x84000008,
+	PSCI_SYSTEM_RESET = 0x84000009,
+	PSCI_FEATURES = 0x8400000a,
+};
+
+#define PSCI_1_1		0x10001
+#define PSCI_NOT_SUPPORTED	(-1)
+#define PSCI_INVALID_PARAMETERS (-2)
+#define PSCI_ALREADY_ON		(-4)
+#define PSCI_INVALID_ADDRESS	(-9)
+#define PSCI_NO_MIGRATION	2
+
+/* The vCPU with this MPIDR: affinity 0 is the index, all else zero. 0: none. */
+static struct vcpu *target_of(struct vm *vm, u64 mpidr)
+{
+	return mpidr < vm->vcpu_count ? vm->vcpu[index_nospec(mpidr, MAX_VCPUS)] : 0;
+}
+
+static s64 cpu_on(struct vcpu *self, u64 mpidr, u64 entry, u64 context)
+{
+	struct vm *vm = self->vm;
+	struct vcpu *target = target_of(vm, mpidr);
+	s64 result = 0;
+	pa_t pa;
+
+	if (!target)
+		return PSCI_INVALID_PARAMETERS;
+	if (!vm_ram(vm, IPA(entry), 4, &pa) || entry & 3)
+		return PSCI_INVALID_ADDRESS;
+	spin_lock(&vm->lock);
+	if (vm->state != VM_RUNNING || target->power == VCPU_ON) {
+		result = PSCI_ALREADY_ON;
+	} else {
+		target->entry = entry;
+		target->context = context;
+		target->restart = true;
+		target->power = VCPU_ON;
+		sched_start(target);
+	}
+	spin_unlock(&vm->lock);
+	return result;
+}
+
+static void cpu_off(struct vcpu *self)
+{
+	spin_lock(&self->vm->lock);
+	if (self->vm->state == VM_RUNNING) {
+		self->power = VCPU_OFF;
+		sched_stop(self, false);
+	}
+	spin_unlock(&self->vm->lock);
+}
+
+static s64 affinity_info(struct vcpu *self, u64 mpidr, u64 level)
+{
+	struct vcpu *target = target_of(self->vm, mpidr);
+
+	if (!target || level)
+		return PSCI_INVALID_PARAMETERS;
+	return read_once(target->power) == VCPU_ON ? 0 : 1;
+}
+
+static s64 features(u32 function)
+{
+	switch (function & ~SMC64) {
+	case PSCI_VERSION:
+	case PSCI_CPU_OFF:
+	case PSCI_CPU_ON:
+	case PSCI_AFFINITY_INFO:
+	case PSCI_MIGRATE_INFO_TYPE:
+	case PSCI_SYSTEM_OFF:
+	case PSCI_SYSTEM_RESET:
+	case PSCI_FEATURES:
+	case SMCCC_VERSION:
+		return 0;
+	default:
+		return PSCI_NOT_SUPPORTED;
+	}
+}
+
+static s64 serve(struct vcpu *self, u32 function, u64 a1, u64 a2, u64 a3)
+{
+	bool wide = function & SMC64;
+
+	/* A 32-bit call has 32-bit arguments. */
+	if (!wide) {
+		a1 = (u32)a1;
+		a2 = (u32)a2;
+		a3 = (u32)a3;
+	}
+	switch (function) {
+	case PSCI_VERSION:
+		return PSCI_1_1;
+	case PSCI_CPU_ON:
+	case PSCI_CPU_ON | SMC64:
+		return cpu_on(self, a1, a2, a3);
+	case PSCI_CPU_OFF:
+		cpu_off(self);
+		return 0;
+	case PSCI_AFFINITY_INFO:
+	case PSCI_AFFINITY_INFO | SMC64:
+		return affinity_info(self, a1, a2);
+	case PSCI_MIGRATE_INFO_TYPE:
+		return PSCI_NO_MIGRATION;
+	case PSCI_SYSTEM_OFF:
+		vm_stop(self->vm, VM_END_OFF);
+		return 0;
+	case PSCI_SYSTEM_RESET:
+		vm_stop(self->vm, VM_END_RESET);
+		return 0;
+	case PSCI_FEATURES:
+		return features((u32)a1);
+	case SMCCC_VERSION:
+		return SMCCC_1_2;
+	case SMCCC_ARCH_FEATURES:
+		return (u32)a1 == SMCCC_VERSION || (u32)a1 == SMCCC_ARCH_FEATURES
+			       ? 0
+			       : PSCI_NOT_SUPPORTED;
+	default:
+		return PSCI_NOT_SUPPORTED;
+	}
+}
+
+void vpsci_call(struct vcpu *self)
+{
+	u64 *x = self->arch.x;
+
+	x[0] = (u64)serve(self, (u32)x[0], x[1], x[2], x[3]);
+}

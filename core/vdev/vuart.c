@@ -1,0 +1,291 @@
+/*
+ * The PL011 that a VM sees (ARM DDI 0183), one line at a time to the console.
+ *
+ * Owns:  vm->uart.
+ * Locks: vm->uart.lock around the model; FR is read without it, for guests poll it before each
+ * byte.
+ */
+#include "core/vdev/vuart.h"
+#include "core/base/string.h"
+#include "core/console.h"
+#include "core/vm.h"
+
+enum {
+	DR = 0x00,
+	RSR = 0x04, /* ECR when written */
+	FR = 0x18,
+	IBRD = 0x24,
+	FBRD = 0x28,
+	LCR_H = 0x2c,
+	CR = 0x30,
+	IFLS = 0x34,
+	IMSC = 0x38,
+	RIS = 0x3c,
+	MIS = 0x40,
+	ICR = 0x44,
+	ID = 0xfe0, /* PeriphID0..3, PCellID0..3 */
+};
+
+#define FR_BUSY BIT(3)
+#define FR_RXFE BIT(4)
+#define FR_TXFF BIT(5)
+#define FR_RXFF BIT(6)
+#define FR_TXFE BIT(7)
+
+#define INT_RX	BIT(4)
+#define INT_TX	BIT(5)
+#define INT_ALL 0x7ffu
+
+#define LCR_H_FEN BIT(4)
+
+static const u8 id[] = { 0x11, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
+
+static u32 fifo_depth(const struct vuart *uart)
+{
+	return (uart->line_control & LCR_H_FEN) ? VUART_FIFO : 1;
+}
+
+/*
+ * After every change: what FR says and what the interrupt's line is follow from the rest. `stuck`
+ * is whether a finished line waits for the console; it is the only state that FR itself holds.
+ */
+static void update(struct vm *vm, bool stuck) NEEDS(vm->uart.lock)
+{
+	struct vuart *uart = &vm->uart;
+	u32 flags = stuck ? FR_TXFF | FR_BUSY : FR_TXFE;
+	bool level = (uart->raw & uart->mask) != 0;
+
+	if (!uart->fifo_count)
+		flags |= FR_RXFE;
+	if (uart->fifo_count >= fifo_depth(uart))
+		flags |= FR_RXFF;
+	__atomic_store_n(&uart->flags, flags, __ATOMIC_RELAXED);
+	if (level == uart->interrupt)
+		return;
+	uart->interrupt = level;
+	vgic_set_line(vm, VM_UART_INTID, level);
+}
+
+static bool is_stuck(const struct vuart *uart)
+{
+	return (uart->flags & FR_TXFF) != 0;
+}
+
+/* Gives the line to the console; false: it stays here, and vuart_resume() will be called. */
+static bool print_line(struct vm *vm) NEEDS(vm->uart.lock)
+{
+	struct vuart *uart = &vm->uart;
+
+	if (!console_vm_line(vm, uart->line, uart->line_length))
+		return false;
+	uart->line_length = 0;
+	return true;
+}
+
+/*
+ * Control characters could move the cursor and so speak in another's name: only the tab passes. CR
+ * is dropped because the console ends its lines itself.
+ */
+static bool printable(u8 byte)
+{
+	return byte == '\t' || (byte >= ' ' && byte != 0x7f);
+}
+
+/* A byte written while FR says full is lost, as in hardware. */
+static void transmit(struct vm *vm, u8 byte) NEEDS(vm->uart.lock)
+{
+	struct vuart *uart = &vm->uart;
+	bool printed = true;
+
+	if (is_stuck(uart))
+		return;
+	if (printable(byte))
+		uart->line[uart->line_length++] = (char)byte;
+	if (byte == '\n' || uart->line_length == VUART_LINE)
+		printed = print_line(vm);
+	if (printed)
+		uart->raw |= INT_TX;
+	else
+		uart->raw &= ~INT_TX;
+	update(vm, !printed);
+}
+
+static u32 read_data(struct vm *vm) NEEDS(vm->uart.lock)
+{
+	struct vuart *uart = &vm->uart;
+	u8 byte;
+
+	if (!uart->fifo_count)
+		return 0;
+	byte = uart->fifo[uart->fifo_head];
+	uart->fifo_head = (uart->fifo_head + 1) % VUART_FIFO;
+	if (!--uart->fifo_count)
+		uart->raw &= ~INT_RX;
+	update(vm, is_stuck(uart));
+	return byte;
+}
+
+/* Registers without an effect when read. */
+static u32 read_plain(const struct vuart *uart, u32 offset)
+{
+	switch (offset) {
+	case FR:
+		return uart->flags;
+	case IBRD:
+		return uart->integer_baud;
+	case FBRD:
+		return uart->fraction_baud;
+	case LCR_H:
+		return uart->line_control;
+	case CR:
+		return uart->control;
+	case IFLS:
+		return uart->fifo_levels;
+	case IMSC:
+		return uart->mask;
+	case RIS:
+		return uart->raw;
+	case MIS:
+		return uart->raw & uart->mask;
+	default:
+		/* Reserved, and what reads as zero here: RSR, ICR, DMACR (there is no DMA). */
+		return offset >= ID ? id[(offset - ID) / 4 % sizeof(id)] : 0;
+	}
+}
+
+static void write_plain(struct vm *vm, u32 offset, u32 value) NEEDS(vm->uart.lock)
+{
+	struct vuart *uart = &vm->uart;
+
+	switch (offset) {
+	case IBRD:
+		uart->integer_baud = value & 0xffff;
+		break;
+	case FBRD:
+		uart->fraction_baud = value & 0x3f;
+		break;
+	case LCR_H:
+		uart->line_control = value & 0xff;
+		break;
+	case CR:
+		uart->control = value & 0xffff;
+		break;
+	case IFLS:
+		uart->fifo_levels = value & 0x3f;
+		break;
+	case IMSC:
+		uart->mask = value & INT_ALL;
+		break;
+	case ICR:
+		uart->raw &= ~value;
+		break;
+	default:
+		break; /* reserved, read-only, ECR (no error ever), DMACR */
+	}
+	update(vm, is_stuck(uart));
+}
+
+/* The bytes of `word` that a narrow write replaces; registers that cannot be read count as zero. */
+static u32 merged(u32 word, const struct mmio *access)
+{
+	u32 shift = 8 * (access->offset & 3);
+	u32 bits = access->bytes < 4 ? (1u << (8 * access->bytes)) - 1 : ~0u;
+
+	return (word & ~(bits << shift)) | (((u32)access->value & bits) << shift);
+}
+
+static void write_register(struct vm *vm, const struct mmio *access) NEEDS(vm->uart.lock)
+{
+	u32 offset = (u32)access->offset & ~3u;
+
+	if (access->offset == DR)
+		transmit(vm, (u8)access->value);
+	else if (offset != DR)
+		write_plain(vm, offset, merged(read_plain(&vm->uart, offset), access));
+}
+
+static u64 read_register(struct vm *vm, const struct mmio *access) NEEDS(vm->uart.lock)
+{
+	u32 offset = (u32)access->offset & ~3u;
+	u32 word = offset == DR ? read_data(vm) : read_plain(&vm->uart, offset);
+	u32 value = mmio_extract(access, word);
+
+	return access->bytes < 4 ? value & ((1u << (8 * access->bytes)) - 1) : value;
+}
+
+/* Everything but the reads that guests poll. */
+static __attribute__((noinline)) bool access_register(struct vm *vm, struct mmio *access)
+{
+	/* A guest that polls because its line is stuck drives the console on, interrupt or not. */
+	if (access->offset == FR && is_stuck(&vm->uart))
+		console_service();
+	spin_lock(&vm->uart.lock);
+	if (access->write)
+		write_register(vm, access);
+	else
+		access->value = read_register(vm, access);
+	spin_unlock(&vm->uart.lock);
+	return true;
+}
+
+bool vuart_mmio(struct vcpu *self, struct mmio *access)
+{
+	struct vm *vm = self->vm;
+	u32 flags = __atomic_load_n(&vm->uart.flags, __ATOMIC_RELAXED);
+
+	if (access->bytes > 4)
+		return false; /* the peripheral bus is 32 bits wide */
+	if (access->write || access->offset != FR || (flags & FR_TXFF))
+		return access_register(vm, access);
+	access->value = flags;
+	return true;
+}
+
+bool vuart_receive(struct vm *vm, u8 byte)
+{
+	struct vuart *uart = &vm->uart;
+	bool room;
+
+	spin_lock(&vm->uart.lock);
+	room = uart->fifo_count < fifo_depth(uart);
+	if (room) {
+		uart->fifo[(uart->fifo_head + uart->fifo_count++) % VUART_FIFO] = byte;
+		uart->raw |= INT_RX;
+		update(vm, is_stuck(uart));
+	}
+	spin_unlock(&vm->uart.lock);
+	return room;
+}
+
+void vuart_flush(struct vm *vm)
+{
+	struct vuart *uart = &vm->uart;
+
+	spin_lock(&vm->uart.lock);
+	if (uart->line_length && !is_stuck(uart))
+		update(vm, !print_line(vm));
+	spin_unlock(&vm->uart.lock);
+}
+
+/* The line goes out, and the guest learns by the raw transmit interrupt that it may write on. */
+void vuart_resume(struct vm *vm)
+{
+	struct vuart *uart = &vm->uart;
+
+	spin_lock(&vm->uart.lock);
+	if (is_stuck(uart) && print_line(vm)) {
+		uart->raw |= INT_TX;
+		update(vm, false);
+	}
+	spin_unlock(&vm->uart.lock);
+}
+
+void vuart_init(struct vm *vm)
+{
+	struct vuart *uart = &vm->uart;
+
+	memset(uart, 0, sizeof(*uart));
+	uart->control = 0x300;	  /* TXE, RXE: reset values of DDI 0183 3.3 */
+	uart->fifo_levels = 0x12; /* half full both ways */
+	uart->flags = FR_TXFE | FR_RXFE;
+}

@@ -1,0 +1,40 @@
+/*
+ * A VM's PL011 (ARM DDI 0183). Output is gathered into lines for the console; while the console has
+ * no room the transmit FIFO reads full, so a VM that floods waits by itself.
+ *
+ * As on QEMU's virt machine: transmission takes no time, the receive interrupt rises with the first
+ * byte, and what the guest sets in CR does not stop the model.
+ * Locks: `lock` guards the model; inside it vm->vgic.lock and the console's may be taken.
+ * Source: vuart.c. Tests: tests/host/test_vuart.c
+ */
+#pragma once
+
+#include "arch/arm64/lock.h"
+#include "core/mmio.h"
+
+struct vm;
+struct vcpu;
+
+#define VUART_LINE 160
+#define VUART_FIFO 32
+
+struct vuart {
+	struct spinlock lock;
+	char line[VUART_LINE];
+	u32 line_length;
+	u8 fifo[VUART_FIFO]; /* received, not yet read */
+	u32 fifo_head, fifo_count;
+	u32 control, line_control, integer_baud, fraction_baud, fifo_levels;
+	u32 mask, raw;	/* IMSC, RIS */
+	u32 flags;	/* FR; written under the lock, read without */
+	bool interrupt; /* the level last given to the vGIC */
+};
+
+void vuart_init(struct vm *vm);
+bool vuart_mmio(struct vcpu *self, struct mmio *access);
+/* A byte typed at the console for this VM; false: its FIFO is full. */
+bool vuart_receive(struct vm *vm, u8 byte);
+/* Prints what is gathered without waiting for the end of the line (the VM went off). */
+void vuart_flush(struct vm *vm);
+/* The console has room for the line that it refused. Called by the console only. */
+void vuart_resume(struct vm *vm);

@@ -1,0 +1,294 @@
+/*
+ * Building, starting and ending virtual machines (vm.h).
+ *
+ * Owns: the table of VMs. Locks: vm->lock for `state`.
+ */
+#include "core/vm.h"
+
+#include "arch/arm64/cache.h"
+#include "arch/arm64/cpu.h"
+#include "arch/arm64/mmu.h"
+#include "core/base/log.h"
+#include "core/base/panic.h"
+#include "core/base/string.h"
+#include "core/console.h"
+#include "core/guest_tree.h"
+#include "core/hypercall.h"
+#include "core/memory.h"
+#include "core/sched.h"
+
+#define TREE_BYTES_MIN 4096u
+
+static struct vm *vms[MAX_VMS];
+static u32 count;
+static u32 running; /* atomic: VMs that are not off */
+static bool stay;
+static pa_t gicv; /* GICv2's virtual CPU interface, what guests see as GICC; 0 bytes: GICv3 */
+static u64 gicv_bytes;
+
+u32 vm_count(void)
+{
+	return count;
+}
+
+struct vm *vm_get(u32 id)
+{
+	return id < count ? vms[index_nospec(id, MAX_VMS)] : 0;
+}
+
+bool vm_ram(const struct vm *vm, ipa_t ipa, u64 bytes, pa_t *pa)
+{
+	u64 offset = ipa.raw - VM_RAM_BASE;
+
+	if (offset >= vm->ram_bytes || bytes > vm->ram_bytes - offset)
+		return false;
+	*pa = PA(vm->ram.raw + offset);
+	return true;
+}
+
+u64 vm_pool_base(const struct vm *vm)
+{
+	return VM_RAM_BASE + vm->ram_bytes - vm->pool_bytes;
+}
+
+/* ---- Filling RAM ----------------------------------------------------------------------------- */
+
+/* What one page of RAM starts with: parts of the blobs that lie in it, zeroes elsewhere. */
+struct image_part {
+	u64 offset; /* from the start of RAM */
+	struct blob blob;
+};
+
+static void fill_page(const struct vm *vm, u64 page_offset, const struct image_part *parts,
+		      u32 part_count)
+{
+	u8 *page = mmu_window(WINDOW_TARGET, PA(vm->ram.raw + page_offset));
+
+	cache_zero(page);
+	for (u32 i = 0; i < part_count; i++) {
+		u64 from = max(parts[i].offset, page_offset);
+		u64 to = min(parts[i].offset + parts[i].blob.bytes, page_offset + PAGE_SIZE);
+
+		if (from < to)
+			memcpy(page + (from - page_offset),
+			       (const u8 *)parts[i].blob.data + (from - parts[i].offset),
+			       to - from);
+	}
+	/* The guest starts with its MMU off and reads memory itself. */
+	cache_clean_invalidate(page, PAGE_SIZE);
+}
+
+static bool refuse(const struct vm *vm, const char *property, const char *why)
+{
+	log_line("manifest: /vms/%s: %s: %s", vm->config->name, property, why);
+	return false;
+}
+
+/* From the top: pool, tree, ramdisk; the kernel where it wants to be. False: it does not fit. */
+static bool fill_ram(struct vm *vm)
+{
+	const struct manifest_vm *config = vm->config;
+	u32 tree_room = max(TREE_BYTES_MIN, (u32)align_up(config->tree.bytes, PAGE_SIZE));
+	u64 top = vm->ram_bytes - vm->pool_bytes - tree_room;
+	u64 ramdisk = align_down(top - config->ramdisk.bytes, PAGE_SIZE);
+	struct image_part parts[3];
+
+	if (tree_room + vm->pool_bytes > vm->ram_bytes || config->ramdisk.bytes > top)
+		return refuse(vm, "ramdisk", "does not fit into the VM's memory: raise memory-mib");
+	if (config->load_offset + config->kernel.bytes > ramdisk)
+		return refuse(vm, "kernel", "does not fit into the VM's memory: raise memory-mib");
+
+	vm->tree = heap_alloc(tree_room);
+	vm->tree_bytes =
+		guest_tree_write(vm, (struct range){ VM_RAM_BASE + ramdisk, config->ramdisk.bytes },
+				 vm->tree, tree_room);
+	if (!vm->tree_bytes)
+		return refuse(vm, "bootargs", "the guest's tree outgrew 4 KiB: shorten it");
+	vm->tree_ipa = VM_RAM_BASE + top;
+	vm->entry_ipa = VM_RAM_BASE + config->entry_offset;
+
+	parts[0] = (struct image_part){ config->load_offset, config->kernel };
+	parts[1] = (struct image_part){ ramdisk, config->ramdisk };
+	parts[2] = (struct image_part){ top, { vm->tree, vm->tree_bytes } };
+	for (u64 offset = 0; offset < vm->ram_bytes; offset += PAGE_SIZE)
+		fill_page(vm, offset, parts, ARRAY_SIZE(parts));
+	return true;
+}
+
+/* ---- Building -------------------------------------------------------------------------------- */
+
+static void map_memory(struct vm *vm)
+{
+	u64 private = vm->ram_bytes - vm->pool_bytes;
+
+	stage2_init(&vm->stage2, vm->id + 1, heap_page);
+	stage2_map(&vm->stage2, IPA(VM_RAM_BASE), vm->ram, private, STAGE2_RAM, true);
+	/* The pool in single pages, so that sharing one never splits a block. */
+	stage2_map(&vm->stage2, IPA(VM_RAM_BASE + private), PA(vm->ram.raw + private),
+		   vm->pool_bytes, STAGE2_RAM, false);
+	stage2_make_tables(&vm->stage2, IPA(VM_WINDOW_BASE), vm->window_bytes);
+	if (gicv_bytes)
+		stage2_map(&vm->stage2, IPA(VM_GICC_BASE), gicv, gicv_bytes, STAGE2_DEVICE, false);
+}
+
+static void create_vcpu(struct vm *vm, u32 index)
+{
+	struct vcpu *vcpu = heap_alloc(sizeof(*vcpu));
+
+	vcpu->vm = vm;
+	vcpu->index = index;
+	vcpu->core = vm->config->core[index];
+	vcpu->priority = (u8)vm->config->priority;
+	vm->vcpu[index] = vcpu;
+	/* MPIDR_EL1: bit 31 RES1, affinity level 0 is the index. */
+	arch_vcpu_init(&vcpu->arch, vcpu->core, 1ul << 31 | index, vm->stage2.vttbr,
+		       vm->config->pmu);
+	sched_add(vcpu);
+}
+
+static struct vm *create(u32 id, const struct manifest_vm *config)
+{
+	struct vm *vm = heap_alloc(sizeof(*vm));
+
+	vm->config = config;
+	vm->id = id;
+	vm->ram_bytes = config->memory_bytes;
+	vm->pool_bytes = config->shared_bytes;
+	vm->window_bytes = config->window_bytes;
+	vm->vcpu_count = config->vcpus;
+	if (!memory_take_ram(vm->ram_bytes, &vm->ram)) {
+		refuse(vm, "memory-mib", "the machine has not so much memory left in one piece");
+		return 0;
+	}
+	if (!fill_ram(vm))
+		return 0;
+	map_memory(vm);
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		create_vcpu(vm, i);
+	vgic_init(vm);
+	vuart_init(vm);
+	vm->state = VM_OFF;
+	return vm;
+}
+
+void vm_create_all(const struct manifest *manifest, const struct gic_registers *gic)
+{
+	if (gic->version == 2) {
+		gicv = gic->virtual_interface;
+		gicv_bytes = min(gic->virtual_interface_bytes, VM_GICC_BYTES);
+	}
+	count = manifest->vm_count;
+	stay = manifest->stay;
+	for (u32 id = 0; id < count; id++)
+		if (!manifest->vm[id].refused)
+			vms[id] = create(id, &manifest->vm[id]);
+	for (u32 id = 0; id < count; id++)
+		if (vms[id])
+			ipc_vm_create(vms[id], manifest);
+	ipc_connect(manifest);
+}
+
+void vm_start_all(void)
+{
+	cache_invalidate_instructions(); /* the kernels were written as data */
+	for (u32 id = 0; id < count; id++)
+		running += vms[id] != 0;
+	if (!running)
+		log_line("no VM to run: see the lines above; `weir check` finds what is wrong");
+	for (u32 id = 0; id < count; id++) {
+		struct vm *vm = vms[id];
+
+		if (!vm)
+			continue;
+		vm->state = VM_RUNNING;
+		vm->vcpu[0]->entry = vm->entry_ipa;
+		vm->vcpu[0]->context = vm->tree_ipa;
+		vm->vcpu[0]->restart = true;
+		vm->vcpu[0]->power = VCPU_ON;
+		sched_start(vm->vcpu[0]);
+	}
+}
+
+/* ---- Ending ---------------------------------------------------------------------------------- */
+
+static void machine_off(bool reset)
+{
+	console_flush();
+	if (reset)
+		cpu_reset();
+	else
+		cpu_power_off();
+}
+
+static void ended(struct vm *vm)
+{
+	vuart_flush(vm);
+	ipc_vm_stop(vm);
+	spin_lock(&vm->lock);
+	vm->state = VM_OFF;
+	spin_unlock(&vm->lock);
+	if (__atomic_sub_fetch(&running, 1, __ATOMIC_ACQ_REL) || stay)
+		return;
+	log_line("all VMs are off, powering off");
+	machine_off(false);
+}
+
+void vm_vcpu_left(struct vm *vm)
+{
+	if (!__atomic_sub_fetch(&vm->ending, 1, __ATOMIC_ACQ_REL))
+		ended(vm);
+}
+
+void vm_stop(struct vm *vm, enum vm_end why)
+{
+	bool mine;
+
+	spin_lock(&vm->lock);
+	mine = vm->state == VM_RUNNING;
+	if (mine)
+		vm->state = VM_DYING;
+	spin_unlock(&vm->lock);
+	if (!mine)
+		return;
+	if (why == VM_END_RESET)
+		log_line("%s asks for a restart, which this version does not do: it is off",
+			 vm->config->name);
+	/* One for each vCPU, and one that keeps the VM from ending while the loop is at it. */
+	__atomic_store_n(&vm->ending, vm->vcpu_count + 1, __ATOMIC_RELEASE);
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		if (sched_stop(vm->vcpu[i], true))
+			vm_vcpu_left(vm);
+	vm_vcpu_left(vm);
+	if (why == VM_END_FAULT && vm->config->on_fault == ON_FAULT_STOP_MACHINE) {
+		log_line("%s faulted and its on-fault is stop-machine: powering off",
+			 vm->config->name);
+		machine_off(false);
+	}
+}
+
+static const char *exception_name(u64 syndrome)
+{
+	switch (syndrome >> 26 & 0x3f) {
+	case 0x00:
+		return "undefined instruction";
+	case 0x20:
+		return "instruction abort";
+	case 0x24:
+		return "data abort";
+	case 0x2f:
+		return "SError";
+	default:
+		return "exception";
+	}
+}
+
+void vm_fault(struct vcpu *self, const char *what)
+{
+	u64 syndrome = arch_exit_syndrome();
+
+	log_line("fault: VM %s vCPU %u: %s", self->vm->config->name, self->index, what);
+	log_line("fault: PC %016lx PSTATE %08lx %s (ESR %08lx) FAR %016lx IPA %010lx",
+		 arch_guest_pc(), arch_guest_pstate(), exception_name(syndrome), syndrome,
+		 arch_exit_far(), arch_exit_ipa().raw);
+	vm_stop(self->vm, VM_END_FAULT);
+}

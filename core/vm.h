@@ -1,0 +1,118 @@
+/*
+ * Virtual machines and their vCPUs.
+ *
+ * Owner: core/. A struct vm exists from boot to power-off; `state` says whether it runs.
+ * Locks: vm->lock guards state and the vCPUs' power states. Lock order: core/README.md.
+ * Source: vm.c
+ */
+#pragma once
+
+#include "arch/arm64/lock.h"
+#include "arch/arm64/stage2.h"
+#include "arch/arm64/vcpu.h"
+#include "core/manifest.h"
+#include "core/timeout.h"
+#include "core/vdev/vgic.h"
+#include "core/vdev/vuart.h"
+#include "drivers/gic.h"
+
+/* Guest physical layout: the subset of QEMU's virt machine of DESIGN section 5, and Weir's pages.
+ */
+#define VM_GICD_BASE   0x08000000ul
+#define VM_GICD_BYTES  0x10000ul
+#define VM_GICC_BASE   0x08010000ul
+#define VM_GICC_BYTES  0x2000ul
+#define VM_GICR_BASE   0x080a0000ul
+#define VM_GICR_STRIDE 0x20000ul
+#define VM_UART_BASE   0x09000000ul
+#define VM_UART_BYTES  0x1000ul
+#define VM_UART_INTID  33u
+#define VM_SHARED_BASE 0x0e000000ul /* in, out and event pages, vCPU by vCPU */
+#define VM_WINDOW_BASE 0x10000000ul
+#define VM_RAM_BASE    0x40000000ul
+
+enum vm_state { VM_OFF, VM_BUILDING, VM_RUNNING, VM_DYING, VM_REBUILDING };
+enum vcpu_power { VCPU_OFF, VCPU_ON };
+enum vcpu_run { VCPU_STOPPED, VCPU_BLOCKED, VCPU_READY, VCPU_RUNNING, VCPU_THROTTLED };
+
+struct vm;
+struct vm_ipc;	 /* ipc/ipc.h */
+struct vcpu_ipc; /* ipc/ipc.h */
+
+struct vcpu {
+	struct arch_vcpu arch; /* first: entry.S and core/ convert by a cast */
+	struct vm *vm;
+	u32 index; /* in the VM */
+	u32 core;  /* where it is pinned */
+	u8 priority;
+
+	const bool *sched_needed; /* of `core`: asked at the end of every exit */
+
+	/* The run queue's lock of `core`. */
+	enum vcpu_run run; /* also read without it, see sched_kick() */
+	struct list queue_link;
+	bool ending; /* stopped with its VM while on the core: whoever switches it out reports it */
+
+	/* vm->lock; `restart`: the core resets it from entry and context before it runs. */
+	enum vcpu_power power;
+	u64 entry, context;
+	bool restart;
+
+	/* Owned by `core`. */
+	struct vgic_vcpu vgic;
+	struct timeout vtimer_timeout;
+	u64 budget, period; /* ticks; budget 0: none */
+	u64 budget_left;    /* of this period, as of `charged_at` */
+	u64 charged_at;
+	struct timeout
+		refill; /* end of the period that began when it last ran with a full budget */
+
+	struct vcpu_ipc *ipc;
+};
+
+struct vm {
+	const struct manifest_vm *config;
+	u32 id; /* index in the manifest */
+	struct spinlock lock;
+	enum vm_state state;
+	u32 ending; /* atomic: vCPUs that are still on a core while the VM is dying */
+
+	struct stage2 stage2; /* entries: ipc's grant lock after boot */
+	pa_t ram;
+	u64 ram_bytes, pool_bytes, window_bytes;
+
+	u32 vcpu_count;
+	struct vcpu *vcpu[MAX_VCPUS];
+
+	struct vgic vgic;
+	struct vuart uart;
+	void *tree; /* pristine, in the heap */
+	u32 tree_bytes;
+	u64 tree_ipa, entry_ipa;
+	struct vm_ipc *ipc;
+};
+
+/* Builds every VM that was not refused; boot core. */
+void vm_create_all(const struct manifest *manifest, const struct gic_registers *gic);
+u32 vm_count(void);
+struct vm *vm_get(u32 id); /* 0: refused or out of range */
+
+/*
+ * Guest physical range in the VM's own RAM to physical address; RAM is contiguous. False: not all
+ * of it is RAM (the pool is RAM too).
+ */
+bool vm_ram(const struct vm *vm, ipa_t ipa, u64 bytes, pa_t *pa);
+u64 vm_pool_base(const struct vm *vm); /* IPA */
+
+/* Ends a VM: every vCPU stops, ipc_vm_stop() closes what it had. Any core, any context. */
+enum vm_end { VM_END_OFF, VM_END_RESET, VM_END_FAULT };
+void vm_stop(struct vm *vm, enum vm_end why);
+
+/* Called by the scheduler: a vCPU that ended with its VM has left its core. */
+void vm_vcpu_left(struct vm *vm);
+
+/* The guest did what only a broken or hostile one does: a report, then its on-fault policy. */
+void vm_fault(struct vcpu *self, const char *what);
+
+/* Starts the first vCPU of every VM; the scheduler runs them when the cores enter it. */
+void vm_start_all(void);

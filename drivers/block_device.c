@@ -1,0 +1,28 @@
+/*
+ * The disks that drivers found, in the order of their addresses: the number that a manifest's
+ * `device` means.
+ *
+ * Owns: the table. Written at boot by one core, read-only after it.
+ */
+#include "drivers/block_device.h"
+
+static struct block_device *devices[BLOCK_DEVICES_MAX];
+static u32 device_count;
+
+u32 block_device_count(void)
+{
+	return device_count;
+}
+
+struct block_device *block_device_get(u32 index)
+{
+	return index < device_count ? devices[index] : 0;
+}
+
+bool block_device_add(struct block_device *device)
+{
+	if (device_count == BLOCK_DEVICES_MAX)
+		return false;
+	devices[device_count++] = device;
+	return true;
+}

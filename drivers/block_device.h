@@ -1,0 +1,68 @@
+/*
+ * What every disk driver offers: requests on physical memory, completed by a callback from the
+ * device's interrupt.
+ *
+ * The caller owns a request and its segments until `done`; the driver queues it by `link`. Drivers
+ * find devices at boot and register them; devices are numbered in the order of their addresses.
+ * Locks: one per device, taken inside; `done` is called without it.
+ * Source: block_device.c, virtio_blk.c
+ */
+#pragma once
+
+#include "core/base/list.h"
+#include "core/base/types.h"
+
+enum block_operation { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH };
+
+struct block_segment {
+	pa_t pa;
+	u32 bytes;
+};
+
+#define BLOCK_SEGMENTS_MAX 4
+#define BLOCK_SECTOR_BYTES 512u
+
+struct block_request {
+	enum block_operation operation;
+	u64 sector;
+	u32 segment_count; /* 0 for a flush, else 1..max_segments of the device */
+	struct block_segment segment[BLOCK_SEGMENTS_MAX]; /* whole sectors, <= max_segment_bytes */
+	void (*done)(struct block_request *request, enum weir_status status);
+	struct list link; /* the driver's from submit (WEIR_OK) to done, else the caller's */
+	u32 driver_slot;
+	enum weir_status status; /* the driver's, until `done` has it */
+};
+
+struct block_device;
+
+struct block_device_ops {
+	/*
+	 * WEIR_OK: `done` will be called, never from inside submit, with WEIR_OK or WEIR_IO;
+	 * WEIR_AGAIN: the queue is full and nothing was changed; WEIR_IO: broken for good. A queue
+	 * with nothing in flight is not full; AGAIN is decided under the lock under which the
+	 * interrupt makes room, so whoever got it and leaves word before asking once more is
+	 * either served or found by a `done` that comes later.
+	 */
+	enum weir_status (*submit)(struct block_device *device, struct block_request *request);
+	/* The device's interrupt. */
+	void (*interrupt)(struct block_device *device);
+};
+
+struct block_device {
+	const struct block_device_ops *ops;
+	const char *name; /* for messages: the tree's node */
+	u64 sectors;
+	bool read_only;
+	bool write_through;    /* a write is on the medium when it is done: no flush is submitted */
+	u32 max_segments;      /* of a request, 1..BLOCK_SEGMENTS_MAX */
+	u32 max_segment_bytes; /* of a segment, whole sectors */
+	u32 intid;
+	bool edge;
+};
+
+#define BLOCK_DEVICES_MAX 8
+
+u32 block_device_count(void);
+struct block_device *block_device_get(u32 index); /* 0 if there is none */
+/* Boot: `device` lives for ever. False: there are BLOCK_DEVICES_MAX already. */
+bool block_device_add(struct block_device *device);

@@ -1,0 +1,55 @@
+/*
+ * The physical interrupt controller: GICv2 (IHI 0048) or GICv3 (IHI 0069), found by `compatible`.
+ * Priority drop and deactivation are separate (EOImode 1): the virtual timer's interrupt, which is
+ * handed to a guest, stays active until the guest deactivates it through its list register.
+ *
+ * Source: gic.c (choice), gic_v2.c, gic_v3.c. Locks: the distributor is written at boot, and later
+ * only by single-write registers.
+ */
+#pragma once
+
+#include "core/base/types.h"
+
+#define GIC_SGI_KICK	      0u
+#define GIC_MAINTENANCE_INTID 25u
+#define GIC_SPURIOUS	      1020u /* this and above: nothing to acknowledge */
+
+struct gic_registers {
+	u32 version; /* 2 or 3 */
+	pa_t distributor;
+	u64 distributor_bytes;
+	pa_t redistributors; /* v3: first frame */
+	u64 redistributors_bytes;
+	pa_t cpu_interface;	/* v2: GICC */
+	pa_t hypervisor;	/* v2: GICH */
+	pa_t virtual_interface; /* v2: GICV, mapped into guests */
+	u64 virtual_interface_bytes;
+};
+
+/* Boot core, once: maps and resets the distributor, and the list registers' frame. False: said why.
+ */
+bool gic_init(const struct gic_registers *registers);
+/* Every core, its list registers included. */
+void gic_init_core(void);
+
+u32 gic_version(void);
+u32 gic_interrupt_count(void);
+
+/*
+ * This core acknowledges: INTID, or >= GIC_SPURIOUS. The caller owes gic_drop() for each INTID, and
+ * gic_deactivate() too unless it passes the interrupt to a guest (vgic_timer_fired), whose list
+ * register then deactivates it. No second interrupt is acknowledged before the first is dropped.
+ */
+u32 gic_acknowledge(void);
+void gic_drop(u32 intid);
+void gic_deactivate(u32 intid);
+
+/* Enables an SPI towards one core (which has run gic_init_core), or a PPI/SGI of this core. */
+void gic_enable(u32 intid, u32 core, bool edge);
+void gic_disable(u32 intid);
+
+/* Sends GIC_SGI_KICK; all earlier stores are visible to the core when it takes it. */
+void gic_kick(u32 core);
+
+/* Active state of a PPI of this core, for interrupts that guests deactivate. */
+void gic_set_active(u32 intid, bool active);

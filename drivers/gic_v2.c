@@ -1,0 +1,161 @@
+/*
+ * GICv2, and GIC-400 (IHI 0048B). Interrupts stay in the group that non-secure software sees as its
+ * own: with the Security Extensions IGROUPR is not ours to write (firmware put all in Group 1), and
+ * without them everything is Group 0, signalled as IRQ; bit 0 of both CTLR enables it either way.
+ *
+ * Owns: the distributor and CPU interface frames.
+ */
+#include "drivers/gic_v2.h"
+
+#include "arch/arm64/cpu.h"
+#include "arch/arm64/mmu.h"
+#include "arch/arm64/sysreg.h"
+#include "core/base/log.h"
+#include "drivers/registers.h"
+
+#define GICD_CTLR	 0x000
+#define GICD_TYPER	 0x004
+#define GICD_IGROUPR	 0x080
+#define GICD_ISENABLER	 0x100
+#define GICD_ICENABLER	 0x180
+#define GICD_ICPENDR	 0x280
+#define GICD_ISACTIVER	 0x300
+#define GICD_ICACTIVER	 0x380
+#define GICD_IPRIORITYR	 0x400
+#define GICD_ITARGETSR	 0x800
+#define GICD_ICFGR	 0xc00
+#define GICD_SGIR	 0xf00
+#define GICD_CPENDSGIR	 0xf10
+#define GICD_BYTES	 0x1000ul
+#define GICC_CTLR	 0x0000
+#define GICC_PMR	 0x0004
+#define GICC_BPR	 0x0008
+#define GICC_IAR	 0x000c
+#define GICC_EOIR	 0x0010
+#define GICC_APR	 0x00d0
+#define GICC_DIR	 0x1000
+#define GICC_BYTES	 0x2000ul
+#define GICC_CTLR_ENABLE 0x1u
+#define GICC_CTLR_EOI_1	 0x200u /* EOImodeNS; EOImode without the Security Extensions */
+#define IAR_INTID	 0x3ffu
+#define PRIORITIES	 0xa0a0a0a0u /* all the same: EL2 takes no nested interrupts */
+
+static void *distributor, *interface;
+static u32 interrupt_count;
+static u8 core_mask[MAX_PCPUS]; /* how ITARGETSR and SGIR name each core */
+/* The last acknowledged SGI as read from IAR, for its source must go back with EOIR and DIR. */
+static u32 acknowledged[MAX_PCPUS];
+
+bool gic_v2_init(const struct gic_registers *registers)
+{
+	distributor = mmu_map_device(registers->distributor, GICD_BYTES);
+	interface = mmu_map_device(registers->cpu_interface, GICC_BYTES);
+	register_write(distributor, GICD_CTLR, 0);
+	interrupt_count = 32 * ((register_read(distributor, GICD_TYPER) & 0x1f) + 1);
+	for (u32 n = 1; n < interrupt_count / 32; n++) {
+		register_write(distributor, GICD_IGROUPR + 4 * n, 0);
+		register_write(distributor, GICD_ICENABLER + 4 * n, ~0u);
+		register_write(distributor, GICD_ICPENDR + 4 * n, ~0u);
+		register_write(distributor, GICD_ICACTIVER + 4 * n, ~0u);
+	}
+	for (u32 n = 32 / 4; n < interrupt_count / 4; n++)
+		register_write(distributor, GICD_IPRIORITYR + 4 * n, PRIORITIES);
+	for (u32 n = 32 / 16; n < interrupt_count / 16; n++)
+		register_write(distributor, GICD_ICFGR + 4 * n, 0);
+	register_write(distributor, GICD_CTLR, 1);
+	return true;
+}
+
+void gic_v2_init_core(void)
+{
+	/* ITARGETSR0 to 7 read as the mask of the reading core; 0 on a machine with one core. */
+	u32 mask = register_read(distributor, GICD_ITARGETSR);
+
+	mask |= mask >> 16;
+	core_mask[cpu_index()] = (u8)(mask | mask >> 8);
+	register_write(distributor, GICD_IGROUPR, 0);
+	register_write(distributor, GICD_ICENABLER, ~0u);
+	register_write(distributor, GICD_ICPENDR, ~0u);
+	register_write(distributor, GICD_ICACTIVER, ~0u);
+	for (u32 n = 0; n < 32 / 4; n++)
+		register_write(distributor, GICD_IPRIORITYR + 4 * n, PRIORITIES);
+	for (u32 n = 0; n < 16 / 4; n++)
+		register_write(distributor, GICD_CPENDSGIR + 4 * n, ~0u);
+	register_write(distributor, GICD_ISENABLER, BIT(GIC_SGI_KICK));
+	for (u32 n = 0; n < 4; n++)
+		register_write(interface, GICC_APR + 4 * n, 0);
+	register_write(interface, GICC_PMR, 0xff);
+	register_write(interface, GICC_BPR, 0);
+	register_write(interface, GICC_CTLR, GICC_CTLR_ENABLE | GICC_CTLR_EOI_1);
+}
+
+u32 gic_v2_interrupt_count(void)
+{
+	return interrupt_count;
+}
+
+u32 gic_v2_acknowledge(void)
+{
+	u32 value = register_read(interface, GICC_IAR);
+	u32 intid = value & IAR_INTID;
+
+	if (intid < 16)
+		acknowledged[cpu_index()] = value;
+	return intid;
+}
+
+void gic_v2_drop(u32 intid)
+{
+	register_write(interface, GICC_EOIR, intid < 16 ? acknowledged[cpu_index()] : intid);
+}
+
+void gic_v2_deactivate(u32 intid)
+{
+	register_write(interface, GICC_DIR, intid < 16 ? acknowledged[cpu_index()] : intid);
+}
+
+static void set_config(u32 intid, bool edge)
+{
+	u32 offset = GICD_ICFGR + 4 * (intid / 16), bit = 2u << 2 * (intid % 16);
+	u32 word = register_read(distributor, offset) & ~bit;
+
+	register_write(distributor, offset, edge ? word | bit : word);
+}
+
+/* ITARGETSR may be written by bytes, but whole words need no second accessor. IHI 0048 4.3.12. */
+static void set_target(u32 intid, u32 core)
+{
+	u32 offset = GICD_ITARGETSR + (intid & ~3u), shift = 8 * (intid & 3);
+	u32 word = register_read(distributor, offset) & ~(0xffu << shift);
+
+	register_write(distributor, offset, word | (u32)core_mask[core] << shift);
+}
+
+void gic_v2_enable(u32 intid, u32 core, bool edge)
+{
+	if (intid >= 16)
+		set_config(intid, edge);
+	if (intid >= 32)
+		set_target(intid, core);
+	register_write(distributor, GICD_ISENABLER + 4 * (intid / 32), (u32)BIT(intid % 32));
+}
+
+void gic_v2_disable(u32 intid)
+{
+	register_write(distributor, GICD_ICENABLER + 4 * (intid / 32), (u32)BIT(intid % 32));
+}
+
+void gic_v2_kick(u32 core)
+{
+	dsb(ishst);
+	register_write(distributor, GICD_SGIR, (u32)core_mask[core] << 16 | GIC_SGI_KICK);
+}
+
+void gic_v2_set_active(u32 intid, bool active)
+{
+	u32 offset = (active ? GICD_ISACTIVER : GICD_ICACTIVER) + 4 * (intid / 32);
+
+	register_write(distributor, offset, (u32)BIT(intid % 32));
+	/* The write is done when the read is: it must not overtake the guest's own deactivation. */
+	register_read(distributor, offset);
+}

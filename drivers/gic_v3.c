@@ -1,0 +1,212 @@
+/*
+ * GICv3 and GICv4 in their GICv3 form (IHI 0069), affinity routing on, all interrupts in Group 1
+ * non-secure. Without LPIs: nothing that EL2 owns raises them.
+ *
+ * Owns: the distributor and the redistributors' frames; acknowledge, drop and deactivate are in
+ * gic.c.
+ */
+#include "drivers/gic_v3.h"
+
+#include "arch/arm64/barrier.h"
+#include "arch/arm64/barrier.h"
+#include "arch/arm64/cpu.h"
+#include "arch/arm64/mmu.h"
+#include "arch/arm64/sysreg.h"
+#include "core/base/panic.h"
+#include "drivers/registers.h"
+
+/* Distributor; those up to ICFGR are also in a redistributor's second frame, for SGIs and PPIs. */
+#define GICD_CTLR	 0x0000
+#define GICD_TYPER	 0x0004
+#define GIC_IGROUPR	 0x0080
+#define GIC_ISENABLER	 0x0100
+#define GIC_ICENABLER	 0x0180
+#define GIC_ICPENDR	 0x0280
+#define GIC_ISACTIVER	 0x0300
+#define GIC_ICACTIVER	 0x0380
+#define GIC_IPRIORITYR	 0x0400
+#define GIC_ICFGR	 0x0c00
+#define GICR_IGRPMODR	 0x0d00
+#define GICD_IROUTER	 0x6000
+#define GICD_CTLR_RWP	 (1u << 31)
+#define GICD_CTLR_ARE	 0x10u
+#define GICD_CTLR_ENABLE 0x03u /* EnableGrp1A and EnableGrp1; EnableGrp1 and 0 if DS is set */
+/* Redistributor, first frame. */
+#define GICR_TYPER	  0x0008
+#define GICR_WAKER	  0x0014
+#define GICR_TYPER_VLPIS  (1u << 1)
+#define GICR_TYPER_LAST	  (1u << 4)
+#define GICR_WAKER_SLEEP  (1u << 1)
+#define GICR_WAKER_ASLEEP (1u << 2)
+#define FRAME		  0x10000ul
+#define PRIORITIES	  0xa0a0a0a0u /* all the same: EL2 takes no nested interrupts */
+
+#define ICC_SRE_EL2	S3_4_C12_C9_5
+#define ICC_PMR_EL1	S3_0_C4_C6_0
+#define ICC_BPR1_EL1	S3_0_C12_C12_3
+#define ICC_CTLR_EL1	S3_0_C12_C12_4
+#define ICC_AP1R0_EL1	S3_0_C12_C9_0
+#define ICC_IGRPEN1_EL1 S3_0_C12_C12_7
+#define ICC_SGI1R_EL1	S3_0_C12_C11_5
+/* The macros take the register's name as it stands, so one more expansion is needed for ours. */
+#define READ(name)	   READ_SYSREG(name)
+#define WRITE(name, value) WRITE_SYSREG(name, value)
+
+#define ICC_SRE_ENABLE 0xful /* SRE, no FIQ or IRQ bypass, Enable for EL1 */
+#define ICC_CTLR_EOI_1 0x2ul
+
+static void *distributor, *redistributors;
+static u64 redistributors_bytes;
+static u32 interrupt_count;
+static void *sgi_frame[MAX_PCPUS];
+static u64 route[MAX_PCPUS]; /* GICD_IROUTER towards each core */
+static u64 kick[MAX_PCPUS];  /* ICC_SGI1R_EL1 that kicks it */
+
+static void wait_distributor(void)
+{
+	while (register_read(distributor, GICD_CTLR) & GICD_CTLR_RWP)
+		cpu_relax();
+}
+
+bool gic_v3_init(const struct gic_registers *registers)
+{
+	distributor = mmu_map_device(registers->distributor, FRAME);
+	redistributors = mmu_map_device(registers->redistributors, registers->redistributors_bytes);
+	redistributors_bytes = registers->redistributors_bytes;
+	register_write(distributor, GICD_CTLR, 0);
+	wait_distributor();
+	/* Affinity routing first: what the other registers mean depends on it. IHI 0069 12.9.4. */
+	register_write(distributor, GICD_CTLR, GICD_CTLR_ARE);
+	wait_distributor();
+	interrupt_count = 32 * ((register_read(distributor, GICD_TYPER) & 0x1f) + 1);
+	interrupt_count = min(interrupt_count, GIC_SPURIOUS);
+	for (u32 n = 1; n < (interrupt_count + 31) / 32; n++) {
+		register_write(distributor, GIC_IGROUPR + 4 * n, ~0u);
+		register_write(distributor, GIC_ICENABLER + 4 * n, ~0u);
+		register_write(distributor, GIC_ICPENDR + 4 * n, ~0u);
+		register_write(distributor, GIC_ICACTIVER + 4 * n, ~0u);
+	}
+	for (u32 n = 32 / 4; n < interrupt_count / 4; n++)
+		register_write(distributor, GIC_IPRIORITYR + 4 * n, PRIORITIES);
+	for (u32 n = 32 / 16; n < interrupt_count / 16; n++)
+		register_write(distributor, GIC_ICFGR + 4 * n, 0);
+	wait_distributor();
+	register_write(distributor, GICD_CTLR, GICD_CTLR_ARE | GICD_CTLR_ENABLE);
+	wait_distributor();
+	return true;
+}
+
+/* The frame pair of the core with these affinity fields: each is 2 frames, or 4 with VLPIs. */
+static void *find_redistributor(u32 affinity)
+{
+	char *frame = redistributors;
+	u64 offset = 0;
+
+	while (offset + 2 * FRAME <= redistributors_bytes) {
+		u32 type = register_read(frame + offset, GICR_TYPER);
+
+		if (register_read(frame + offset, GICR_TYPER + 4) == affinity)
+			return frame + offset;
+		if (type & GICR_TYPER_LAST)
+			break;
+		offset += type & GICR_TYPER_VLPIS ? 4 * FRAME : 2 * FRAME;
+	}
+	panic("gic: no redistributor of affinity %x", affinity);
+}
+
+static void wake(void *redistributor)
+{
+	u32 waker = register_read(redistributor, GICR_WAKER);
+
+	register_write(redistributor, GICR_WAKER, waker & ~GICR_WAKER_SLEEP);
+	while (register_read(redistributor, GICR_WAKER) & GICR_WAKER_ASLEEP)
+		cpu_relax();
+}
+
+/* SGIs and PPIs: Group 1, disabled but the kick, nothing pending or active. */
+static void reset_private(void *frame)
+{
+	register_write(frame, GIC_IGROUPR, ~0u);
+	register_write(frame, GICR_IGRPMODR, 0);
+	register_write(frame, GIC_ICENABLER, ~0u);
+	register_write(frame, GIC_ICPENDR, ~0u);
+	register_write(frame, GIC_ICACTIVER, ~0u);
+	for (u32 n = 0; n < 32 / 4; n++)
+		register_write(frame, GIC_IPRIORITYR + 4 * n, PRIORITIES);
+	register_write(frame, GIC_ISENABLER, BIT(GIC_SGI_KICK));
+}
+
+void gic_v3_init_core(void)
+{
+	u64 mpidr = cpu_mpidr();
+	u32 core = cpu_index(), affinity = (u32)(mpidr & 0xffffff) | (u32)(mpidr >> 32) << 24;
+	char *redistributor = find_redistributor(affinity);
+
+	/* First the system register interface, without which the other registers are undefined. */
+	WRITE(ICC_SRE_EL2, ICC_SRE_ENABLE);
+	isb();
+	wake(redistributor);
+	sgi_frame[core] = redistributor + FRAME;
+	reset_private(sgi_frame[core]);
+	route[core] = mpidr;
+	/* IHI 0069 12.2.21: affinities 3, 2, 1, the range of 16, and a bit for affinity 0 in it. */
+	kick[core] = (mpidr >> 32 & 0xff) << 48 | (mpidr >> 16 & 0xff) << 32 |
+		     (mpidr >> 4 & 0xf) << 44 | (u64)GIC_SGI_KICK << 24 |
+		     (mpidr >> 8 & 0xff) << 16 | BIT(mpidr & 0xf);
+	WRITE(ICC_PMR_EL1, 0xff);
+	WRITE(ICC_BPR1_EL1, 0);
+	WRITE(ICC_AP1R0_EL1, 0);
+	WRITE(ICC_CTLR_EL1, ICC_CTLR_EOI_1);
+	WRITE(ICC_IGRPEN1_EL1, 1);
+	isb();
+}
+
+u32 gic_v3_interrupt_count(void)
+{
+	return interrupt_count;
+}
+
+static void set_config(void *frame, u32 intid, bool edge)
+{
+	u32 offset = GIC_ICFGR + 4 * (intid / 16), bit = 2u << 2 * (intid % 16);
+	u32 word = register_read(frame, offset) & ~bit;
+
+	register_write(frame, offset, edge ? word | bit : word);
+}
+
+void gic_v3_enable(u32 intid, u32 core, bool edge)
+{
+	void *frame = intid < 32 ? sgi_frame[cpu_index()] : distributor;
+
+	if (intid >= 16)
+		set_config(frame, intid, edge);
+	if (intid >= 32) {
+		register_write(distributor, GICD_IROUTER + 8 * intid, (u32)route[core]);
+		register_write(distributor, GICD_IROUTER + 8 * intid + 4, (u32)(route[core] >> 32));
+	}
+	register_write(frame, GIC_ISENABLER + 4 * (intid / 32), (u32)BIT(intid % 32));
+}
+
+void gic_v3_disable(u32 intid)
+{
+	void *frame = intid < 32 ? sgi_frame[cpu_index()] : distributor;
+
+	register_write(frame, GIC_ICENABLER + 4 * (intid / 32), (u32)BIT(intid % 32));
+}
+
+void gic_v3_kick(u32 core)
+{
+	dsb(ishst);
+	WRITE(ICC_SGI1R_EL1, kick[core]);
+	isb();
+}
+
+void gic_v3_set_active(u32 intid, bool active)
+{
+	void *frame = sgi_frame[cpu_index()];
+	u32 offset = active ? GIC_ISACTIVER : GIC_ICACTIVER;
+
+	register_write(frame, offset, (u32)BIT(intid));
+	/* The write is done when the read is: it must not overtake the guest's own deactivation. */
+	register_read(frame, offset);
+}

@@ -1,0 +1,56 @@
+# Guests: every guests/NAME.c, tests/guest/NAME.c and tests/bench/NAME.c is the one source file of a guest,
+# linked with the runtime of guests/lib into a raw image build/.../NAME.bin. Included by the Makefile.
+
+GUEST_FLAGS := $(TARGET_FLAGS) $(WARNINGS) -fno-stack-protector -mno-outline-atomics \
+	-I. -Iguests/include -Iguests/lib
+GUEST_LD_FLAGS := -nostdlib -static --gc-sections --build-id=none -z noexecstack -z max-page-size=4096
+
+GUEST_LIB_SOURCES := $(sort $(wildcard guests/lib/*.c guests/lib/*.S))
+GUEST_LIB_OBJECTS := $(GUEST_LIB_SOURCES:%=$(B)/%.o)
+GUEST_START := $(B)/guests/lib/start.S.o
+GUEST_LIB := $(B)/guests/lib/libweirguest.a
+
+GUEST_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard guests/*.c)))
+GUEST_TEST_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard tests/guest/*.c)))
+GUEST_BENCH_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard tests/bench/*.c)))
+
+define GUEST_OBJECT
+$(B)/$(1)/%.o: $(1)/% guests/guests.mk
+	$$(call step,CC,$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(GUEST_FLAGS) -c $$< -o $$@
+endef
+$(foreach folder,guests tests/guest tests/bench,$(eval $(call GUEST_OBJECT,$(folder))))
+
+$(GUEST_LIB): $(GUEST_LIB_OBJECTS)
+	$(call step,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter-out $(GUEST_START),$^)
+
+# The start object is named, so that the linker takes it without being asked for a symbol of it.
+define GUEST_ELF
+$(B)/$(1)/%.elf: $(B)/$(1)/%.c.o $(GUEST_START) $(GUEST_LIB) guests/lib/guest.lds
+	$$(call step,LD,$$@)
+	$$(Q)$$(LD) $$(GUEST_LD_FLAGS) -T guests/lib/guest.lds -o $$@ $(GUEST_START) $$< $(GUEST_LIB)
+
+$(B)/$(1)/%.bin: $(B)/$(1)/%.elf
+	$$(call step,BIN,$$@)
+	$$(Q)$$(OBJCOPY) -O binary $$< $$@
+endef
+$(foreach folder,guests tests/guest tests/bench,$(eval $(call GUEST_ELF,$(folder))))
+
+.PHONY: guests tests-guests bench-guests install-headers
+guests: $(GUEST_BINARIES)
+tests-guests: $(GUEST_TEST_BINARIES)
+bench-guests: $(GUEST_BENCH_BINARIES)
+
+# For guests that are built elsewhere: `pkg-config --cflags weir`, and `--libs` for a link by $(LD).
+INSTALL_TO = $(DESTDIR)$(PREFIX)
+install-headers: $(GUEST_START) $(GUEST_LIB)
+	$(call step,INSTALL,$(INSTALL_TO)/include/weir)
+	$(Q)install -d $(INSTALL_TO)/include/weir $(INSTALL_TO)/lib/weir $(INSTALL_TO)/lib/pkgconfig
+	$(Q)install -m 644 guests/include/weir/*.h $(INSTALL_TO)/include/weir
+	$(Q)install -m 644 guests/lib/guest.h $(INSTALL_TO)/lib/weir/guest.h
+	$(Q)install -m 644 guests/lib/guest.lds $(GUEST_LIB) $(INSTALL_TO)/lib/weir
+	$(Q)install -m 644 $(GUEST_START) $(INSTALL_TO)/lib/weir/start.o
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|' guests/lib/weir.pc.in >$(INSTALL_TO)/lib/pkgconfig/weir.pc
+	$(Q)chmod 644 $(INSTALL_TO)/lib/pkgconfig/weir.pc

@@ -1,0 +1,124 @@
+/*
+ * Event channels: asynchronous signals between VMs, joined port to port.
+ *
+ * A channel of the manifest has a port at each end. Sending on a port makes the peer's port
+ * pending: its number goes into an event ring of the vCPU and priority that it is bound to, and
+ * WEIR_INTID_EVENT is raised there. Sends to a port that is pending already coalesce; wake-ups may
+ * be spurious: an event means "look again". Within one priority events arrive in the order of
+ * their sends.
+ *
+ * Event rings: for each priority `event_slots` words of 4 bytes (port numbers), written by Weir
+ * only, one ring after the other from the address in x3 of WEIR_FN_PAGES. Positions are counted in
+ * events since start and never wrap (64 bits); slot = position & (event_slots - 1).
+ * weir_out.event_tail[p] is written by Weir, weir_in.event_head[p] by the vCPU. A port is in at
+ * most one ring, at most once, so a ring cannot overflow. A head that lies harms its owner only.
+ *
+ * WEIR_FN_PORT_FIND: the port of this VM at one end of a channel.
+ *   in:  x1 = bytes of the name, 1..WEIR_NAME_MAX; the name itself at weir_in.buffer of the caller.
+ *   out: x1 = port handle; its bits 15:0 are the number that the event rings carry.
+ *   errors: WEIR_INVALID: x1 out of range. WEIR_NOT_FOUND: no channel of that name ends here.
+ *
+ * WEIR_FN_EVENT_SEND: make the peer's port pending.
+ *   in:  x1 = port handle.
+ *   errors: WEIR_INVALID: no such port. WEIR_STALE: an old handle. WEIR_CLOSED: the peer is off.
+ *   What the caller wrote to shared memory before the call is visible to the peer after the event.
+ *
+ * WEIR_FN_PORT_BIND: choose the vCPU and priority that a port's events go to. At start: vCPU 0,
+ *   priority 0.
+ *   in:  x1 = port handle, x2 = vCPU index, x3 = priority, 0..WEIR_EVENT_PRIORITIES-1.
+ *   errors: WEIR_INVALID: x1, x2 or x3 out of range. WEIR_STALE. WEIR_BUSY: an event of this port
+ *	     is still unread in its old ring. The binding that it has is WEIR_OK at any time.
+ *
+ * WEIR_FN_PORT_PUBLISH: leave a word for the peer, who is told by an event on its port.
+ *   in:  x1 = port handle, x2 = the word (a grant handle, for example; Weir does not look at it).
+ *   errors: WEIR_INVALID, WEIR_STALE, WEIR_CLOSED as for send.
+ *
+ * WEIR_FN_PORT_PEER: what is at the other end.
+ *   in:  x1 = port handle.
+ *   out: x1 = the word that the peer published last, 0 before; x2 = 1 if the peer is open.
+ *   errors: WEIR_INVALID, WEIR_STALE.
+ *
+ * When a VM ends, its peers get an event on each port that is joined to it; from before that on
+ * their sends answer WEIR_CLOSED and x2 of WEIR_FN_PORT_PEER is 0.
+ *
+ * Source: ipc/event.c. Tests: tests/guest/event.c, tests/host/test_event.c. Since ABI 1.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <weir/hypercall.h>
+
+static inline uint32_t weir_port_number(weir_handle port)
+{
+	return (uint32_t)(port & 0xffffu);
+}
+
+/* `name` is 0-terminated. */
+static inline enum weir_status weir_port_find(const struct weir_pages *pages, const char *name,
+					      weir_handle *port)
+{
+	struct weir_result result;
+	uint64_t bytes = 0;
+
+	for (; bytes < sizeof(pages->in->buffer) && name[bytes]; bytes++)
+		pages->in->buffer[bytes] = (uint8_t)name[bytes];
+	result = weir_call(WEIR_FN(WEIR_FN_PORT_FIND), bytes, 0, 0, 0, 0, 0);
+	if ((enum weir_status)result.status == WEIR_OK)
+		*port = result.value[0];
+	return (enum weir_status)result.status;
+}
+
+static inline enum weir_status weir_event_send(weir_handle port)
+{
+	return weir_do(WEIR_FN_EVENT_SEND, port, 0, 0, 0, 0);
+}
+
+static inline enum weir_status weir_port_bind(weir_handle port, uint32_t vcpu, uint32_t priority)
+{
+	return weir_do(WEIR_FN_PORT_BIND, port, vcpu, priority, 0, 0);
+}
+
+static inline enum weir_status weir_port_publish(weir_handle port, uint64_t word)
+{
+	return weir_do(WEIR_FN_PORT_PUBLISH, port, word, 0, 0, 0);
+}
+
+/* `word` and `open` may be 0. */
+static inline enum weir_status weir_port_peer(weir_handle port, uint64_t *word, bool *open)
+{
+	struct weir_result result = weir_call(WEIR_FN(WEIR_FN_PORT_PEER), port, 0, 0, 0, 0, 0);
+
+	if ((enum weir_status)result.status == WEIR_OK && word)
+		*word = result.value[0];
+	if ((enum weir_status)result.status == WEIR_OK && open)
+		*open = result.value[1] != 0;
+	return (enum weir_status)result.status;
+}
+
+/*
+ * Takes the next event of this vCPU, highest priority first; false if there is none. The caller
+ * then looks at what the event is about, and not before: a send from then on raises the event
+ * again.
+ */
+static inline bool weir_event_next(const struct weir_pages *pages, uint32_t *port_number)
+{
+	for (uint32_t priority = WEIR_EVENT_PRIORITIES; priority-- > 0;) {
+		uint64_t *head = &pages->in->event_head[priority];
+		const uint64_t *tail = &pages->out->event_tail[priority];
+		const uint32_t *ring = pages->event_rings + priority * pages->event_slots;
+		uint64_t position = *head;
+
+		if (__atomic_load_n(tail, __ATOMIC_ACQUIRE) == position)
+			continue;
+		*port_number = ring[position & (pages->event_slots - 1)];
+		__atomic_store_n(head, position + 1, __ATOMIC_RELEASE);
+		/*
+		 * [R1] `head` is stored before the caller's look at the data. Pairs with [S1] in
+		 * ipc/event.c: either the sender sees the head and queues the port again, or the
+		 * caller sees the sender's data.
+		 */
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		return true;
+	}
+	return false;
+}

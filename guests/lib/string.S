@@ -1,0 +1,78 @@
+/*
+ * memcpy and memset: 64 bytes a turn, general registers only, so that handlers may use them. They
+ * access memory unaligned, so the MMU must be on.
+ */
+	.text
+	.balign	16
+
+/* void *memcpy(void *to, const void *from, size_t bytes) */
+	.global memcpy
+memcpy:
+	mov	x3, x0
+	subs	x2, x2, #64
+	b.lo	2f
+1:	ldp	x4, x5, [x1]
+	ldp	x6, x7, [x1, #16]
+	ldp	x8, x9, [x1, #32]
+	ldp	x10, x11, [x1, #48]
+	add	x1, x1, #64
+	subs	x2, x2, #64
+	stp	x4, x5, [x3]
+	stp	x6, x7, [x3, #16]
+	stp	x8, x9, [x3, #32]
+	stp	x10, x11, [x3, #48]
+	add	x3, x3, #64
+	b.hs	1b
+2:	tbz	x2, #5, 3f		/* the low 6 bits are what is left */
+	ldp	x4, x5, [x1], #16
+	ldp	x6, x7, [x1], #16
+	stp	x4, x5, [x3], #16
+	stp	x6, x7, [x3], #16
+3:	tbz	x2, #4, 4f
+	ldp	x4, x5, [x1], #16
+	stp	x4, x5, [x3], #16
+4:	tbz	x2, #3, 5f
+	ldr	x4, [x1], #8
+	str	x4, [x3], #8
+5:	tbz	x2, #2, 6f
+	ldr	w4, [x1], #4
+	str	w4, [x3], #4
+6:	tbz	x2, #1, 7f
+	ldrh	w4, [x1], #2
+	strh	w4, [x3], #2
+7:	tbz	x2, #0, 8f
+	ldrb	w4, [x1]
+	strb	w4, [x3]
+8:	ret
+
+/* void *memset(void *to, int byte, size_t bytes) */
+	.global memset
+memset:
+	mov	x3, x0
+	and	x1, x1, #255
+	orr	x1, x1, x1, lsl #8
+	orr	x1, x1, x1, lsl #16
+	orr	x1, x1, x1, lsl #32
+	subs	x2, x2, #64
+	b.lo	2f
+1:	stp	x1, x1, [x3]
+	stp	x1, x1, [x3, #16]
+	stp	x1, x1, [x3, #32]
+	stp	x1, x1, [x3, #48]
+	add	x3, x3, #64
+	subs	x2, x2, #64
+	b.hs	1b
+2:	tbz	x2, #5, 3f
+	stp	x1, x1, [x3], #16
+	stp	x1, x1, [x3], #16
+3:	tbz	x2, #4, 4f
+	stp	x1, x1, [x3], #16
+4:	tbz	x2, #3, 5f
+	str	x1, [x3], #8
+5:	tbz	x2, #2, 6f
+	str	w1, [x3], #4
+6:	tbz	x2, #1, 7f
+	strh	w1, [x3], #2
+7:	tbz	x2, #0, 8f
+	strb	w1, [x3]
+8:	ret

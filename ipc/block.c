@@ -1,0 +1,444 @@
+/*
+ * The block service: requests of guests to the disks of the manifest, and their completions.
+ *
+ * Owns:   struct block_slot, the completion rings in the `out` pages, what waits for a full device.
+ * Locks:  see block.h. No guest memory is touched but the vCPU's own pages: data moves by DMA.
+ * ABI:    guests/include/weir/block.h
+ *
+ * A request lives in a slot of the vCPU that made it. The slots are as many as the completion ring
+ * has: a request is accepted while requests in flight and completions that are not consumed yet are
+ * together fewer than that, so a completion always finds its place, and a slot is always free.
+ *
+ * The device's queue is shared by the VMs. A request that finds it full waits here, and is
+ * submitted when one of the device's requests is done: VMs in turn, each VM's requests in their
+ * order. While anything waits, what comes new waits behind it.
+ */
+#include "ipc/block.h"
+#include "core/base/log.h"
+#include "core/memory.h"
+#include "ipc/grant.h"
+#include "ipc/ipc.h"
+
+#define LARGEST_REQUEST_SECTORS 2048u /* 1 MiB */
+
+struct block_slot {
+	struct block_request request; /* `link` is the waiting list's while it waits */
+	struct vcpu *vcpu;	      /* fixed */
+	u32 index;		      /* fixed */
+	u32 device_index;
+	u64 cookie;
+};
+
+_Static_assert(WEIR_COMPLETIONS == 64, "slots that are free are bits of one word");
+
+/* What waits for a device's full queue. */
+struct waiting {
+	struct spinlock lock; /* guards all; `count` is also read without it */
+	struct list turns;    /* struct block_turn: VMs that wait, the next one first */
+	u32 count;	      /* requests */
+};
+
+static struct waiting waiting[BLOCK_DEVICES_MAX];
+
+_Static_assert(BLOCK_READ == (int)WEIR_BLOCK_READ && BLOCK_WRITE == (int)WEIR_BLOCK_WRITE &&
+		       BLOCK_FLUSH == (int)WEIR_BLOCK_FLUSH,
+	       "an operation of the ABI is one of a driver");
+
+static struct block_slot *slot_of(struct block_request *request)
+{
+	return container_of(request, struct block_slot, request);
+}
+
+static bool stopped(const struct vm *vm)
+{
+	return __atomic_load_n(&vm->ipc->block.stopped, __ATOMIC_RELAXED);
+}
+
+/* Slots and the completion ring of one vCPU. */
+
+/* Reads how far the guest has consumed; believed as far as it is possible. */
+static void update_head(struct block_vcpu *block) NEEDS(block->lock)
+{
+	/* [B2] Pairs with the guest's store-release of its head, after it has read the slots. */
+	u64 head = __atomic_load_n(&block->in->completion_head, __ATOMIC_ACQUIRE);
+
+	if (head > block->tail)
+		head = block->tail;
+	if (head > block->head)
+		block->head = head;
+}
+
+/* A slot for a request on this memory; from then on block_pages_busy() knows. 0: none is left. */
+static struct block_slot *take_slot(struct vcpu *self, pa_t pa, u32 bytes)
+{
+	struct block_vcpu *block = &self->ipc->block;
+	struct block_slot *slot = 0;
+
+	spin_lock(&block->lock);
+	update_head(block);
+	if (block->accepted - block->head < WEIR_COMPLETIONS) {
+		u32 index = (u32)__builtin_ctzl(block->free);
+
+		block->accepted++;
+		block->free &= ~BIT(index);
+		slot = &block->slot[index];
+		slot->request.segment_count = bytes != 0;
+		slot->request.segment[0].pa = pa;
+		slot->request.segment[0].bytes = bytes;
+	}
+	spin_unlock(&block->lock);
+	return slot;
+}
+
+/* The request of the slot was never accepted. */
+static void return_slot(struct block_slot *slot)
+{
+	struct block_vcpu *block = &slot->vcpu->ipc->block;
+
+	spin_lock(&block->lock);
+	block->accepted--;
+	block->free |= BIT(slot->index);
+	spin_unlock(&block->lock);
+}
+
+/* The request is over: tells the vCPU, unless its VM is off. */
+static void complete(struct block_slot *slot, enum weir_status status)
+{
+	struct vcpu *vcpu = slot->vcpu;
+	struct block_vcpu *block = &vcpu->ipc->block;
+	struct weir_completion *completion;
+	bool tell;
+
+	spin_lock(&block->lock);
+	block->free |= BIT(slot->index);
+	tell = !stopped(vcpu->vm);
+	if (tell) {
+		completion = &block->out->completion[block->tail % WEIR_COMPLETIONS];
+		completion->cookie = slot->cookie;
+		completion->status = status;
+		/* [B1] Pairs with the guest's load-acquire of the tail: then the slot is filled. */
+		__atomic_store_n(&block->out->completion_tail, ++block->tail, __ATOMIC_RELEASE);
+	}
+	spin_unlock(&block->lock);
+	if (tell)
+		vgic_pend(vcpu, WEIR_INTID_BLOCK);
+}
+
+/* What waits for a device. */
+
+/* Submits what waits until the device is full again: one request of a VM, then the next VM's. */
+static void submit_waiting(struct waiting *queue, struct block_device *device) NEEDS(queue->lock)
+{
+	while (!list_empty(&queue->turns)) {
+		struct block_turn *turn = container_of(queue->turns.next, struct block_turn, link);
+		struct list *first = turn->waiting.next;
+		struct block_request *request = container_of(first, struct block_request, link);
+		enum weir_status status;
+
+		list_remove(first);
+		status = device->ops->submit(device, request);
+		if (status == WEIR_AGAIN) {
+			list_insert_before(turn->waiting.next, first);
+			return;
+		}
+		__atomic_store_n(&queue->count, queue->count - 1, __ATOMIC_RELAXED);
+		list_remove(&turn->link);
+		if (!list_empty(&turn->waiting))
+			list_append(&queue->turns, &turn->link);
+		if (status != WEIR_OK)
+			complete(slot_of(request), WEIR_IO);
+	}
+}
+
+/*
+ * The device was full, or others wait for it. What made it full may have been done since, and its
+ * completion may have looked at the count too early: so submit_waiting() asks once more. The driver
+ * answers "full" under the lock under which it makes room, so after that answer a completion
+ * follows which sees the count.
+ */
+static void wait_for_device(struct block_slot *slot, struct block_device *device)
+{
+	struct waiting *queue = &waiting[slot->device_index];
+	struct vm *vm = slot->vcpu->vm;
+	struct block_turn *turn = &vm->ipc->block.turn[slot->device_index];
+	bool off;
+
+	spin_lock(&queue->lock);
+	off = stopped(vm);
+	if (!off) {
+		if (list_empty(&turn->waiting))
+			list_append(&queue->turns, &turn->link);
+		list_append(&turn->waiting, &slot->request.link);
+		__atomic_store_n(&queue->count, queue->count + 1, __ATOMIC_RELAXED);
+		submit_waiting(queue, device);
+	}
+	spin_unlock(&queue->lock);
+	if (off)
+		complete(slot, WEIR_IO); /* the VM ended on another core just now: drops it */
+}
+
+/* The device has done a request. Driver's interrupt, without the driver's lock. */
+static void request_done(struct block_request *request, enum weir_status status)
+{
+	struct block_slot *slot = slot_of(request);
+	u32 index = slot->device_index; /* the slot may be another request's after complete() */
+	struct waiting *queue = &waiting[index];
+
+	complete(slot, status);
+	if (!__atomic_load_n(&queue->count, __ATOMIC_RELAXED))
+		return;
+	spin_lock(&queue->lock);
+	submit_waiting(queue, block_device_get(index));
+	spin_unlock(&queue->lock);
+}
+
+static enum weir_status start(struct block_slot *slot, const struct block_disk *disk)
+{
+	struct block_device *device = disk->device;
+	enum weir_status status = WEIR_AGAIN;
+
+	if (slot->request.operation == BLOCK_FLUSH && device->write_through) {
+		complete(slot, WEIR_OK);
+		return WEIR_OK;
+	}
+	if (!__atomic_load_n(&waiting[disk->device_index].count, __ATOMIC_RELAXED))
+		status = device->ops->submit(device, &slot->request);
+	if (status == WEIR_AGAIN) {
+		wait_for_device(slot, device);
+		return WEIR_OK;
+	}
+	if (status != WEIR_OK)
+		return_slot(slot);
+	return status;
+}
+
+/* The calls. The table has checked that what lies behind their arguments is 0. */
+
+static const struct block_disk *find_disk(const struct vm *vm, u64 index)
+{
+	const struct block_vm *block = &vm->ipc->block;
+
+	if (index >= block->disk_count)
+		return 0;
+	return &block->disk[index_nospec(index, MANIFEST_VM_DISKS)];
+}
+
+enum weir_status block_info_call(struct vcpu *self, const struct call_args *in,
+				 struct call_results *out)
+{
+	const struct block_disk *disk;
+
+	disk = find_disk(self->vm, in->x1);
+	if (!disk)
+		return WEIR_NOT_FOUND;
+	if (!disk->device)
+		return WEIR_IO;
+	out->x1 = disk->sectors;
+	out->x2 = disk->read_only ? WEIR_BLOCK_READ_ONLY : 0;
+	out->x3 = disk->max_sectors;
+	return WEIR_OK;
+}
+
+/* Sectors, right and memory of a request; `bytes` of them at `pa`. */
+static enum weir_status check_request(const struct vm *vm, const struct block_disk *disk,
+				      u64 operation, const struct call_args *in, u32 *bytes,
+				      pa_t *pa)
+{
+	*bytes = 0;
+	*pa = PA(0);
+	if (operation == WEIR_BLOCK_FLUSH)
+		return in->x2 | in->x3 | in->x4 ? WEIR_INVALID : WEIR_OK;
+	if (in->x3 == 0 || in->x3 > disk->max_sectors)
+		return WEIR_INVALID;
+	if (in->x3 > disk->sectors || in->x2 > disk->sectors - in->x3)
+		return WEIR_INVALID;
+	if (in->x4 % WEIR_SECTOR_SIZE)
+		return WEIR_INVALID;
+	if (operation == WEIR_BLOCK_WRITE && disk->read_only)
+		return WEIR_DENIED;
+	*bytes = (u32)in->x3 * WEIR_SECTOR_SIZE; /* at most LARGEST_REQUEST_SECTORS of them */
+	return vm_ram(vm, IPA(in->x4), *bytes, pa) ? WEIR_OK : WEIR_FAULT;
+}
+
+/* A slot, also in the pool, where sharing and DMA exclude each other (ipc/grant.h). */
+static enum weir_status reserve_slot(struct vcpu *self, pa_t pa, u32 bytes,
+				     struct block_slot **slot)
+{
+	struct vm *vm = self->vm;
+	bool shared;
+
+	if (bytes == 0 || !grant_in_pool(vm, pa, bytes)) {
+		*slot = take_slot(self, pa, bytes);
+		return *slot ? WEIR_OK : WEIR_QUOTA;
+	}
+	*slot = 0;
+	grant_lock(vm);
+	shared = grant_pages_shared(vm, pa, bytes);
+	if (!shared)
+		*slot = take_slot(self, pa, bytes);
+	grant_unlock(vm);
+	if (shared)
+		return WEIR_FAULT;
+	return *slot ? WEIR_OK : WEIR_QUOTA;
+}
+
+enum weir_status block_submit_call(struct vcpu *self, const struct call_args *in,
+				   struct call_results *out)
+{
+	u64 operation = in->x1 >> 8;
+	const struct block_disk *disk;
+	struct block_slot *slot;
+	enum weir_status status;
+	u32 bytes;
+	pa_t pa;
+
+	(void)out;
+	if (operation > WEIR_BLOCK_FLUSH)
+		return WEIR_INVALID;
+	disk = find_disk(self->vm, in->x1 & 0xff);
+	if (!disk)
+		return WEIR_NOT_FOUND;
+	if (!disk->device)
+		return WEIR_IO;
+	status = check_request(self->vm, disk, operation, in, &bytes, &pa);
+	if (status != WEIR_OK)
+		return status;
+	status = reserve_slot(self, pa, bytes, &slot);
+	if (status != WEIR_OK)
+		return status;
+	slot->request.operation = (enum block_operation)operation;
+	slot->request.sector = disk->first_sector + in->x2;
+	slot->device_index = disk->device_index;
+	slot->cookie = in->x5;
+	return start(slot, disk);
+}
+
+/* For the others. */
+
+bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes)
+{
+	bool found = false;
+
+	for (u32 i = 0; i < vm->vcpu_count && !found; i++) {
+		struct block_vcpu *block = &vm->vcpu[i]->ipc->block;
+
+		spin_lock(&block->lock);
+		for (u64 busy = ~block->free; busy && !found; busy &= busy - 1) {
+			const struct block_segment *used =
+				&block->slot[__builtin_ctzl(busy)].request.segment[0];
+
+			found = used->pa.raw < pa.raw + bytes &&
+				pa.raw < used->pa.raw + used->bytes;
+		}
+		spin_unlock(&block->lock);
+	}
+	return found;
+}
+
+bool block_vm_idle(const struct vm *vm)
+{
+	bool idle = true;
+
+	for (u32 i = 0; i < vm->vcpu_count; i++) {
+		struct block_vcpu *block = &vm->vcpu[i]->ipc->block;
+
+		spin_lock(&block->lock);
+		idle = idle && block->free == UINT64_MAX;
+		spin_unlock(&block->lock);
+	}
+	return idle;
+}
+
+static void drop_waiting(struct vm *vm, u32 index)
+{
+	struct waiting *queue = &waiting[index];
+	struct block_turn *turn = &vm->ipc->block.turn[index];
+
+	spin_lock(&queue->lock);
+	while (!list_empty(&turn->waiting)) {
+		struct list *first = turn->waiting.next;
+
+		list_remove(first);
+		__atomic_store_n(&queue->count, queue->count - 1, __ATOMIC_RELAXED);
+		complete(slot_of(container_of(first, struct block_request, link)), WEIR_IO);
+	}
+	list_remove(&turn->link);
+	spin_unlock(&queue->lock);
+}
+
+void block_vm_stop(struct vm *vm)
+{
+	__atomic_store_n(&vm->ipc->block.stopped, true, __ATOMIC_RELAXED);
+	for (u32 i = 0; i < block_device_count(); i++)
+		drop_waiting(vm, i);
+	/* A completion that did not see the flag has left its lock after this. */
+	block_vm_idle(vm);
+}
+
+/* At boot. */
+
+/* The disk's place on its device; `device` stays 0 if it has none. */
+static void open_disk(const struct vm *vm, const struct manifest_disk *config, bool writable,
+		      struct block_disk *disk)
+{
+	struct block_device *device = block_device_get(config->device);
+	u64 largest;
+
+	if (!device) {
+		log_line("/disks/%s: device %u is not there, %u found; VM %s goes without",
+			 config->name, config->device, block_device_count(), vm->config->name);
+		return;
+	}
+	if (config->first_sector >= device->sectors ||
+	    config->sectors > device->sectors - config->first_sector) {
+		log_line("/disks/%s: sectors %lu+%lu do not fit, device %u has %lu; VM %s goes "
+			 "without",
+			 config->name, config->first_sector, config->sectors, config->device,
+			 device->sectors, vm->config->name);
+		return;
+	}
+	if (writable && device->read_only)
+		log_line("/disks/%s: device %u is read-only, and so is the disk of VM %s",
+			 config->name, config->device, vm->config->name);
+	largest = device->max_segment_bytes / BLOCK_SECTOR_BYTES;
+	disk->device = device;
+	disk->device_index = config->device;
+	disk->first_sector = config->first_sector;
+	disk->sectors = config->sectors ? config->sectors : device->sectors - config->first_sector;
+	disk->max_sectors = min(largest, LARGEST_REQUEST_SECTORS);
+	disk->read_only = !writable || device->read_only;
+}
+
+static void create_vcpu(struct vcpu *vcpu)
+{
+	struct block_vcpu *block = &vcpu->ipc->block;
+
+	block->in = vcpu->ipc->in;
+	block->out = vcpu->ipc->out;
+	block->free = UINT64_MAX;
+	block->slot = heap_alloc(WEIR_COMPLETIONS * sizeof(*block->slot));
+	for (u32 i = 0; i < WEIR_COMPLETIONS; i++) {
+		block->slot[i].vcpu = vcpu;
+		block->slot[i].index = i;
+		block->slot[i].request.done = request_done;
+		list_init(&block->slot[i].request.link);
+	}
+}
+
+void block_vm_create(struct vm *vm, const struct manifest *manifest)
+{
+	struct block_vm *block = &vm->ipc->block;
+
+	for (u32 i = 0; i < BLOCK_DEVICES_MAX; i++) {
+		list_init(&block->turn[i].link);
+		list_init(&block->turn[i].waiting);
+		if (!waiting[i].turns.next)
+			list_init(&waiting[i].turns);
+	}
+	block->disk_count = vm->config->disk_count;
+	for (u32 i = 0; i < block->disk_count; i++)
+		open_disk(vm, &manifest->disk[vm->config->disk[i]],
+			  i < vm->config->writable_disk_count, &block->disk[i]);
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		create_vcpu(vm->vcpu[i]);
+}

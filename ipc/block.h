@@ -1,0 +1,71 @@
+/*
+ * The block service: disks of the manifest, shared between VMs. ABI: guests/include/weir/block.h
+ *
+ * Locks, outer first: the VM's grant lock (only for a buffer in the pool), a device's waiting list,
+ * a vCPU's slots and completion ring; the driver's own is taken under the second at most. Source:
+ * block.c. Tests: tests/host/test_block.c
+ */
+#pragma once
+
+#include "drivers/block_device.h"
+#include "ipc/call.h"
+#include <weir/block.h>
+
+struct block_slot; /* a request that a vCPU made, from submit to completion */
+
+struct block_vcpu {
+	/* Read-only after boot. */
+	struct block_slot *slot; /* WEIR_COMPLETIONS of them */
+	const struct weir_in *in;
+	struct weir_out *out;
+
+	struct spinlock lock; /* guards the rest */
+	u64 free;	      /* bit n: slot n is not in use */
+	u64 accepted;	      /* position that the last accepted request can get at most */
+	u64 tail;	      /* what completion_tail was set to */
+	u64 head;	      /* completion_head as last seen and believed */
+};
+
+/* One disk of a VM: which part of which device. Read-only after boot. */
+struct block_disk {
+	struct block_device *device; /* 0: missing, and a line said so */
+	u32 device_index;
+	u64 first_sector, sectors;
+	u64 max_sectors; /* of one request */
+	bool read_only;
+};
+
+/* A VM's place in the queue for a device that is full. The device's waiting lock guards it. */
+struct block_turn {
+	struct list link;    /* in the device's turns while `waiting` is not empty */
+	struct list waiting; /* its requests, in their order */
+};
+
+struct block_vm {
+	struct block_disk disk[MANIFEST_VM_DISKS];
+	u32 disk_count;
+	bool stopped; /* atomic; set once, see block_vm_stop() */
+	struct block_turn turn[BLOCK_DEVICES_MAX];
+};
+
+/* Boot, when disks are known and the vCPUs have their pages: opens the VM's disks. */
+void block_vm_create(struct vm *vm, const struct manifest *manifest);
+
+/*
+ * The VM is off: what waits is dropped, what a device has is left to finish and then dropped. RAM
+ * of the VM may be touched by a device until block_vm_idle() is true. Any core.
+ */
+void block_vm_stop(struct vm *vm);
+bool block_vm_idle(const struct vm *vm);
+
+/*
+ * A request that is not finished names memory of this range. For the grant module, under its lock:
+ * a request is visible here before it asks grant_pages_shared(), so one of the two sees the other.
+ */
+bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes);
+
+/* The calls. */
+enum weir_status block_info_call(struct vcpu *self, const struct call_args *in,
+				 struct call_results *out);
+enum weir_status block_submit_call(struct vcpu *self, const struct call_args *in,
+				   struct call_results *out);

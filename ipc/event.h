@@ -1,0 +1,44 @@
+/*
+ * Event channels: asynchronous signals between VMs, joined port to port.
+ *
+ * Owns:  struct port, struct event_ring: the ports and the event rings of each VM.
+ * Locks: vm->ipc->event.lock guards that VM's ports and rings; no call holds two of them.
+ * ABI:   guests/include/weir/event.h. Source: event.c. Tests: tests/host/test_event.c
+ */
+#pragma once
+
+#include "ipc/ipc.h"
+
+/* Bytes of one vCPU's event rings, whole pages. */
+u64 event_ring_bytes(const struct manifest_vm *config);
+
+/* Boot: the VM's ports, none joined; the rings of a vCPU in `slots` (event_ring_bytes(), zeroed).
+ */
+void event_vm_create(struct vm *vm, const struct manifest *manifest);
+void event_vcpu_create(struct vcpu *vcpu, u32 *slots);
+/* Boot, when every VM has its ports: joins the manifest's channels, in their order. */
+void event_connect(const struct manifest *manifest);
+/* Closes the VM's ports and tells the peers. Any core. */
+void event_vm_stop(struct vm *vm);
+
+/*
+ * The VM's own port behind a handle. WEIR_INVALID: there is no such port; WEIR_STALE: it was closed
+ * and opened again since. Called by a vCPU of the VM; no lock.
+ */
+enum weir_status event_port(struct vm *vm, weir_handle handle, struct port **port);
+/* Is the VM at the other end there? It may go at any time. */
+bool event_peer_open(struct port *port);
+/* Makes a port pending: "look again". Not under an event lock; other ipc locks may be held. */
+void event_raise(struct vm *vm, u32 port);
+
+/* Handlers of ipc/hypercall.c. */
+enum weir_status event_find_call(struct vcpu *self, const struct call_args *in,
+				 struct call_results *out);
+enum weir_status event_send_call(struct vcpu *self, const struct call_args *in,
+				 struct call_results *out);
+enum weir_status event_bind_call(struct vcpu *self, const struct call_args *in,
+				 struct call_results *out);
+enum weir_status event_publish_call(struct vcpu *self, const struct call_args *in,
+				    struct call_results *out);
+enum weir_status event_peer_call(struct vcpu *self, const struct call_args *in,
+				 struct call_results *out);

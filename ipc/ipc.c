@@ -1,0 +1,77 @@
+/*
+ * Makes and ends what a VM has for communication: the order in which the modules are called.
+ *
+ * Owns:  the shared pages of every vCPU: `in`, `out` and the event rings, one after the other from
+ *	  VM_SHARED_BASE on, vCPU by vCPU (weir/abi.h).
+ * Locks: none; creation is the boot core's alone, before any guest runs.
+ */
+#include "ipc/ipc.h"
+
+#include "core/hypercall.h"
+#include "core/memory.h"
+#include "ipc/block.h"
+#include "ipc/event.h"
+#include "ipc/grant.h"
+#include "ipc/upcall.h"
+
+/* `in` and `out`, then the rings. */
+static u64 vcpu_shared_bytes(const struct manifest_vm *config)
+{
+	return 2 * PAGE_SIZE + event_ring_bytes(config);
+}
+
+u64 ipc_shared_bytes(const struct manifest_vm *config)
+{
+	return config->vcpus * vcpu_shared_bytes(config);
+}
+
+/* One writer to a page: the guest to `in`, EL2 to all others. */
+static void map_pages(struct vm *vm, u64 ipa, const u8 *pages, u64 bytes)
+{
+	pa_t pa = mmu_heap_pa(pages);
+
+	stage2_map(&vm->stage2, IPA(ipa), pa, PAGE_SIZE, STAGE2_SHARED, false);
+	stage2_map(&vm->stage2, IPA(ipa + PAGE_SIZE), PA(pa.raw + PAGE_SIZE), bytes - PAGE_SIZE,
+		   STAGE2_SHARED_READ, false);
+}
+
+static void vcpu_create(struct vcpu *vcpu)
+{
+	u64 bytes = vcpu_shared_bytes(vcpu->vm->config);
+	u8 *pages = heap_pages(bytes / PAGE_SIZE);
+	struct vcpu_ipc *ipc = heap_alloc(sizeof(*ipc));
+
+	ipc->shared_ipa = VM_SHARED_BASE + vcpu->index * bytes;
+	ipc->in = (const struct weir_in *)pages;
+	ipc->out = (struct weir_out *)(pages + PAGE_SIZE);
+	vcpu->ipc = ipc;
+	map_pages(vcpu->vm, ipc->shared_ipa, pages, bytes);
+	event_vcpu_create(vcpu, (u32 *)(pages + 2 * PAGE_SIZE));
+	upcall_vcpu_create(vcpu);
+}
+
+void ipc_vm_create(struct vm *vm, const struct manifest *manifest)
+{
+	vm->ipc = heap_alloc(sizeof(*vm->ipc));
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		vcpu_create(vm->vcpu[i]);
+	event_vm_create(vm, manifest);
+	grant_vm_create(vm);
+}
+
+void ipc_connect(const struct manifest *manifest)
+{
+	event_connect(manifest);
+	for (u32 i = 0; i < vm_count(); i++)
+		if (vm_get(i))
+			block_vm_create(vm_get(i), manifest);
+}
+
+/* Grants first: a peer whose mapping becomes scratch is told on a port that is still open. */
+void ipc_vm_stop(struct vm *vm)
+{
+	upcall_vm_stop(vm);
+	grant_vm_stop(vm);
+	event_vm_stop(vm);
+	block_vm_stop(vm);
+}

@@ -1,0 +1,137 @@
+/*
+ * What each VM and each vCPU has for communication: one member per module.
+ *
+ * Owner: each struct belongs to the module it is named after; it is made at boot by ipc.c, in the
+ * heap, and lives until power-off. Nothing here is in guest memory but `in`, `out` and the rings'
+ * slots, which a guest reaches by its own mappings (of `in` alone read-write).
+ * Locks, outer first (the whole order: core/README.md):
+ *   vm->ipc->grant.lock  of the lower VM id, then of the higher;
+ *   vm->ipc->event.lock  never two at once;
+ *   what block.c takes;  the vGIC's and the scheduler's, by vgic_pend().
+ * Source: ipc.c
+ */
+#pragma once
+
+#include <weir/abi.h>
+#include "arch/arm64/lock.h"
+#include "core/timeout.h"
+#include "core/vm.h"
+#include "ipc/block.h"
+#include "ipc/call.h"
+
+/* One priority's event ring of one vCPU (weir/event.h). Lock: its VM's event.lock. */
+struct event_ring {
+	struct vcpu *vcpu;	/* who reads it; fixed */
+	u32 *slot;		/* fixed; written by EL2, read-only to the guest */
+	u64 mask;		/* slots - 1; there are at least as many slots as ports */
+	u64 tail;		/* positions filled; EL2's own copy */
+	u64 head;		/* the last head that was believed, at most `tail` */
+	u64 *shared_tail;	/* in weir_out */
+	const u64 *shared_head; /* in weir_in: the guest may write anything at any time */
+};
+
+/*
+ * One end of a channel. `handle`, `peer`, `owner` and `name` are fixed while the VM that owns the
+ * port runs (handle) or for ever (the others), so the port's own VM reads them without a lock; the
+ * rest is guarded by owner->lock.
+ */
+struct port {
+	weir_handle handle; /* generation << 16 | number */
+	struct port *peer;
+	struct event_vm *owner;
+	struct event_ring *ring; /* where its events go */
+	u64 entered;		 /* position after its last entry in `ring`; 0: none */
+	u64 word;		 /* what the peer published last */
+	bool open;		 /* this end's VM is there */
+	bool peer_open;		 /* the peer's VM is there; kept by the peer */
+	const char *name;	 /* the channel's */
+};
+
+struct event_vm {
+	struct spinlock lock;
+	struct vm *vm;
+	u32 port_count; /* fixed after boot */
+	u32 port_room;
+	struct port *port;
+};
+
+struct event_vcpu {
+	struct event_ring ring[WEIR_EVENT_PRIORITIES];
+};
+
+/* A grant of the VM's own pool; its index in the table is its first page. Lock: grant.lock. */
+struct grant {
+	u64 generation;	 /* of the last grant that began at this page */
+	u32 port;	 /* the sharer's port; the peer is whoever is joined to it */
+	u32 window_page; /* where the peer has it, if `mapped` */
+	u16 pages;	 /* 0: no grant begins here */
+	u8 access;	 /* enum weir_access */
+	bool mapped;
+};
+
+/* One page of the VM's own grant window. Lock: grant.lock. */
+enum window_state {
+	WINDOW_FREE,	/* nothing is mapped */
+	WINDOW_MAPPED,	/* a page of the sharer's pool */
+	WINDOW_SCRATCH, /* the grant was revoked: the VM's own scratch page */
+};
+
+struct window_page {
+	u8 state;   /* enum window_state */
+	u8 pages;   /* at the first page of a mapping; 0 at the others */
+	u16 grant;  /* first page: the grant's index in the sharer's table */
+	u32 sharer; /* first page: VM id */
+};
+
+struct grant_vm {
+	struct spinlock lock; /* also: the entries of vm->stage2 after boot */
+	bool stopped;	      /* nothing is shared or mapped any more */
+	u32 pool_pages;
+	u32 window_pages;
+	struct grant *grant; /* one for each page of the pool */
+	bool *shared;	     /* one for each page of the pool: it is in a grant */
+	struct window_page *window;
+	void *scratch; /* shown to the VM where a mapped grant was revoked */
+};
+
+struct upcall_vm {
+	bool stopped;	      /* atomic: set by any core, never cleared */
+	struct vcpu *watched; /* atomic: the first that registered; asked every upcall-ms */
+};
+
+typedef void (*upcall_answered)(void *context, enum weir_status status, const u64 reply[6]);
+
+/* Owner: the core that the vCPU is pinned to; no lock. */
+struct upcall_vcpu {
+	struct vcpu *vcpu; /* whose it is */
+	u32 services;	   /* bit n: enum weir_service n is offered */
+	bool open;	   /* request `sequence` waits for its answer */
+	u64 sequence;	   /* of the last request */
+	struct timeout deadline;
+	upcall_answered answered;
+	void *context;
+	/* The periodic question of `upcall-ms`. */
+	struct timeout period;
+	u64 asked_at; /* ticks */
+	u32 service;  /* what was asked */
+	bool said;    /* the fields below say what the last line told */
+	enum weir_status said_status;
+	u64 said_done, said_total;
+};
+
+struct vm_ipc {
+	struct event_vm event;
+	struct grant_vm grant;
+	struct upcall_vm upcall;
+	struct block_vm block;
+};
+
+struct vcpu_ipc {
+	struct call_results results; /* of the hypercall that runs; scratch of hypercall() */
+	const struct weir_in *in;    /* the guest writes: read each word once, by read_once() */
+	struct weir_out *out;	     /* EL2 writes */
+	u64 shared_ipa;		     /* of `in`; `out` and the event rings follow */
+	struct event_vcpu event;
+	struct upcall_vcpu upcall;
+	struct block_vcpu block;
+};

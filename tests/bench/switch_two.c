@@ -1,0 +1,3 @@
+/* The other VM of switch_one. */
+#define SECOND true
+#include "tests/bench/switch_one.c"

@@ -1,0 +1,94 @@
+/*
+ * The machine under the portable code in host tests: each tests/host/fake/NAME.c defines the
+ * functions of one header, and what is here lets a test set what they answer and see what they were
+ * asked.
+ *
+ * A program takes the ones it needs by its `Sources:` line. Where a test needs a clean state, it
+ * calls the fake's _reset().
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "arch/arm64/stage2.h"
+#include "arch/arm64/timer.h"
+#include "core/base/types.h"
+
+struct vm;
+struct vcpu;
+
+/*
+ * A test: its name is the promise it keeps. TEST(x) { ... }, then RUN(x) in the table of main(), or
+ * RUN_AFTER(prepare, x) with an int prepare(void **) that sets the fakes back.
+ */
+#define TEST(name)		 static void name(void **state __attribute__((unused)))
+#define RUN(name)		 cmocka_unit_test(name)
+#define RUN_AFTER(prepare, name) cmocka_unit_test_setup(name, prepare)
+
+/* heap.c: core/memory.h and mmu_heap_pa, mmu_window. A physical address is the host's pointer. */
+void fake_heap_reset(void); /* frees everything that was handed out */
+u64 fake_heap_allocations(void);
+
+/* log.c: catches lines; needs core/base/log.c. */
+void fake_log_reset(void);
+u32 fake_log_count(void);
+const char *fake_log_text(u32 index); /* without "weir: "; "" out of range */
+bool fake_log_has(const char *part);  /* some line contains it */
+
+/*
+ * panic.c: a panic fails the test, unless it is expected: expect_assert_failure(call()) of cmocka.
+ * Nothing to declare.
+ */
+
+/* stage2.c: a page is one entry; what is mapped with `blocks` in whole 2 MiB has no tables. */
+void fake_stage2_reset(void);
+enum stage2_kind fake_stage2_kind(const struct stage2 *tables, u64 ipa);
+u64 fake_stage2_pa(const struct stage2 *tables, u64 ipa); /* 0 if nothing is mapped */
+u32 fake_stage2_pages(const struct stage2 *tables);	  /* mapped ones */
+u32 fake_stage2_changes(void);				  /* calls of stage2_set_page */
+
+/* sched.c: core/sched.h. Set the current vCPU; the last calls are kept. */
+enum fake_sched_call { FAKE_WAKE, FAKE_KICK, FAKE_START, FAKE_STOP };
+void fake_sched_reset(void);
+void fake_sched_set_current(struct vcpu *vcpu);
+u32 fake_sched_count(enum fake_sched_call call, const struct vcpu *vcpu); /* vcpu 0: any */
+
+/* vgic_pend.c: vgic_pend and vgic_set_line, for tests of those who raise interrupts. */
+void fake_pend_reset(void);
+u32 fake_pend_count(const struct vcpu *vcpu, u32 intid); /* vcpu 0: any */
+bool fake_line(u32 intid);				 /* as vgic_set_line left it, any VM */
+
+/* timer.c: arch/arm64/timer.h, one tick a nanosecond. */
+void fake_timer_set(u64 now);
+u64 fake_timer_el2_deadline(void); /* UINT64_MAX: off */
+void fake_timer_set_virtual(struct virtual_timer timer);
+
+/* cache.c: arch/arm64/cache.h; the calls in their order. */
+enum fake_cache_call { FAKE_CLEAN, FAKE_CLEAN_INVALIDATE, FAKE_ZERO, FAKE_INVALIDATE_INSTRUCTIONS };
+struct fake_cache_operation {
+	enum fake_cache_call call;
+	const void *start;
+	u64 bytes;
+};
+void fake_cache_reset(void);
+u32 fake_cache_count(void);
+struct fake_cache_operation fake_cache_get(u32 index);
+
+/* cpu.c: arch/arm64/cpu.h. */
+void fake_cpu_set_index(u32 index);
+u32 fake_cpu_power_offs(void);
+
+/*
+ * tree.c: device trees made from tests/host/trees/NAME.dts. A tree can be changed by libfdt's
+ * writing functions; tree_exact() gives it back in a piece of memory of exactly its size, so that
+ * ASan sees who reads beyond. The last loaded and the last exact tree live until the next call or
+ * tree_free().
+ */
+void *tree_load(const char *name);
+void *tree_exact(const void *tree, u64 *bytes);
+int tree_node(const void *tree, const char *path); /* fails the test if there is none */
+void tree_free(void);

@@ -1,0 +1,86 @@
+/* A heap of malloc'ed pieces, so that ASan sees every access beyond one. */
+#include <stdlib.h>
+#include "fake.h"
+#include "arch/arm64/mmu.h"
+#include "core/memory.h"
+
+struct piece {
+	struct piece *next;
+	void *memory;
+};
+
+static struct piece *pieces;
+static u64 allocations;
+
+static void *take(u64 bytes, u64 alignment)
+{
+	struct piece *piece = calloc(1, sizeof(*piece));
+	u64 whole = align_up(bytes ? bytes : 1, alignment);
+
+	/* aligned_alloc wants whole alignments; heap_alloc's own is malloc's, and stays exact. */
+	piece->memory = alignment > 16 ? aligned_alloc(alignment, whole) : malloc(bytes);
+	for (u64 i = 0; i < bytes; i++)
+		((u8 *)piece->memory)[i] = 0;
+	piece->next = pieces;
+	pieces = piece;
+	allocations++;
+	return piece->memory;
+}
+
+void *heap_alloc(u64 bytes)
+{
+	return take(bytes, 16);
+}
+
+void *heap_page(void)
+{
+	return take(PAGE_SIZE, PAGE_SIZE);
+}
+
+void *heap_pages(u64 count)
+{
+	return take(count * PAGE_SIZE, PAGE_SIZE);
+}
+
+bool memory_take_ram(u64 bytes, pa_t *pa)
+{
+	*pa = PA((u64)take(bytes, bytes < BLOCK_2M ? PAGE_SIZE : BLOCK_2M));
+	return true;
+}
+
+void memory_seal(void)
+{
+}
+
+u64 memory_heap_bytes(void)
+{
+	return 0;
+}
+
+pa_t mmu_heap_pa(const void *in_heap)
+{
+	return PA((u64)in_heap);
+}
+
+void *mmu_window(enum window window, pa_t page)
+{
+	(void)window;
+	return (void *)page.raw;
+}
+
+void fake_heap_reset(void)
+{
+	while (pieces) {
+		struct piece *piece = pieces;
+
+		pieces = piece->next;
+		free(piece->memory);
+		free(piece);
+	}
+	allocations = 0;
+}
+
+u64 fake_heap_allocations(void)
+{
+	return allocations;
+}

@@ -1,0 +1,250 @@
+/* VMs for the tests of ipc/ (ipc_vms.h). */
+#include <stdlib.h>
+#include <string.h>
+#include "ipc_vms.h"
+#include "core/timeout.h"
+
+#define VMS	 4
+#define CHANNELS 200
+
+static struct {
+	struct manifest manifest;
+	struct manifest_vm config[VMS];
+	struct manifest_channel channel[CHANNELS];
+	struct vm *vm[VMS];
+	u32 vm_count;
+	u32 pends[VMS][MAX_VCPUS][32];
+	u32 block_vm;
+	u64 block_page;
+} machine;
+
+static u32 next_ports = 128;
+static u64 next_upcall_ms;
+static u32 next_refused = VMS;
+static _Thread_local struct vcpu *running;
+
+u32 vm_count(void)
+{
+	return machine.vm_count;
+}
+
+struct vm *vm_get(u32 id)
+{
+	return id < machine.vm_count ? machine.vm[id] : 0;
+}
+
+u64 vm_pool_base(const struct vm *vm)
+{
+	return VM_RAM_BASE + vm->ram_bytes - vm->pool_bytes;
+}
+
+void vgic_pend(struct vcpu *target, u32 intid)
+{
+	__atomic_fetch_add(&machine.pends[target->vm->id][target->index][intid], 1,
+			   __ATOMIC_SEQ_CST);
+}
+
+u32 ipc_pends(const struct vcpu *vcpu, u32 intid)
+{
+	return __atomic_load_n(&machine.pends[vcpu->vm->id][vcpu->index][intid], __ATOMIC_SEQ_CST);
+}
+
+void block_vm_create(struct vm *vm, const struct manifest *manifest)
+{
+	(void)manifest;
+	vm->ipc->block.disk_count = 1;
+}
+
+void block_vm_stop(struct vm *vm)
+{
+	vm->ipc->block.stopped = true;
+}
+
+bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes)
+{
+	u64 busy = ipc_pool_pa(vm->id, machine.block_page);
+
+	return machine.block_page != UINT64_MAX && vm->id == machine.block_vm && busy >= pa.raw &&
+	       busy < pa.raw + bytes;
+}
+
+enum weir_status block_info_call(struct vcpu *self, const struct call_args *in,
+				 struct call_results *out)
+{
+	(void)self;
+	out->x1 = in->x1 + 1; /* and then it fails: results must not get out */
+	return WEIR_NOT_FOUND;
+}
+
+enum weir_status block_submit_call(struct vcpu *self, const struct call_args *in,
+				   struct call_results *out)
+{
+	(void)self;
+	out->x1 = in->x1;
+	out->x2 = in->x4;
+	out->x3 = in->x5;
+	return WEIR_OK;
+}
+
+void ipc_block_busy(u32 vm, u64 page)
+{
+	machine.block_vm = vm;
+	machine.block_page = page;
+}
+
+static void *no_tables(void)
+{
+	return 0;
+}
+
+static struct vm *make_vm(u32 id, u32 vcpus)
+{
+	static const char *const names[VMS] = { "a", "b", "c", "d" };
+	struct manifest_vm *config = &machine.config[id];
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	*config = (struct manifest_vm){ .name = names[id],
+					.vcpus = vcpus,
+					.memory_bytes = FAKE_RAM_BYTES,
+					.shared_bytes = FAKE_POOL_PAGES * PAGE_SIZE,
+					.window_bytes = FAKE_WINDOW_PAGES * PAGE_SIZE,
+					.ports = next_ports,
+					.upcall_ms = next_upcall_ms };
+	vm->config = config;
+	vm->id = id;
+	vm->ram = PA((id + 1ul) << 32);
+	vm->ram_bytes = FAKE_RAM_BYTES;
+	vm->pool_bytes = config->shared_bytes;
+	vm->window_bytes = config->window_bytes;
+	stage2_init(&vm->stage2, id + 1, no_tables);
+	stage2_make_tables(&vm->stage2, IPA(VM_WINDOW_BASE), vm->window_bytes);
+	vm->vcpu_count = vcpus;
+	for (u32 i = 0; i < vcpus; i++) {
+		vm->vcpu[i] = aligned_alloc(16, align_up(sizeof(struct vcpu), 16));
+		memset(vm->vcpu[i], 0, sizeof(struct vcpu));
+		vm->vcpu[i]->vm = vm;
+		vm->vcpu[i]->index = i;
+	}
+	return vm;
+}
+
+void ipc_vms_make(u32 vms, u32 vcpus, const char *const *channels)
+{
+	ipc_vms_free();
+	machine.vm_count = vms;
+	machine.block_page = UINT64_MAX;
+	for (; *channels; channels++)
+		machine.channel[machine.manifest.channel_count++] =
+			(struct manifest_channel){ .name = *channels,
+						   .end = { (u32)((*channels)[0] - 'a'),
+							    (u32)((*channels)[1] - 'a') } };
+	machine.manifest.vm = machine.config;
+	machine.manifest.vm_count = vms;
+	machine.manifest.channel = machine.channel;
+	timeout_init_core();
+	for (u32 i = 0; i < vms; i++)
+		if (i != next_refused)
+			machine.vm[i] = make_vm(i, vcpus);
+	for (u32 i = 0; i < vms; i++)
+		if (machine.vm[i])
+			ipc_vm_create(machine.vm[i], &machine.manifest);
+	ipc_connect(&machine.manifest);
+	next_ports = 128;
+	next_upcall_ms = 0;
+	next_refused = VMS;
+	if (machine.vm[0])
+		ipc_run(0, 0);
+}
+
+void ipc_vms_free(void)
+{
+	for (u32 i = 0; i < VMS; i++) {
+		if (!machine.vm[i])
+			continue;
+		for (u32 j = 0; j < machine.vm[i]->vcpu_count; j++)
+			free(machine.vm[i]->vcpu[j]);
+		free(machine.vm[i]);
+	}
+	memset(&machine, 0, sizeof(machine));
+	fake_heap_reset();
+	fake_stage2_reset();
+	fake_log_reset();
+}
+
+void ipc_vms_set_ports(u32 ports)
+{
+	next_ports = ports;
+}
+
+void ipc_vms_set_upcall_ms(u64 ms)
+{
+	next_upcall_ms = ms;
+}
+
+void ipc_vms_refuse(u32 vm)
+{
+	next_refused = vm;
+}
+
+struct vm *ipc_vm(u32 id)
+{
+	assert_non_null(machine.vm[id]);
+	return machine.vm[id];
+}
+
+struct vcpu *ipc_vcpu(u32 vm, u32 index)
+{
+	assert_true(index < ipc_vm(vm)->vcpu_count);
+	return ipc_vm(vm)->vcpu[index];
+}
+
+void ipc_run(u32 vm, u32 index)
+{
+	running = ipc_vcpu(vm, index);
+}
+
+struct weir_pages ipc_pages(u32 vm, u32 index)
+{
+	struct vcpu_ipc *ipc = ipc_vcpu(vm, index)->ipc;
+	struct weir_pages pages;
+
+	/* The guest's view: `in` is its to write. */
+	pages.in = (struct weir_in *)(uintptr_t)ipc->in;
+	pages.out = ipc->out;
+	pages.event_rings = (const u32 *)(ipc->out + 1);
+	pages.event_slots = ipc->out->event_slots;
+	return pages;
+}
+
+s64 ipc_call(u64 x0, u64 x1, u64 x2, u64 x3, u64 x4, u64 x5, u64 x6)
+{
+	const u64 registers[] = { x0, x1, x2, x3, x4, x5, x6 };
+
+	for (u32 i = 0; i < ARRAY_SIZE(running->arch.x); i++)
+		running->arch.x[i] = i < ARRAY_SIZE(registers) ? registers[i] : 0xdead0000 + i;
+	hypercall(running);
+	for (u32 i = 4; i < ARRAY_SIZE(running->arch.x); i++)
+		assert_true(running->arch.x[i] ==
+			    (i < ARRAY_SIZE(registers) ? registers[i] : 0xdead0000 + i));
+	return (s64)running->arch.x[0];
+}
+
+/* What the wrappers of weir/ are made of (weir/hypercall.h). */
+struct weir_result weir_call(u32 function, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5, u64 a6)
+{
+	struct weir_result result = { .status = ipc_call(function, a1, a2, a3, a4, a5, a6) };
+
+	for (u32 i = 0; i < 3; i++)
+		result.value[i] = running->arch.x[i + 1];
+	return result;
+}
+
+u64 ipc_pool_pa(u32 vm, u64 page)
+{
+	return ipc_vm(vm)->ram.raw + 4 * PAGE_SIZE + page * PAGE_SIZE;
+}
+
+u64 ipc_scratch_pa(u32 vm)
+{
+	return (u64)ipc_vm(vm)->ipc->grant.scratch;
+}

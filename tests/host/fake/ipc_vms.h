@@ -1,0 +1,49 @@
+/*
+ * VMs with real ipc/ state on a fake machine, and the guests' own wrappers on top of them: a test
+ * says which vCPU runs and calls weir_event_send() and the like. Source: ipc_vms.c
+ *
+ * It defines core/vm.h's lookups, vgic_pend() (counting; from several threads) and the block
+ * service as ipc/ calls it, so a program must not take these from elsewhere.
+ */
+#pragma once
+
+#include "fake.h"
+#include "core/hypercall.h"
+#include "core/vm.h"
+#include "ipc/ipc.h"
+
+#define FAKE_POOL_PAGES	  96 /* more than WEIR_GRANT_PAGES_MAX */
+#define FAKE_WINDOW_PAGES 80
+#define FAKE_RAM_BYTES	  (FAKE_POOL_PAGES * PAGE_SIZE + 4 * PAGE_SIZE)
+
+/*
+ * Builds `vms` VMs, named a, b, c..., of `vcpus` vCPUs, all on core 0, joined by `channels`: "ab"
+ * joins a and b, and is the channel's name too; the array ends with 0. Undoes what was before.
+ */
+void ipc_vms_make(u32 vms, u32 vcpus, const char *const *channels);
+void ipc_vms_free(void);
+
+/* Before ipc_vms_make(), for the next one: ports of each VM (128), upcall-ms (0), a refused VM. */
+void ipc_vms_set_ports(u32 ports);
+void ipc_vms_set_upcall_ms(u64 ms);
+void ipc_vms_refuse(u32 vm);
+
+struct vm *ipc_vm(u32 id);
+struct vcpu *ipc_vcpu(u32 vm, u32 index);
+
+/* From now on this thread is that vCPU: its guest's calls come from there. */
+void ipc_run(u32 vm, u32 index);
+struct weir_pages ipc_pages(u32 vm, u32 index);
+
+/* A call with all registers as given; the guest's x0 afterwards. x1..x3 are in arch.x. */
+s64 ipc_call(u64 x0, u64 x1, u64 x2, u64 x3, u64 x4, u64 x5, u64 x6);
+
+/* How often an interrupt was raised on a vCPU since the machine was made. */
+u32 ipc_pends(const struct vcpu *vcpu, u32 intid);
+
+/* Physical address of a page of a VM's pool; its scratch page. */
+u64 ipc_pool_pa(u32 vm, u64 page);
+u64 ipc_scratch_pa(u32 vm);
+
+/* What block_pages_busy() says of a page of a VM's pool; UINT64_MAX: none is busy. */
+void ipc_block_busy(u32 vm, u64 page);

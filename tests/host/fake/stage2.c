@@ -1,0 +1,118 @@
+/* Stage-2 tables as a list of pages that tests can look into. */
+#include <stdlib.h>
+#include "fake.h"
+
+struct entry {
+	const struct stage2 *tables;
+	u64 ipa, pa;
+	enum stage2_kind kind;
+	bool block; /* part of a block: has no level-3 entry of its own */
+};
+
+static struct entry *entries;
+static u32 entry_count, entry_room, changes;
+
+static struct entry *find(const struct stage2 *tables, u64 ipa)
+{
+	for (u32 i = 0; i < entry_count; i++)
+		if (entries[i].tables == tables && entries[i].ipa == align_down(ipa, PAGE_SIZE))
+			return &entries[i];
+	return 0;
+}
+
+static void add(struct entry entry)
+{
+	assert_null(find(entry.tables, entry.ipa));
+	if (entry_count == entry_room) {
+		entry_room = entry_room ? 2 * entry_room : 256;
+		entries = realloc(entries, entry_room * sizeof(*entries));
+	}
+	entries[entry_count++] = entry;
+}
+
+void stage2_init_core(void)
+{
+}
+
+void stage2_init(struct stage2 *tables, u32 vmid, void *(*alloc)(void))
+{
+	*tables = (struct stage2){ .vttbr = (u64)vmid << 48, .alloc = alloc };
+}
+
+void stage2_map(struct stage2 *tables, ipa_t ipa, pa_t pa, u64 bytes, enum stage2_kind kind,
+		bool blocks)
+{
+	assert_true(((ipa.raw | pa.raw | bytes) & PAGE_MASK) == 0);
+	assert_true(ipa.raw + bytes <= 1ull << STAGE2_IPA_BITS);
+	for (u64 at = 0; at < bytes; at += PAGE_SIZE) {
+		u64 block = align_down(ipa.raw + at, BLOCK_2M);
+		bool whole = block >= ipa.raw && block + BLOCK_2M <= ipa.raw + bytes &&
+			     ((ipa.raw ^ pa.raw) & (BLOCK_2M - 1)) == 0;
+
+		add((struct entry){ tables, ipa.raw + at, pa.raw + at, kind, blocks && whole });
+	}
+}
+
+void stage2_make_tables(struct stage2 *tables, ipa_t ipa, u64 bytes)
+{
+	for (u64 at = 0; at < bytes; at += PAGE_SIZE)
+		if (!find(tables, ipa.raw + at))
+			add((struct entry){ tables, ipa.raw + at, 0, STAGE2_NONE, false });
+}
+
+void stage2_set_page(struct stage2 *tables, ipa_t ipa, pa_t pa, enum stage2_kind kind)
+{
+	struct entry *entry = find(tables, ipa.raw);
+
+	changes++;
+	assert_true(((ipa.raw | pa.raw) & PAGE_MASK) == 0);
+	if (!entry || entry->block)
+		fail_msg("stage2_set_page: IPA %lx has no level-3 table", (unsigned long)ipa.raw);
+	entry->pa = kind == STAGE2_NONE ? 0 : pa.raw;
+	entry->kind = kind;
+}
+
+enum stage2_kind stage2_lookup(const struct stage2 *tables, ipa_t ipa, pa_t *pa)
+{
+	const struct entry *entry = find(tables, ipa.raw);
+
+	if (!entry || entry->kind == STAGE2_NONE)
+		return STAGE2_NONE;
+	if (pa)
+		*pa = PA(entry->pa + (ipa.raw & PAGE_MASK));
+	return entry->kind;
+}
+
+void fake_stage2_reset(void)
+{
+	free(entries);
+	entries = 0;
+	entry_count = entry_room = changes = 0;
+}
+
+enum stage2_kind fake_stage2_kind(const struct stage2 *tables, u64 ipa)
+{
+	return stage2_lookup(tables, IPA(ipa), 0);
+}
+
+u64 fake_stage2_pa(const struct stage2 *tables, u64 ipa)
+{
+	pa_t pa = PA(0);
+
+	stage2_lookup(tables, IPA(ipa), &pa);
+	return pa.raw;
+}
+
+u32 fake_stage2_pages(const struct stage2 *tables)
+{
+	u32 mapped = 0;
+
+	for (u32 i = 0; i < entry_count; i++)
+		mapped += entries[i].tables == tables && entries[i].kind != STAGE2_NONE;
+	return mapped;
+}
+
+u32 fake_stage2_changes(void)
+{
+	return changes;
+}

@@ -1,0 +1,39 @@
+# Host tests of the portable code: every tests/host/test_*.c is a program, built with gcc under ASan and
+# UBSan of the sources that the `Sources:` lines of its head comment name. Included by the Makefile.
+
+HOSTCC ?= gcc
+HOST_OUT := build/tests/host
+HOST_FLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=all -MMD -MP $(WARNINGS) -DWEIR_DEBUG -DTREES='"$(HOST_OUT)/trees"' \
+	-Itests/host/fake -I. -Iguests/include
+
+HOST_TESTS := $(patsubst tests/host/%.c,%,$(sort $(wildcard tests/host/test_*.c)))
+HOST_PROGRAMS := $(HOST_TESTS:%=$(HOST_OUT)/%)
+HOST_TREES := $(patsubst tests/host/trees/%.dts,$(HOST_OUT)/trees/%.dtb,$(wildcard tests/host/trees/*.dts))
+
+$(HOST_OUT)/objects/%.o: %
+	$(call step,HOSTCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(HOST_FLAGS) -c $< -o $@
+
+# Some trees are wrong on purpose, so dtc keeps its warnings to itself.
+$(HOST_OUT)/trees/%.dtb: tests/host/trees/%.dts
+	$(call step,DTC,$<)
+	@mkdir -p $(@D)
+	$(Q)dtc -q -I dts -O dtb -o $@ $<
+
+host_sources = tests/host/$(1).c $(shell sed -n 's/^ \* Sources: *//p' tests/host/$(1).c)
+define HOST_PROGRAM
+$(HOST_OUT)/$(1): $(patsubst %,$(HOST_OUT)/objects/%.o,$(call host_sources,$(1)))
+	$$(call step,HOSTLD,$$@)
+	$$(Q)$$(HOSTCC) $$(HOST_FLAGS) -o $$@ $$^ -lcmocka -lfdt
+endef
+$(foreach test,$(HOST_TESTS),$(eval $(call HOST_PROGRAM,$(test))))
+
+# Objects are shared between the programs, and kept.
+.SECONDARY:
+
+.PHONY: host-tests host-tests-build
+host-tests-build: $(HOST_PROGRAMS) $(HOST_TREES)
+host-tests: host-tests-build
+	$(Q)tests/host/run-programs $(HOST_OUT) $(HOST_TESTS)

@@ -1,0 +1,546 @@
+/*
+ * Event channels: ports, rings, and that no event is lost.
+ *
+ * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/grant.c ipc/upcall.c core/timeout.c
+ * Sources: core/base/log.c tests/host/fake/ipc_vms.c tests/host/fake/heap.c tests/host/fake/log.c
+ * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
+ * Sources: tests/host/fake/panic.c
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <weir/event.h>
+#include "ipc_vms.h"
+#include "ipc/event.h"
+
+/* VM a has three ports, to b, to c and to b again. */
+static const char *const channels[] = { "ab", "ac", "ab2", 0 };
+
+static int machine_make(void **state)
+{
+	(void)state;
+	ipc_vms_make(3, 2, channels);
+	return 0;
+}
+
+static int machine_free(void **state)
+{
+	(void)state;
+	ipc_vms_free();
+	return 0;
+}
+
+static weir_handle port_of(u32 vm, const char *name)
+{
+	struct weir_pages pages = ipc_pages(vm, 0);
+	weir_handle port = 0;
+
+	ipc_run(vm, 0);
+	assert_int_equal(weir_port_find(&pages, name, &port), WEIR_OK);
+	return port;
+}
+
+static void send(u32 vm, const char *name)
+{
+	weir_handle port = port_of(vm, name);
+
+	assert_int_equal(weir_event_send(port), WEIR_OK);
+}
+
+/* The next event of a vCPU, -1 if there is none. */
+static s32 next(u32 vm, u32 index)
+{
+	struct weir_pages pages = ipc_pages(vm, index);
+	u32 number;
+
+	return weir_event_next(&pages, &number) ? (s32)number : -1;
+}
+
+TEST(ports_are_numbered_in_the_order_of_the_manifest)
+{
+	assert_int_equal(port_of(0, "ab"), 1 << 16 | 0);
+	assert_int_equal(port_of(0, "ac"), 1 << 16 | 1);
+	assert_int_equal(port_of(0, "ab2"), 1 << 16 | 2);
+	assert_int_equal(port_of(1, "ab"), 1 << 16 | 0);
+	assert_int_equal(port_of(1, "ab2"), 1 << 16 | 1);
+	assert_int_equal(port_of(2, "ac"), 1 << 16 | 0);
+	assert_int_equal(fake_log_count(), 0);
+}
+
+TEST(find_rejects_a_length_out_of_range)
+{
+	assert_int_equal(weir_do(WEIR_FN_PORT_FIND, 0, 0, 0, 0, 0), WEIR_INVALID);
+	assert_int_equal(weir_do(WEIR_FN_PORT_FIND, WEIR_NAME_MAX + 1, 0, 0, 0, 0), WEIR_INVALID);
+	assert_int_equal(weir_do(WEIR_FN_PORT_FIND, UINT64_MAX, 0, 0, 0, 0), WEIR_INVALID);
+}
+
+TEST(find_knows_only_whole_names_of_channels_that_end_here)
+{
+	static const char *const unknown[] = { "a", "abc", "ab22", "AB",
+					       "0123456789012345678901234567890" };
+	struct weir_pages pages = ipc_pages(1, 0);
+	weir_handle port;
+
+	ipc_run(1, 0);
+	for (u32 i = 0; i < ARRAY_SIZE(unknown); i++)
+		assert_int_equal(weir_port_find(&pages, unknown[i], &port), WEIR_NOT_FOUND);
+	assert_int_equal(weir_port_find(&pages, "ac", &port), WEIR_NOT_FOUND);
+	memcpy(pages.in->buffer, "ab\0x", 4);
+	assert_int_equal(weir_do(WEIR_FN_PORT_FIND, 4, 0, 0, 0, 0), WEIR_NOT_FOUND);
+	assert_int_equal(weir_do(WEIR_FN_PORT_FIND, 3, 0, 0, 0, 0), WEIR_NOT_FOUND);
+	assert_int_equal(weir_do(WEIR_FN_PORT_FIND, 2, 0, 0, 0, 0), WEIR_OK);
+}
+
+TEST(send_makes_the_peer_s_port_pending_and_interrupts)
+{
+	send(0, "ab2");
+	assert_int_equal(ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT), 1);
+	assert_int_equal(ipc_pends(ipc_vcpu(1, 1), WEIR_INTID_EVENT), 0);
+	assert_int_equal(next(1, 0), 1);
+	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(next(2, 0), -1);
+}
+
+TEST(sends_to_a_pending_port_coalesce)
+{
+	for (u32 i = 0; i < 1000; i++)
+		send(0, "ab");
+	assert_int_equal(ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT), 1);
+	assert_int_equal(next(1, 0), 0);
+	assert_int_equal(next(1, 0), -1);
+	send(0, "ab");
+	assert_int_equal(ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT), 2);
+	assert_int_equal(next(1, 0), 0);
+}
+
+TEST(events_of_a_priority_arrive_in_the_order_of_their_sends)
+{
+	send(1, "ab2");
+	send(2, "ac");
+	send(1, "ab");
+	send(2, "ac");
+	assert_int_equal(next(0, 0), 2);
+	assert_int_equal(next(0, 0), 1);
+	assert_int_equal(next(0, 0), 0);
+	assert_int_equal(next(0, 0), -1);
+}
+
+TEST(the_highest_priority_arrives_first)
+{
+	assert_int_equal(weir_port_bind(port_of(0, "ac"), 0, 3), WEIR_OK);
+	assert_int_equal(weir_port_bind(port_of(0, "ab2"), 0, 1), WEIR_OK);
+	send(1, "ab");
+	send(1, "ab2");
+	send(2, "ac");
+	assert_int_equal(next(0, 0), 1);
+	assert_int_equal(next(0, 0), 2);
+	assert_int_equal(next(0, 0), 0);
+}
+
+TEST(calls_on_ports_reject_handles_of_no_port)
+{
+	static const u64 wrong[] = { 0,		1ul << 16 | 3, 1ul << 16 | 0xffff,
+				     2ul << 16, UINT64_MAX,    0xffff,
+				     1 };
+
+	for (u32 i = 0; i < ARRAY_SIZE(wrong); i++) {
+		assert_int_equal(weir_event_send(wrong[i]), WEIR_INVALID);
+		assert_int_equal(weir_port_bind(wrong[i], 0, 0), WEIR_INVALID);
+		assert_int_equal(weir_port_publish(wrong[i], 1), WEIR_INVALID);
+		assert_int_equal(weir_port_peer(wrong[i], 0, 0), WEIR_INVALID);
+	}
+}
+
+TEST(calls_on_ports_reject_handles_of_an_earlier_generation)
+{
+	/* As a restart will leave it. */
+	ipc_vm(0)->ipc->event.port[0].handle += 4ul << 16;
+	for (u64 generation = 1; generation < 5; generation++) {
+		weir_handle old = generation << 16;
+
+		assert_int_equal(weir_event_send(old), WEIR_STALE);
+		assert_int_equal(weir_port_bind(old, 0, 0), WEIR_STALE);
+		assert_int_equal(weir_port_publish(old, 1), WEIR_STALE);
+		assert_int_equal(weir_port_peer(old, 0, 0), WEIR_STALE);
+	}
+	assert_int_equal(weir_event_send(5ul << 16), WEIR_OK);
+	assert_int_equal(weir_event_send(6ul << 16), WEIR_INVALID);
+}
+
+TEST(bind_rejects_a_vcpu_or_priority_out_of_range)
+{
+	weir_handle port = port_of(0, "ab");
+
+	assert_int_equal(weir_do(WEIR_FN_PORT_BIND, port, 2, 0, 0, 0), WEIR_INVALID);
+	assert_int_equal(weir_do(WEIR_FN_PORT_BIND, port, 1ul << 32, 0, 0, 0), WEIR_INVALID);
+	assert_int_equal(weir_do(WEIR_FN_PORT_BIND, port, 0, 4, 0, 0), WEIR_INVALID);
+	assert_int_equal(weir_do(WEIR_FN_PORT_BIND, port, 0, 1ul << 32, 0, 0), WEIR_INVALID);
+}
+
+TEST(bind_moves_later_events_to_another_vcpu)
+{
+	assert_int_equal(weir_port_bind(port_of(1, "ab"), 1, 2), WEIR_OK);
+	send(0, "ab");
+	assert_int_equal(ipc_pends(ipc_vcpu(1, 1), WEIR_INTID_EVENT), 1);
+	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(next(1, 1), 0);
+}
+
+TEST(bind_waits_until_an_old_event_was_read)
+{
+	weir_handle port = port_of(1, "ab");
+
+	send(0, "ab");
+	ipc_run(1, 0);
+	assert_int_equal(weir_port_bind(port, 1, 0), WEIR_BUSY);
+	assert_int_equal(weir_port_bind(port, 0, 1), WEIR_BUSY);
+	assert_int_equal(weir_port_bind(port, 0, 0), WEIR_OK); /* where it is */
+	assert_int_equal(next(1, 0), 0);
+	assert_int_equal(weir_port_bind(port, 1, 0), WEIR_OK);
+	assert_int_equal(weir_port_bind(port, 0, 0), WEIR_OK);
+	send(0, "ab");
+	assert_int_equal(next(1, 0), 0);
+}
+
+TEST(publish_leaves_a_word_and_tells_the_peer)
+{
+	weir_handle a = port_of(0, "ab"), b = port_of(1, "ab");
+	bool open = false;
+	u64 word = 1;
+
+	ipc_run(1, 0);
+	assert_int_equal(weir_port_peer(b, &word, &open), WEIR_OK);
+	assert_int_equal(word, 0);
+	assert_true(open);
+
+	ipc_run(0, 0);
+	assert_int_equal(weir_port_publish(a, 0x1234567890abcdef), WEIR_OK);
+	assert_int_equal(weir_port_publish(a, UINT64_MAX), WEIR_OK);
+	assert_int_equal(weir_port_peer(a, &word, &open), WEIR_OK);
+	assert_int_equal(word, 0); /* its own is not what the peer published */
+
+	ipc_run(1, 0);
+	assert_int_equal(next(1, 0), 0);
+	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(weir_port_peer(b, &word, &open), WEIR_OK);
+	assert_true(word == UINT64_MAX);
+	assert_true(open);
+}
+
+TEST(peer_of_a_vm_that_stopped_is_told_and_gets_closed)
+{
+	weir_handle a = port_of(0, "ab"), other = port_of(0, "ac");
+	bool open = true;
+	u64 word;
+
+	ipc_run(1, 0);
+	assert_int_equal(weir_port_publish(port_of(1, "ab"), 5), WEIR_OK);
+	assert_int_equal(next(0, 0), 0);
+	ipc_vm_stop(ipc_vm(1));
+	assert_int_equal(next(0, 0), 0);
+	assert_int_equal(next(0, 0), 2);
+	assert_int_equal(next(0, 0), -1);
+
+	ipc_run(0, 0);
+	assert_int_equal(weir_event_send(a), WEIR_CLOSED);
+	assert_int_equal(weir_port_publish(a, 1), WEIR_CLOSED);
+	assert_int_equal(weir_port_peer(a, &word, &open), WEIR_OK);
+	assert_int_equal(word, 5);
+	assert_false(open);
+	assert_int_equal(weir_port_peer(other, 0, &open), WEIR_OK);
+	assert_true(open);
+	assert_int_equal(weir_event_send(other), WEIR_OK);
+	assert_int_equal(next(1, 0), -1);
+}
+
+TEST(both_ends_may_stop)
+{
+	u32 pends;
+
+	ipc_vm_stop(ipc_vm(1));
+	pends = ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT);
+	ipc_vm_stop(ipc_vm(0));
+	assert_int_equal(ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT), pends);
+	assert_int_equal(next(2, 0), 0);
+}
+
+TEST(raise_makes_a_port_pending_until_its_vm_stops)
+{
+	event_raise(ipc_vm(0), 2);
+	event_raise(ipc_vm(0), 2);
+	assert_int_equal(next(0, 0), 2);
+	assert_int_equal(next(0, 0), -1);
+	ipc_vm_stop(ipc_vm(0));
+	event_raise(ipc_vm(0), 2);
+	assert_int_equal(next(0, 0), -1);
+}
+
+TEST(channels_beyond_the_vm_s_ports_are_not_joined)
+{
+	struct weir_pages pages;
+	weir_handle port;
+
+	ipc_vms_set_ports(2);
+	ipc_vms_make(3, 1, channels);
+	assert_int_equal(fake_log_count(), 1);
+	assert_true(fake_log_has("channel ab2: not joined: VM a has no more than 2 ports"));
+	pages = ipc_pages(1, 0);
+	ipc_run(1, 0);
+	assert_int_equal(weir_port_find(&pages, "ab2", &port), WEIR_NOT_FOUND);
+	send(0, "ac");
+	assert_int_equal(next(2, 0), 0);
+}
+
+TEST(channels_to_a_refused_vm_are_not_joined)
+{
+	ipc_vms_refuse(1);
+	ipc_vms_make(3, 1, channels);
+	assert_true(fake_log_has("channel ab: not joined: one of its VMs was refused"));
+	assert_int_equal(port_of(0, "ac"), 1 << 16 | 0);
+	send(0, "ac");
+	assert_int_equal(next(2, 0), 0);
+}
+
+TEST(a_vm_without_ports_gets_one_slot_and_no_port)
+{
+	ipc_vms_set_ports(0);
+	ipc_vms_make(2, 1, channels);
+	assert_int_equal(ipc_pages(0, 0).event_slots, 1);
+	assert_int_equal(weir_event_send(1ul << 16), WEIR_INVALID);
+}
+
+TEST(rings_have_a_slot_for_every_port)
+{
+	static const u32 ports[] = { 1, 2, 3, 128, 129, 5000 };
+
+	for (u32 i = 0; i < ARRAY_SIZE(ports); i++) {
+		u64 slots;
+
+		ipc_vms_set_ports(ports[i]);
+		ipc_vms_make(2, 1, channels + 2);
+		slots = ipc_pages(0, 0).event_slots;
+		assert_true(slots >= ports[i] && (slots & (slots - 1)) == 0);
+		/* All four rings lie inside of the pages: ASan sees to the rest. */
+		assert_true(event_ring_bytes(ipc_vm(0)->config) >= slots * 16);
+		for (u32 priority = 0; priority < WEIR_EVENT_PRIORITIES; priority++) {
+			ipc_run(0, 0);
+			assert_int_equal(weir_port_bind(1ul << 16, 0, priority), WEIR_OK);
+			for (u64 n = 0; n < 2 * slots; n++) {
+				ipc_run(1, 0);
+				assert_int_equal(weir_event_send(1ul << 16), WEIR_OK);
+				assert_int_equal(next(0, 0), 0);
+			}
+		}
+	}
+}
+
+/*
+ * Random sends, reads, rebinds and lies, against a model of one bit for each port: an honest vCPU
+ * has in its rings exactly the ports that are pending, each once. Before each round the vCPU is
+ * either honest or a liar, and after a liar's round it starts again from the tail.
+ */
+#define RANDOM_PORTS 20
+
+static u64 random_below(u64 bound)
+{
+	return (u64)rand() % bound;
+}
+
+/* The ports between what EL2 believes of the head and the tail: each at most once, and no more. */
+static void assert_each_at_most_once(const struct event_ring *ring)
+{
+	bool seen[RANDOM_PORTS] = { 0 };
+
+	assert_true(ring->head <= ring->tail && ring->tail - ring->head <= ring->mask + 1);
+	for (u64 at = ring->head; at != ring->tail; at++) {
+		u32 number = ring->slot[at & ring->mask];
+
+		assert_true(number < RANDOM_PORTS && !seen[number]);
+		seen[number] = true;
+	}
+}
+
+static void assert_rings(u32 vm)
+{
+	for (u32 i = 0; i < 2; i++)
+		for (u32 p = 0; p < WEIR_EVENT_PRIORITIES; p++)
+			assert_each_at_most_once(&ipc_vcpu(vm, i)->ipc->event.ring[p]);
+}
+
+static const char *const many[] = { "ab0",  "ab1",  "ab2",  "ab3",  "ab4",  "ab5",  "ab6",
+				    "ab7",  "ab8",  "ab9",  "ab10", "ab11", "ab12", "ab13",
+				    "ab14", "ab15", "ab16", "ab17", "ab18", "ab19", 0 };
+
+TEST(random_events_reach_an_honest_receiver_each_once)
+{
+	bool pending[RANDOM_PORTS] = { 0 };
+	u32 bound_to[RANDOM_PORTS] = { 0 };
+
+	srand(1);
+	ipc_vms_set_ports(RANDOM_PORTS);
+	ipc_vms_make(2, 2, many);
+	for (u32 step = 0; step < 100000; step++) {
+		u32 number = (u32)random_below(RANDOM_PORTS), index = (u32)random_below(2);
+		weir_handle port = 1ul << 16 | number;
+		s32 got;
+
+		switch (random_below(4)) {
+		case 0:
+		case 1:
+			ipc_run(0, index);
+			assert_int_equal(weir_event_send(port), WEIR_OK);
+			pending[number] = true;
+			break;
+		case 2:
+			got = next(1, index);
+			if (got >= 0) {
+				assert_true(pending[got] && bound_to[got] == index);
+				pending[got] = false;
+			} else {
+				for (u32 i = 0; i < RANDOM_PORTS; i++)
+					assert_false(pending[i] && bound_to[i] == index);
+			}
+			break;
+		case 3:
+			ipc_run(1, 0);
+			got = weir_port_bind(port, index, (u32)random_below(4));
+			assert_true(got == WEIR_OK || (got == WEIR_BUSY && pending[number]));
+			if (got == WEIR_OK)
+				bound_to[number] = index;
+			break;
+		}
+		assert_rings(1);
+	}
+}
+
+TEST(a_head_that_lies_harms_its_owner_only)
+{
+	static const u64 lies[] = { 0, 1, UINT64_MAX, UINT64_MAX - 1, 1ul << 63, 1ul << 32 };
+	struct weir_pages pages;
+
+	srand(2);
+	ipc_vms_set_ports(RANDOM_PORTS);
+	ipc_vms_make(2, 2, many);
+	pages = ipc_pages(1, 0);
+	for (u32 step = 0; step < 100000; step++) {
+		u64 *head = &pages.in->event_head[random_below(WEIR_EVENT_PRIORITIES)];
+		weir_handle port = 1ul << 16 | random_below(RANDOM_PORTS);
+		enum weir_status status;
+
+		switch (random_below(4)) {
+		case 0:
+			*head = lies[random_below(ARRAY_SIZE(lies))];
+			break;
+		case 1:
+			*head += random_below(9) - 4;
+			break;
+		case 2:
+			ipc_run(1, 0);
+			status = weir_port_bind(port, (u32)random_below(2), (u32)random_below(4));
+			assert_true(status == WEIR_OK || status == WEIR_BUSY);
+			break;
+		case 3:
+			ipc_run(0, 0);
+			assert_int_equal(weir_event_send(port), WEIR_OK);
+			break;
+		}
+		assert_rings(1);
+	}
+	/* It turns honest: everything that is sent from then on arrives. */
+	for (u32 p = 0; p < WEIR_EVENT_PRIORITIES; p++) {
+		pages.in->event_head[p] = pages.out->event_tail[p];
+		ipc_pages(1, 1).in->event_head[p] = ipc_pages(1, 1).out->event_tail[p];
+	}
+	for (u32 i = 0; i < RANDOM_PORTS; i++) {
+		ipc_run(0, 0);
+		assert_int_equal(weir_event_send(1ul << 16 | i), WEIR_OK);
+	}
+	for (u32 i = 0; i < RANDOM_PORTS; i++)
+		assert_true(next(1, 0) >= 0 || next(1, 1) >= 0);
+}
+
+/*
+ * Two senders and a receiver on threads of their own: whoever finds its word unchanged after an
+ * event may go to sleep; so the receiver must end with the last word of each.
+ */
+#define RACES 200000
+
+static u64 race_word[2];
+
+static void *race_send(void *context)
+{
+	u32 sender = *(const u32 *)context;
+	weir_handle port = 1ul << 16 | sender;
+
+	ipc_run(0, sender);
+	for (u64 i = 1; i <= RACES; i++) {
+		__atomic_store_n(&race_word[sender], i, __ATOMIC_RELAXED);
+		assert_int_equal(weir_event_send(port), WEIR_OK);
+	}
+	return 0;
+}
+
+TEST(no_send_is_lost_in_a_race_with_the_receiver)
+{
+	static const char *const two[] = { "ab0", "ab1", 0 };
+	u32 sender[2] = { 0, 1 }, seen_pends = 0;
+	u64 seen[2] = { 0 };
+	pthread_t thread[2];
+
+	ipc_vms_make(2, 2, two);
+	memset(race_word, 0, sizeof(race_word));
+	alarm(60); /* a lost event is a hang */
+	for (u32 i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&thread[i], 0, race_send, &sender[i]), 0);
+	while (seen[0] < RACES || seen[1] < RACES) {
+		u32 pends = ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT);
+		s32 number;
+
+		/* Sleeps until an interrupt: without one it would hang here for ever. */
+		if (pends == seen_pends)
+			continue;
+		seen_pends = pends;
+		while ((number = next(1, 0)) >= 0)
+			seen[number] = __atomic_load_n(&race_word[number], __ATOMIC_RELAXED);
+	}
+	for (u32 i = 0; i < 2; i++)
+		pthread_join(thread[i], 0);
+	alarm(0);
+	next(1, 0);
+	assert_rings(1);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(ports_are_numbered_in_the_order_of_the_manifest),
+		CASE(find_rejects_a_length_out_of_range),
+		CASE(find_knows_only_whole_names_of_channels_that_end_here),
+		CASE(send_makes_the_peer_s_port_pending_and_interrupts),
+		CASE(sends_to_a_pending_port_coalesce),
+		CASE(events_of_a_priority_arrive_in_the_order_of_their_sends),
+		CASE(the_highest_priority_arrives_first),
+		CASE(calls_on_ports_reject_handles_of_no_port),
+		CASE(calls_on_ports_reject_handles_of_an_earlier_generation),
+		CASE(bind_rejects_a_vcpu_or_priority_out_of_range),
+		CASE(bind_moves_later_events_to_another_vcpu),
+		CASE(bind_waits_until_an_old_event_was_read),
+		CASE(publish_leaves_a_word_and_tells_the_peer),
+		CASE(peer_of_a_vm_that_stopped_is_told_and_gets_closed),
+		CASE(both_ends_may_stop),
+		CASE(raise_makes_a_port_pending_until_its_vm_stops),
+		CASE(channels_beyond_the_vm_s_ports_are_not_joined),
+		CASE(channels_to_a_refused_vm_are_not_joined),
+		CASE(a_vm_without_ports_gets_one_slot_and_no_port),
+		CASE(rings_have_a_slot_for_every_port),
+		CASE(random_events_reach_an_honest_receiver_each_once),
+		CASE(a_head_that_lies_harms_its_owner_only),
+		CASE(no_send_is_lost_in_a_race_with_the_receiver),
+	};
+
+	return cmocka_run_group_tests(tests, 0, 0);
+}

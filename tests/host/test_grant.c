@@ -1,0 +1,670 @@
+/*
+ * Grants: pages of one VM's pool in another's window, and that nothing of them stays behind.
+ *
+ * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/grant.c ipc/upcall.c core/timeout.c
+ * Sources: core/base/log.c tests/host/fake/ipc_vms.c tests/host/fake/heap.c tests/host/fake/log.c
+ * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
+ * Sources: tests/host/fake/panic.c
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <weir/event.h>
+#include <weir/grant.h>
+#include "ipc_vms.h"
+#include "ipc/grant.h"
+
+/* a: port 0 to b, port 1 to c; b: 0 to a, 1 to c, 2 to a; c: 0 to a, 1 to b. */
+static const char *const channels[] = { "ab", "ac", "bc", "ab2", 0 };
+
+#define PORT(n) (1ul << 16 | (n))
+
+static int machine_make(void **state)
+{
+	(void)state;
+	ipc_vms_make(3, 1, channels);
+	return 0;
+}
+
+static int machine_free(void **state)
+{
+	(void)state;
+	ipc_vms_free();
+	return 0;
+}
+
+static weir_handle share(u32 vm, u32 port, u64 first, u32 pages, enum weir_access access)
+{
+	weir_handle grant = 0;
+
+	ipc_run(vm, 0);
+	assert_int_equal(weir_grant_share(PORT(port), first, pages, access, &grant), WEIR_OK);
+	assert_int_not_equal(grant, 0);
+	return grant;
+}
+
+static enum weir_status share_status(u32 vm, u64 port, u64 first, u64 pages, u64 access)
+{
+	ipc_run(vm, 0);
+	return weir_do(WEIR_FN_GRANT_SHARE, port, first, pages, access, 0);
+}
+
+static enum weir_status map(u32 vm, u32 port, weir_handle grant, u64 window)
+{
+	ipc_run(vm, 0);
+	return weir_grant_map(PORT(port), grant, window, 0, 0);
+}
+
+static enum weir_status unmap(u32 vm, u64 window)
+{
+	ipc_run(vm, 0);
+	return weir_grant_unmap(window);
+}
+
+static enum weir_status revoke(u32 vm, weir_handle grant)
+{
+	ipc_run(vm, 0);
+	return weir_grant_revoke(grant);
+}
+
+static s32 next(u32 vm)
+{
+	struct weir_pages pages = ipc_pages(vm, 0);
+	u32 number;
+
+	return weir_event_next(&pages, &number) ? (s32)number : -1;
+}
+
+/* What a VM sees at a page of its window. */
+static void assert_sees(u32 vm, u64 page, enum stage2_kind kind, u64 pa)
+{
+	const struct stage2 *tables = &ipc_vm(vm)->stage2;
+	u64 ipa = VM_WINDOW_BASE + page * PAGE_SIZE;
+
+	assert_int_equal(fake_stage2_kind(tables, ipa), kind);
+	assert_int_equal(fake_stage2_pa(tables, ipa), pa);
+}
+
+TEST(a_shared_range_is_mapped_in_order)
+{
+	weir_handle grant = share(0, 0, 5, 3, WEIR_READ_WRITE);
+	enum weir_access access = WEIR_READ;
+	u32 pages = 0;
+
+	ipc_run(1, 0);
+	assert_int_equal(weir_grant_map(PORT(0), grant, 7, &pages, &access), WEIR_OK);
+	assert_int_equal(pages, 3);
+	assert_int_equal(access, WEIR_READ_WRITE);
+	assert_sees(1, 6, STAGE2_NONE, 0);
+	for (u64 i = 0; i < 3; i++)
+		assert_sees(1, 7 + i, STAGE2_SHARED, ipc_pool_pa(0, 5 + i));
+	assert_sees(1, 10, STAGE2_NONE, 0);
+}
+
+TEST(read_access_maps_read_only)
+{
+	weir_handle grant = share(0, 0, 0, 2, WEIR_READ);
+
+	assert_int_equal(map(1, 0, grant, 0), WEIR_OK);
+	assert_sees(1, 0, STAGE2_SHARED_READ, ipc_pool_pa(0, 0));
+	assert_sees(1, 1, STAGE2_SHARED_READ, ipc_pool_pa(0, 1));
+}
+
+TEST(sharing_changes_no_mapping)
+{
+	u32 changes = fake_stage2_changes();
+
+	share(0, 0, 0, 64, WEIR_READ);
+	assert_int_equal(fake_stage2_changes(), changes);
+}
+
+TEST(share_rejects_ports_ranges_and_access)
+{
+	assert_int_equal(share_status(0, PORT(3), 0, 1, 0), WEIR_INVALID);
+	assert_int_equal(share_status(0, 0, 0, 1, 0), WEIR_INVALID);
+	assert_int_equal(share_status(0, PORT(0), 0, 0, 0), WEIR_INVALID);
+	assert_int_equal(share_status(0, PORT(0), 0, 65, 0), WEIR_INVALID);
+	assert_int_equal(share_status(0, PORT(0), 0, 1ul << 32 | 1, 0), WEIR_INVALID);
+	assert_int_equal(share_status(0, PORT(0), FAKE_POOL_PAGES, 1, 0), WEIR_INVALID);
+	assert_int_equal(share_status(0, PORT(0), FAKE_POOL_PAGES - 1, 2, 0), WEIR_INVALID);
+	assert_int_equal(share_status(0, PORT(0), UINT64_MAX, 1, 0), WEIR_INVALID);
+	assert_int_equal(share_status(0, PORT(0), UINT64_MAX, 2, 0), WEIR_INVALID);
+	assert_int_equal(share_status(0, PORT(0), 0, 1, 2), WEIR_INVALID);
+	assert_int_equal(share_status(0, PORT(0), 0, 1, 1ul << 32), WEIR_INVALID);
+	assert_int_equal(share_status(0, PORT(0), FAKE_POOL_PAGES - 1, 1, 0), WEIR_OK);
+}
+
+TEST(share_and_map_reject_an_old_port)
+{
+	weir_handle grant = share(0, 0, 0, 1, WEIR_READ);
+
+	ipc_vm(0)->ipc->event.port[0].handle += 1ul << 16;
+	ipc_vm(1)->ipc->event.port[0].handle += 1ul << 16;
+	assert_int_equal(share_status(0, PORT(0), 1, 1, 0), WEIR_STALE);
+	assert_int_equal(map(1, 0, grant, 0), WEIR_STALE);
+}
+
+TEST(share_with_a_vm_that_stopped_is_closed)
+{
+	ipc_vm_stop(ipc_vm(1));
+	assert_int_equal(share_status(0, PORT(0), 0, 1, 0), WEIR_CLOSED);
+	assert_int_equal(share_status(0, PORT(1), 0, 1, 0), WEIR_OK);
+}
+
+TEST(a_page_is_in_at_most_one_grant)
+{
+	weir_handle grant = share(0, 0, 10, 10, WEIR_READ);
+
+	assert_int_equal(share_status(0, PORT(0), 10, 10, 0), WEIR_BUSY);
+	assert_int_equal(share_status(0, PORT(1), 19, 1, 0), WEIR_BUSY);
+	assert_int_equal(share_status(0, PORT(1), 1, 10, 0), WEIR_BUSY);
+	assert_int_equal(share_status(0, PORT(1), 0, 40, 0), WEIR_BUSY);
+	assert_int_equal(share_status(0, PORT(1), 9, 1, 0), WEIR_OK);
+	assert_int_equal(share_status(0, PORT(1), 20, 1, 0), WEIR_OK);
+	assert_int_equal(revoke(0, grant), WEIR_OK);
+	assert_int_equal(share_status(0, PORT(1), 10, 10, 0), WEIR_OK);
+}
+
+TEST(share_waits_for_the_disk)
+{
+	ipc_block_busy(0, 12);
+	assert_int_equal(share_status(0, PORT(0), 10, 4, 0), WEIR_BUSY);
+	assert_int_equal(share_status(0, PORT(0), 10, 2, 0), WEIR_OK);
+	ipc_block_busy(0, UINT64_MAX);
+	assert_int_equal(share_status(0, PORT(0), 12, 2, 0), WEIR_OK);
+}
+
+TEST(map_rejects_ports_and_places)
+{
+	weir_handle grant = share(0, 0, 0, 4, WEIR_READ);
+
+	assert_int_equal(map(1, 9, grant, 0), WEIR_INVALID);
+	assert_int_equal(map(1, 0, grant, FAKE_WINDOW_PAGES), WEIR_INVALID);
+	assert_int_equal(map(1, 0, grant, FAKE_WINDOW_PAGES - 3), WEIR_INVALID);
+	assert_int_equal(map(1, 0, grant, UINT64_MAX), WEIR_INVALID);
+	assert_int_equal(map(1, 0, grant, 1ul << 32), WEIR_INVALID);
+	assert_int_equal(fake_stage2_changes(), 0);
+	assert_int_equal(map(1, 0, grant, FAKE_WINDOW_PAGES - 4), WEIR_OK);
+}
+
+TEST(map_rejects_handles_of_no_grant)
+{
+	weir_handle grant = share(0, 0, 3, 1, WEIR_READ);
+
+	assert_int_equal(map(1, 0, 0, 0), WEIR_INVALID);
+	assert_int_equal(map(1, 0, 3, 0), WEIR_INVALID);
+	assert_int_equal(map(1, 0, grant + (1ul << 16), 0), WEIR_INVALID);
+	assert_int_equal(map(1, 0, grant + 1, 0), WEIR_INVALID);
+	assert_int_equal(map(1, 0, UINT64_MAX, 0), WEIR_INVALID);
+	assert_int_equal(map(1, 0, 1ul << 16 | FAKE_POOL_PAGES, 0), WEIR_INVALID);
+}
+
+TEST(map_rejects_a_revoked_grant)
+{
+	weir_handle grant = share(0, 0, 3, 1, WEIR_READ);
+
+	assert_int_equal(revoke(0, grant), WEIR_OK);
+	assert_int_equal(map(1, 0, grant, 0), WEIR_STALE);
+	share(0, 0, 3, 1, WEIR_READ);
+	assert_int_equal(map(1, 0, grant, 0), WEIR_STALE);
+}
+
+TEST(map_is_denied_to_all_but_the_channel_s_end)
+{
+	weir_handle grant = share(0, 0, 3, 1, WEIR_READ);
+
+	assert_int_equal(map(2, 0, grant, 0), WEIR_DENIED);  /* another VM */
+	assert_int_equal(map(1, 2, grant, 0), WEIR_DENIED);  /* another channel */
+	assert_int_equal(map(1, 1, grant, 0), WEIR_INVALID); /* another sharer has no such grant */
+	assert_int_equal(map(1, 0, grant, 0), WEIR_OK);
+}
+
+TEST(map_is_busy_where_something_is)
+{
+	weir_handle one = share(0, 0, 0, 4, WEIR_READ), other = share(0, 0, 4, 4, WEIR_READ);
+
+	assert_int_equal(map(1, 0, one, 10), WEIR_OK);
+	assert_int_equal(map(1, 0, one, 20), WEIR_BUSY);
+	assert_int_equal(map(1, 0, other, 13), WEIR_BUSY);
+	assert_int_equal(map(1, 0, other, 7), WEIR_BUSY);
+	assert_sees(1, 7, STAGE2_NONE, 0);
+	assert_int_equal(map(1, 0, other, 14), WEIR_OK);
+	assert_int_equal(revoke(0, one), WEIR_OK);
+	one = share(0, 0, 0, 1, WEIR_READ);
+	assert_int_equal(map(1, 0, one, 10), WEIR_BUSY); /* the remains are in the way */
+	assert_int_equal(unmap(1, 10), WEIR_OK);
+	assert_int_equal(map(1, 0, one, 10), WEIR_OK);
+}
+
+TEST(unmap_takes_all_pages_out_and_the_grant_can_be_mapped_again)
+{
+	weir_handle grant = share(0, 0, 0, 64, WEIR_READ);
+
+	assert_int_equal(map(1, 0, grant, 16), WEIR_OK);
+	assert_int_equal(unmap(1, 16), WEIR_OK);
+	for (u64 i = 0; i < FAKE_WINDOW_PAGES; i++)
+		assert_sees(1, i, STAGE2_NONE, 0);
+	assert_int_equal(map(1, 0, grant, 0), WEIR_OK);
+}
+
+TEST(unmap_rejects_what_is_not_the_first_page_of_a_mapping)
+{
+	weir_handle grant = share(0, 0, 0, 4, WEIR_READ);
+
+	assert_int_equal(unmap(1, FAKE_WINDOW_PAGES), WEIR_INVALID);
+	assert_int_equal(unmap(1, UINT64_MAX), WEIR_INVALID);
+	assert_int_equal(unmap(1, 5), WEIR_NOT_FOUND);
+	assert_int_equal(map(1, 0, grant, 5), WEIR_OK);
+	assert_int_equal(unmap(1, 6), WEIR_NOT_FOUND);
+	assert_int_equal(unmap(1, 4), WEIR_NOT_FOUND);
+	assert_int_equal(unmap(1, 5), WEIR_OK);
+	assert_int_equal(unmap(1, 5), WEIR_NOT_FOUND);
+}
+
+TEST(grant_revoked_in_use_shows_scratch_and_raises_an_event)
+{
+	weir_handle grant = share(0, 0, 2, 3, WEIR_READ);
+
+	assert_int_equal(map(1, 0, grant, 1), WEIR_OK);
+	assert_int_equal(next(1), -1);
+	assert_int_equal(revoke(0, grant), WEIR_OK);
+	for (u64 i = 1; i < 4; i++)
+		assert_sees(1, i, STAGE2_SHARED, ipc_scratch_pa(1));
+	assert_int_equal(next(1), 0);
+	assert_int_equal(unmap(1, 1), WEIR_OK);
+	assert_sees(1, 1, STAGE2_NONE, 0);
+}
+
+TEST(the_remains_of_a_grant_have_nothing_to_do_with_its_successor)
+{
+	weir_handle grant = share(0, 0, 2, 3, WEIR_READ);
+
+	assert_int_equal(map(1, 0, grant, 1), WEIR_OK);
+	assert_int_equal(revoke(0, grant), WEIR_OK);
+	assert_int_equal(next(1), 0);
+	grant = share(0, 0, 2, 3, WEIR_READ);
+	assert_int_equal(map(1, 0, grant, 10), WEIR_OK);
+	assert_int_equal(unmap(1, 1), WEIR_OK);
+	assert_int_equal(map(1, 0, grant, 20), WEIR_BUSY);
+	assert_int_equal(revoke(0, grant), WEIR_OK);
+	assert_sees(1, 10, STAGE2_SHARED, ipc_scratch_pa(1));
+	assert_int_equal(next(1), 0);
+}
+
+TEST(a_scratch_page_belongs_to_one_vm_and_is_zero)
+{
+	static const u8 zero[PAGE_SIZE];
+
+	assert_int_not_equal(ipc_scratch_pa(0), ipc_scratch_pa(1));
+	assert_memory_equal((const void *)ipc_scratch_pa(1), zero, PAGE_SIZE);
+}
+
+TEST(grant_revoked_out_of_use_raises_nothing)
+{
+	weir_handle grant = share(0, 0, 2, 3, WEIR_READ);
+
+	assert_int_equal(map(1, 0, grant, 1), WEIR_OK);
+	assert_int_equal(unmap(1, 1), WEIR_OK);
+	assert_int_equal(revoke(0, grant), WEIR_OK);
+	assert_int_equal(next(1), -1);
+	assert_sees(1, 1, STAGE2_NONE, 0);
+}
+
+TEST(revoke_rejects_handles_of_no_grant_and_old_ones)
+{
+	weir_handle grant = share(0, 0, 2, 3, WEIR_READ);
+
+	assert_int_equal(revoke(0, 0), WEIR_INVALID);
+	assert_int_equal(revoke(0, 2), WEIR_INVALID);
+	assert_int_equal(revoke(0, grant + (1ul << 16)), WEIR_INVALID);
+	assert_int_equal(revoke(0, grant + 1), WEIR_INVALID);
+	assert_int_equal(revoke(0, 1ul << 16 | FAKE_POOL_PAGES), WEIR_INVALID);
+	assert_int_equal(revoke(1, grant), WEIR_INVALID); /* not the sharer's */
+	assert_int_equal(revoke(0, grant), WEIR_OK);
+	assert_int_equal(revoke(0, grant), WEIR_STALE);
+	share(0, 1, 2, 1, WEIR_READ);
+	assert_int_equal(revoke(0, grant), WEIR_STALE);
+}
+
+TEST(a_vm_without_channels_has_no_grants)
+{
+	static const char *const none[] = { 0 };
+
+	ipc_vms_make(1, 1, none);
+	assert_int_equal(revoke(0, 1ul << 16), WEIR_INVALID);
+	ipc_vm_stop(ipc_vm(0));
+}
+
+TEST(the_end_of_the_sharer_leaves_scratch)
+{
+	weir_handle one = share(0, 0, 0, 4, WEIR_READ_WRITE), other = share(0, 1, 8, 1, WEIR_READ);
+
+	assert_int_equal(map(1, 0, one, 3), WEIR_OK);
+	assert_int_equal(map(2, 0, other, 9), WEIR_OK);
+	ipc_vm_stop(ipc_vm(0));
+	for (u64 i = 3; i < 7; i++)
+		assert_sees(1, i, STAGE2_SHARED, ipc_scratch_pa(1));
+	assert_sees(2, 9, STAGE2_SHARED, ipc_scratch_pa(2));
+	assert_int_equal(next(1), 0);
+	assert_int_equal(next(2), 0);
+	assert_int_equal(map(1, 0, one, 20), WEIR_STALE);
+	assert_int_equal(unmap(1, 3), WEIR_OK);
+}
+
+TEST(the_end_of_the_peer_frees_the_grant)
+{
+	weir_handle grant = share(0, 0, 0, 4, WEIR_READ_WRITE);
+
+	assert_int_equal(map(1, 0, grant, 3), WEIR_OK);
+	ipc_vm_stop(ipc_vm(1));
+	assert_sees(1, 3, STAGE2_NONE, 0);
+	assert_int_equal(revoke(0, grant), WEIR_OK);
+	assert_sees(1, 3, STAGE2_NONE, 0);
+}
+
+TEST(a_vm_that_stopped_neither_shares_nor_maps)
+{
+	weir_handle grant = share(0, 0, 0, 4, WEIR_READ_WRITE);
+
+	/* Another of its vCPUs is still on its way out. */
+	ipc_vm_stop(ipc_vm(1));
+	assert_int_equal(map(1, 0, grant, 0), WEIR_CLOSED);
+	assert_int_equal(share_status(1, PORT(1), 0, 1, 0), WEIR_CLOSED);
+}
+
+TEST(block_learns_which_pages_are_shared)
+{
+	struct vm *vm = ipc_vm(0);
+
+	share(0, 0, 3, 2, WEIR_READ);
+	grant_lock(vm);
+	assert_false(grant_pages_shared(vm, PA(ipc_pool_pa(0, 0)), 3 * PAGE_SIZE));
+	assert_true(grant_pages_shared(vm, PA(ipc_pool_pa(0, 0)), 3 * PAGE_SIZE + 1));
+	assert_true(grant_pages_shared(vm, PA(ipc_pool_pa(0, 4) + 4095), 1));
+	assert_false(grant_pages_shared(vm, PA(ipc_pool_pa(0, 5)), 512));
+	assert_true(grant_pages_shared(vm, vm->ram, vm->ram_bytes));
+	assert_false(grant_pages_shared(vm, vm->ram, vm->ram_bytes - vm->pool_bytes));
+	assert_false(grant_pages_shared(vm, PA(ipc_pool_pa(0, FAKE_POOL_PAGES - 1)), PAGE_SIZE));
+	grant_unlock(vm);
+	assert_false(grant_in_pool(vm, vm->ram, vm->ram_bytes - vm->pool_bytes));
+	assert_true(grant_in_pool(vm, vm->ram, vm->ram_bytes - vm->pool_bytes + 1));
+	assert_false(grant_in_pool(vm, PA(ipc_pool_pa(0, 0)), 0));
+}
+
+/*
+ * Random sequences of every call by every VM, and ends of VMs, against a model that keeps for each
+ * page of a pool its grant, and for each page of a window what it shows. After each step the fake
+ * stage-2 tables must be what the model says, to the page.
+ */
+#define MODEL_VMS    3
+#define MODEL_GRANTS 40
+
+struct model_grant {
+	weir_handle handle;
+	u32 sharer, peer;
+	u32 port; /* the peer's */
+	u64 first, pages, window;
+	bool open, mapped;
+	enum weir_access access;
+};
+
+static struct {
+	struct model_grant grant[MODEL_GRANTS];
+	u32 count;
+	u32 owner[MODEL_VMS][FAKE_POOL_PAGES]; /* grant index + 1 */
+	enum stage2_kind kind[MODEL_VMS][FAKE_WINDOW_PAGES];
+	u64 pa[MODEL_VMS][FAKE_WINDOW_PAGES];
+	u64 extent[MODEL_VMS][FAKE_WINDOW_PAGES]; /* pages, where a mapping begins */
+	bool stopped[MODEL_VMS];
+} model;
+
+static const struct {
+	u32 peer, peer_port;
+} joined[MODEL_VMS][3] = {
+	{ { 1, 0 }, { 2, 0 }, { 1, 2 } },
+	{ { 0, 0 }, { 2, 1 }, { 0, 2 } },
+	{ { 0, 1 }, { 1, 1 }, { 0, 99 } },
+};
+
+static u64 below(u64 bound)
+{
+	return (u64)rand() % bound;
+}
+
+static void model_show(u32 vm, u64 first, u64 pages, enum stage2_kind kind, u64 pa, u64 stride)
+{
+	for (u64 i = 0; i < pages; i++) {
+		model.kind[vm][first + i] = kind;
+		model.pa[vm][first + i] = pa + i * stride;
+	}
+}
+
+static void model_revoke(struct model_grant *grant)
+{
+	if (grant->mapped)
+		model_show(grant->peer, grant->window, grant->pages, STAGE2_SHARED,
+			   ipc_scratch_pa(grant->peer), 0);
+	for (u64 i = 0; i < grant->pages; i++)
+		model.owner[grant->sharer][grant->first + i] = 0;
+	grant->open = grant->mapped = false;
+}
+
+static void model_unmap(u32 vm, u64 first)
+{
+	model_show(vm, first, model.extent[vm][first], STAGE2_NONE, 0, 0);
+	model.extent[vm][first] = 0;
+	for (u32 i = 0; i < model.count; i++) {
+		struct model_grant *grant = &model.grant[i];
+
+		if (grant->peer == vm && grant->mapped && grant->window == first)
+			grant->mapped = false;
+	}
+}
+
+static void step_share(u32 vm)
+{
+	u32 port = (u32)below(vm == 2 ? 2 : 3);
+	u64 first = below(FAKE_POOL_PAGES), pages = 1 + below(below(4) ? 5 : 64);
+	bool fits = first + pages <= FAKE_POOL_PAGES, free = true;
+	enum weir_access access = (enum weir_access)below(2);
+	struct model_grant *grant = &model.grant[model.count];
+	enum weir_status status, expected = WEIR_OK;
+
+	for (u64 i = 0; fits && i < pages; i++)
+		free = free && !model.owner[vm][first + i];
+	if (!fits)
+		expected = WEIR_INVALID;
+	else if (model.stopped[vm] || model.stopped[joined[vm][port].peer])
+		expected = WEIR_CLOSED;
+	else if (!free)
+		expected = WEIR_BUSY;
+	else if (model.count == MODEL_GRANTS)
+		return;
+
+	ipc_run(vm, 0);
+	status = weir_grant_share(PORT(port), first, (u32)pages, access, &grant->handle);
+	assert_int_equal(status, expected);
+	if (status != WEIR_OK)
+		return;
+	for (u32 i = 0; i < model.count; i++)
+		assert_true(model.grant[i].sharer != vm || model.grant[i].handle != grant->handle);
+	*grant = (struct model_grant){ .handle = grant->handle,
+				       .sharer = vm,
+				       .peer = joined[vm][port].peer,
+				       .port = joined[vm][port].peer_port,
+				       .first = first,
+				       .pages = pages,
+				       .open = true,
+				       .access = access };
+	model.count++;
+	for (u64 i = 0; i < pages; i++)
+		model.owner[vm][first + i] = model.count;
+}
+
+static void step_map(struct model_grant *grant)
+{
+	u64 window = below(FAKE_WINDOW_PAGES);
+	u32 vm = grant->peer;
+	enum weir_status expected = WEIR_OK;
+
+	if (!grant->open)
+		expected = WEIR_STALE;
+	else if (model.stopped[vm])
+		expected = WEIR_CLOSED;
+	else if (window + grant->pages > FAKE_WINDOW_PAGES)
+		expected = WEIR_INVALID;
+	else if (grant->mapped)
+		expected = WEIR_BUSY;
+	for (u64 i = 0; expected == WEIR_OK && i < grant->pages; i++)
+		if (model.kind[vm][window + i] != STAGE2_NONE)
+			expected = WEIR_BUSY;
+
+	assert_int_equal(map(vm, grant->port, grant->handle, window), expected);
+	if (expected != WEIR_OK)
+		return;
+	grant->mapped = true;
+	grant->window = window;
+	model.extent[vm][window] = grant->pages;
+	model_show(vm, window, grant->pages, grant->access ? STAGE2_SHARED : STAGE2_SHARED_READ,
+		   ipc_pool_pa(grant->sharer, grant->first), PAGE_SIZE);
+}
+
+static void step_unmap(u32 vm)
+{
+	u64 first = below(FAKE_WINDOW_PAGES);
+	bool there = model.extent[vm][first] != 0;
+
+	assert_int_equal(unmap(vm, first), there ? WEIR_OK : WEIR_NOT_FOUND);
+	if (there)
+		model_unmap(vm, first);
+}
+
+static void step_revoke(struct model_grant *grant)
+{
+	bool event = grant->open && grant->mapped && !model.stopped[grant->peer];
+
+	while (next(grant->peer) >= 0)
+		;
+	assert_int_equal(revoke(grant->sharer, grant->handle), grant->open ? WEIR_OK : WEIR_STALE);
+	assert_int_equal(next(grant->peer), event ? (s32)grant->port : -1);
+	if (grant->open)
+		model_revoke(grant);
+}
+
+static void step_stop(u32 vm)
+{
+	if (model.stopped[vm])
+		return;
+	ipc_vm_stop(ipc_vm(vm));
+	model.stopped[vm] = true;
+	for (u32 i = 0; i < model.count; i++)
+		if (model.grant[i].sharer == vm && model.grant[i].open)
+			model_revoke(&model.grant[i]);
+	for (u64 i = 0; i < FAKE_WINDOW_PAGES; i++)
+		if (model.extent[vm][i])
+			model_unmap(vm, i);
+}
+
+static void assert_model(void)
+{
+	for (u32 vm = 0; vm < MODEL_VMS; vm++) {
+		const bool *shared = ipc_vm(vm)->ipc->grant.shared;
+
+		for (u64 i = 0; i < FAKE_WINDOW_PAGES; i++)
+			assert_sees(vm, i, model.kind[vm][i], model.pa[vm][i]);
+		for (u64 i = 0; i < FAKE_POOL_PAGES; i++)
+			assert_int_equal(shared[i], model.owner[vm][i] != 0);
+	}
+}
+
+/* Each page of a pool that is in no grant is seen by nobody but its VM. */
+static void assert_nothing_stale(void)
+{
+	for (u32 vm = 0; vm < MODEL_VMS; vm++) {
+		for (u64 i = 0; i < FAKE_WINDOW_PAGES; i++) {
+			u64 pa =
+				fake_stage2_pa(&ipc_vm(vm)->stage2, VM_WINDOW_BASE + i * PAGE_SIZE);
+
+			for (u32 sharer = 0; sharer < MODEL_VMS; sharer++) {
+				u64 page = (pa - ipc_pool_pa(sharer, 0)) / PAGE_SIZE;
+
+				if (page < FAKE_POOL_PAGES) {
+					assert_int_not_equal(sharer, vm);
+					assert_true(model.owner[sharer][page] != 0);
+				}
+			}
+		}
+	}
+}
+
+static void random_run(unsigned int seed)
+{
+	srand(seed);
+	ipc_vms_make(MODEL_VMS, 1, channels);
+	memset(&model, 0, sizeof(model));
+	for (u32 step = 0; step < 300; step++) {
+		u32 vm = (u32)below(MODEL_VMS);
+		struct model_grant *grant = &model.grant[below(model.count ? model.count : 1)];
+		u64 kind = below(100);
+
+		if (kind < 30 || !model.count)
+			step_share(vm);
+		else if (kind < 60)
+			step_map(grant);
+		else if (kind < 85)
+			step_unmap(vm);
+		else if (kind < 99)
+			step_revoke(grant);
+		else
+			step_stop(vm);
+		if (step % 8 == 0) {
+			assert_model();
+			assert_nothing_stale();
+		}
+	}
+	for (u32 vm = 0; vm < MODEL_VMS; vm++)
+		step_stop(vm);
+	assert_model();
+	assert_nothing_stale();
+}
+
+TEST(random_grants_leave_the_tables_that_the_model_says)
+{
+	for (unsigned int seed = 1; seed <= 40; seed++)
+		random_run(seed);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(a_shared_range_is_mapped_in_order),
+		CASE(read_access_maps_read_only),
+		CASE(sharing_changes_no_mapping),
+		CASE(share_rejects_ports_ranges_and_access),
+		CASE(share_and_map_reject_an_old_port),
+		CASE(share_with_a_vm_that_stopped_is_closed),
+		CASE(a_page_is_in_at_most_one_grant),
+		CASE(share_waits_for_the_disk),
+		CASE(map_rejects_ports_and_places),
+		CASE(map_rejects_handles_of_no_grant),
+		CASE(map_rejects_a_revoked_grant),
+		CASE(map_is_denied_to_all_but_the_channel_s_end),
+		CASE(map_is_busy_where_something_is),
+		CASE(unmap_takes_all_pages_out_and_the_grant_can_be_mapped_again),
+		CASE(unmap_rejects_what_is_not_the_first_page_of_a_mapping),
+		CASE(grant_revoked_in_use_shows_scratch_and_raises_an_event),
+		CASE(the_remains_of_a_grant_have_nothing_to_do_with_its_successor),
+		CASE(a_scratch_page_belongs_to_one_vm_and_is_zero),
+		CASE(grant_revoked_out_of_use_raises_nothing),
+		CASE(revoke_rejects_handles_of_no_grant_and_old_ones),
+		CASE(a_vm_without_channels_has_no_grants),
+		CASE(the_end_of_the_sharer_leaves_scratch),
+		CASE(the_end_of_the_peer_frees_the_grant),
+		CASE(a_vm_that_stopped_neither_shares_nor_maps),
+		CASE(block_learns_which_pages_are_shared),
+		CASE(random_grants_leave_the_tables_that_the_model_says),
+	};
+
+	return cmocka_run_group_tests(tests, 0, 0);
+}

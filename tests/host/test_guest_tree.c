@@ -1,0 +1,321 @@
+/*
+ * The guest's device tree: what core/guest_tree.c writes, read back with libfdt, and judged by dtc.
+ *
+ * Sources: core/guest_tree.c core/base/log.c tests/host/fake/log.c tests/host/fake/panic.c
+ * Sources: tests/host/fake/cpu.c tests/host/fake/tree.c
+ */
+#include <libfdt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "fake.h"
+#include "core/guest_tree.h"
+#include "core/hypercall.h"
+#include "drivers/gic.h"
+
+#define TREE_BYTES 4096u
+#define SHARED	   0x6000u
+
+static u32 version = 2;
+static struct manifest_vm config;
+static struct vm vm;
+static u8 *tree;
+static u32 tree_bytes;
+
+u32 gic_version(void)
+{
+	return version;
+}
+
+u64 ipc_shared_bytes(const struct manifest_vm *of)
+{
+	return of->vcpus * SHARED;
+}
+
+u64 vm_pool_base(const struct vm *of)
+{
+	return VM_RAM_BASE + of->ram_bytes - of->pool_bytes;
+}
+
+/* Two vCPUs, 1 MiB with a pool of 256 KiB, no ramdisk. */
+static int prepare(void **state)
+{
+	(void)state;
+	fake_log_reset();
+	version = 2;
+	config = (struct manifest_vm){ .name = "guest", .vcpus = 2 };
+	vm = (struct vm){ .config = &config,
+			  .vcpu_count = 2,
+			  .ram_bytes = MIB,
+			  .pool_bytes = 256 * KIB,
+			  .window_bytes = MIB };
+	tree = malloc(TREE_BYTES);
+	return 0;
+}
+
+static int clean(void **state)
+{
+	(void)state;
+	free(tree);
+	tree_free();
+	return 0;
+}
+
+static void write_tree(struct range ramdisk)
+{
+	tree_bytes = guest_tree_write(&vm, ramdisk, tree, TREE_BYTES);
+	assert_true(tree_bytes && tree_bytes <= TREE_BYTES);
+	assert_int_equal(fdt_check_full(tree, tree_bytes), 0);
+	assert_int_equal(fdt_totalsize(tree), tree_bytes);
+}
+
+static void expect_cells(const char *path, const char *property, const u32 *cells, u32 count)
+{
+	int bytes = 0;
+	const fdt32_t *data = fdt_getprop(tree, tree_node(tree, path), property, &bytes);
+
+	assert_non_null(data);
+	assert_int_equal(bytes, count * 4);
+	for (u32 i = 0; i < count; i++)
+		assert_int_equal(fdt32_to_cpu(data[i]), cells[i]);
+}
+
+#define EXPECT_CELLS(path, property, ...)                          \
+	expect_cells(path, property, (const u32[]){ __VA_ARGS__ }, \
+		     ARRAY_SIZE(((const u32[]){ __VA_ARGS__ })))
+
+static void expect_text(const char *path, const char *property, const char *text)
+{
+	const char *data = fdt_getprop(tree, tree_node(tree, path), property, 0);
+
+	assert_non_null(data);
+	assert_string_equal(data, text);
+}
+
+TEST(cpus_are_those_of_the_vm_and_start_by_hvc)
+{
+	write_tree((struct range){ 0 });
+	expect_text("/cpus/cpu@0", "enable-method", "psci");
+	EXPECT_CELLS("/cpus/cpu@1", "reg", 1);
+	assert_true(fdt_path_offset(tree, "/cpus/cpu@2") < 0);
+	expect_text("/psci", "method", "hvc");
+	assert_int_equal(fdt_node_check_compatible(tree, tree_node(tree, "/psci"), "arm,psci-0.2"),
+			 0);
+}
+
+TEST(memory_is_all_of_the_ram)
+{
+	vm.ram_bytes = 5ul << 30;
+	write_tree((struct range){ 0 });
+	EXPECT_CELLS("/memory@40000000", "reg", 0, 0x40000000, 1, 0x40000000);
+	expect_text("/memory@40000000", "device_type", "memory");
+}
+
+TEST(gicv2_has_distributor_and_cpu_interface)
+{
+	write_tree((struct range){ 0 });
+	assert_int_equal(fdt_node_check_compatible(tree, tree_node(tree, "/intc@8000000"),
+						   "arm,cortex-a15-gic"),
+			 0);
+	EXPECT_CELLS("/intc@8000000", "reg", 0, 0x8000000, 0, 0x10000, 0, 0x8010000, 0, 0x2000);
+	EXPECT_CELLS("/timer", "interrupts", 1, 13, 0x304, 1, 14, 0x304, 1, 11, 0x304, 1, 10,
+		     0x304);
+}
+
+TEST(gicv3_has_a_redistributor_for_each_vcpu)
+{
+	version = 3;
+	write_tree((struct range){ 0 });
+	assert_int_equal(
+		fdt_node_check_compatible(tree, tree_node(tree, "/intc@8000000"), "arm,gic-v3"), 0);
+	EXPECT_CELLS("/intc@8000000", "reg", 0, 0x8000000, 0, 0x10000, 0, 0x80a0000, 0, 0x40000);
+	EXPECT_CELLS("/timer", "interrupts", 1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4);
+}
+
+TEST(uart_is_where_stdout_path_leads)
+{
+	write_tree((struct range){ 0 });
+	expect_text("/chosen", "stdout-path", "/pl011@9000000");
+	EXPECT_CELLS("/pl011@9000000", "reg", 0, 0x9000000, 0, 0x1000);
+	EXPECT_CELLS("/pl011@9000000", "interrupts", 0, 1, 4);
+	EXPECT_CELLS("/pl011@9000000", "clocks", 2, 2);
+	assert_true(fdt_node_offset_by_phandle(tree, 2) == tree_node(tree, "/apb-pclk"));
+	assert_true(fdt_node_offset_by_phandle(tree, 1) == tree_node(tree, "/intc@8000000"));
+	EXPECT_CELLS("/", "interrupt-parent", 1);
+}
+
+TEST(hypervisor_tells_shared_pages_pool_window_and_interrupts)
+{
+	write_tree((struct range){ 0 });
+	expect_text("/hypervisor", "compatible", "weir,hypervisor");
+	EXPECT_CELLS("/hypervisor", "reg", 0, 0x0e000000, 0, 2 * SHARED, 0, 0x400c0000, 0, 0x40000,
+		     0, 0x10000000, 0, 0x100000);
+	EXPECT_CELLS("/hypervisor", "interrupts", 1, 2, 0x301, 1, 3, 0x301, 1, 4, 0x301);
+}
+
+TEST(bootargs_and_ramdisk_are_there_only_if_the_vm_has_them)
+{
+	write_tree((struct range){ 0 });
+	assert_null(fdt_getprop(tree, tree_node(tree, "/chosen"), "bootargs", 0));
+	assert_null(fdt_getprop(tree, tree_node(tree, "/chosen"), "linux,initrd-start", 0));
+	config.bootargs = "quiet";
+	write_tree((struct range){ 0x40080000, 0x1234 });
+	expect_text("/chosen", "bootargs", "quiet");
+	EXPECT_CELLS("/chosen", "linux,initrd-start", 0, 0x40080000);
+	EXPECT_CELLS("/chosen", "linux,initrd-end", 0, 0x40081234);
+}
+
+static void get_seed(u8 seed[32])
+{
+	int bytes = 0;
+	const u8 *data = fdt_getprop(tree, tree_node(tree, "/chosen"), "rng-seed", &bytes);
+
+	assert_int_equal(bytes, 32);
+	memcpy(seed, data, 32);
+}
+
+TEST(seed_is_fresh_in_each_tree_and_after_each_reseed)
+{
+	static const u8 zero[8];
+	u8 first[32], second[32], third[32];
+
+	write_tree((struct range){ 0 });
+	get_seed(first);
+	for (u32 at = 0; at < 32; at += 8)
+		assert_memory_not_equal(first + at, zero, 8);
+	write_tree((struct range){ 0 });
+	get_seed(second);
+	assert_memory_not_equal(first, second, 32);
+	guest_tree_reseed(tree, tree_bytes);
+	get_seed(third);
+	assert_memory_not_equal(second, third, 32);
+	assert_int_equal(fdt_check_full(tree, tree_bytes), 0);
+}
+
+TEST(reseed_changes_nothing_else)
+{
+	u8 before[TREE_BYTES];
+	int at;
+
+	write_tree((struct range){ 0 });
+	memcpy(before, tree, tree_bytes);
+	guest_tree_reseed(tree, tree_bytes);
+	at = (int)((const u8 *)fdt_getprop(tree, tree_node(tree, "/chosen"), "rng-seed", 0) - tree);
+	memset(before + at, 0, 32);
+	memset(tree + at, 0, 32);
+	assert_memory_equal(before, tree, tree_bytes);
+}
+
+/* A node named /hypervisor is the ABI, so that it has no unit address is meant. */
+static void expect_no_warning(const char *name)
+{
+	char command[256], output[256] = "";
+	char path[128];
+	FILE *stream;
+
+	snprintf(path, sizeof(path), TREES "/%s.dtb", name);
+	stream = fopen(path, "wb");
+	assert_non_null(stream);
+	assert_int_equal(fwrite(tree, 1, tree_bytes, stream), tree_bytes);
+	fclose(stream);
+	snprintf(command, sizeof(command),
+		 "dtc -I dtb -O dts -W no-unit_address_vs_reg -o /dev/null %s 2>&1", path);
+	stream = popen(command, "r");
+	assert_non_null(stream);
+	assert_int_equal(fread(output, 1, sizeof(output) - 1, stream), 0);
+	assert_int_equal(pclose(stream), 0);
+}
+
+TEST(dtc_finds_nothing_to_warn_about)
+{
+	config.bootargs = "quiet";
+	write_tree((struct range){ 0x40080000, 0x1234 });
+	expect_no_warning("written-gicv2");
+	version = 3;
+	write_tree((struct range){ 0x40080000, 0x1234 });
+	expect_no_warning("written-gicv3");
+}
+
+TEST(tree_of_8_vcpus_with_long_bootargs_fits_a_page)
+{
+	static char bootargs[1025];
+
+	memset(bootargs, 'a', sizeof(bootargs) - 1);
+	config.bootargs = bootargs;
+	config.vcpus = vm.vcpu_count = 8;
+	write_tree((struct range){ 0x40080000, 0x1234 });
+}
+
+TEST(tree_that_does_not_fit_is_said)
+{
+	for (u32 size = 0; size < 1000; size += 8) {
+		fake_log_reset();
+		assert_int_equal(guest_tree_write(&vm, (struct range){ 0 }, tree, size), 0);
+		assert_true(fake_log_has(
+			"manifest: /vms/guest: bootargs: the guest's tree does not fit"));
+	}
+}
+
+TEST(own_tree_is_handed_over_as_it_is)
+{
+	u64 bytes;
+	const void *own = tree_exact(tree_load("virt-gicv3"), &bytes);
+
+	config.tree = (struct blob){ own, bytes };
+	write_tree((struct range){ 0 });
+	assert_int_equal(tree_bytes, bytes);
+	assert_memory_equal(tree, own, bytes);
+}
+
+TEST(own_tree_with_a_placeholder_gets_a_seed)
+{
+	static const u8 zero[32];
+	u64 bytes;
+	u8 seed[32];
+	void *own = tree_load("virt-gicv3");
+
+	assert_int_equal(fdt_setprop(own, tree_node(own, "/chosen"), "rng-seed", zero, 32), 0);
+	config.tree = (struct blob){ tree_exact(own, &bytes), 0 };
+	config.tree.bytes = bytes;
+	write_tree((struct range){ 0 });
+	get_seed(seed);
+	assert_memory_not_equal(seed, zero, 32);
+}
+
+TEST(broken_own_tree_is_said)
+{
+	u64 bytes;
+	u8 *own = tree_exact(tree_load("virt-gicv3"), &bytes);
+
+	config.tree = (struct blob){ own, bytes };
+	own[60] ^= 0xff;
+	assert_int_equal(guest_tree_write(&vm, (struct range){ 0 }, tree, TREE_BYTES), 0);
+	assert_true(fake_log_has("manifest: /vms/guest: tree: is damaged"));
+	config.tree.bytes = TREE_BYTES + 1;
+	assert_int_equal(guest_tree_write(&vm, (struct range){ 0 }, tree, TREE_BYTES), 0);
+}
+
+#define RUN_CLEAN(name) cmocka_unit_test_setup_teardown(name, prepare, clean)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RUN_CLEAN(cpus_are_those_of_the_vm_and_start_by_hvc),
+		RUN_CLEAN(memory_is_all_of_the_ram),
+		RUN_CLEAN(gicv2_has_distributor_and_cpu_interface),
+		RUN_CLEAN(gicv3_has_a_redistributor_for_each_vcpu),
+		RUN_CLEAN(uart_is_where_stdout_path_leads),
+		RUN_CLEAN(hypervisor_tells_shared_pages_pool_window_and_interrupts),
+		RUN_CLEAN(bootargs_and_ramdisk_are_there_only_if_the_vm_has_them),
+		RUN_CLEAN(seed_is_fresh_in_each_tree_and_after_each_reseed),
+		RUN_CLEAN(reseed_changes_nothing_else),
+		RUN_CLEAN(dtc_finds_nothing_to_warn_about),
+		RUN_CLEAN(tree_of_8_vcpus_with_long_bootargs_fits_a_page),
+		RUN_CLEAN(tree_that_does_not_fit_is_said),
+		RUN_CLEAN(own_tree_is_handed_over_as_it_is),
+		RUN_CLEAN(own_tree_with_a_placeholder_gets_a_seed),
+		RUN_CLEAN(broken_own_tree_is_said),
+	};
+
+	return cmocka_run_group_tests(tests, 0, 0);
+}

@@ -1,0 +1,511 @@
+/*
+ * The system image: what core/manifest.c reads of tests/host/trees/system.dts, and what it says of
+ * mistakes in it.
+ *
+ * Sources: core/manifest.c core/base/log.c tests/host/fake/log.c tests/host/fake/panic.c
+ * Sources: tests/host/fake/heap.c tests/host/fake/tree.c
+ */
+#include <libfdt.h>
+#include <stdio.h>
+#include <string.h>
+#include "fake.h"
+#include "core/manifest.h"
+
+#define CORES 4
+#define FULL  0
+#define BARE  1
+#define THIRD 2
+
+static struct manifest manifest;
+
+static bool read_image(const void *tree)
+{
+	u64 bytes;
+	const void *image = tree_exact(tree, &bytes);
+
+	return manifest_read(image, bytes, CORES, &manifest);
+}
+
+static void set(void *tree, const char *path, const char *property, const void *value, int bytes)
+{
+	assert_int_equal(fdt_setprop(tree, tree_node(tree, path), property, value, bytes), 0);
+}
+
+static void set_number(void *tree, const char *path, const char *property, u32 value)
+{
+	assert_int_equal(fdt_setprop_u32(tree, tree_node(tree, path), property, value), 0);
+}
+
+static int prepare(void **state)
+{
+	(void)state;
+	fake_log_reset();
+	fake_heap_reset();
+	return 0;
+}
+
+static int clean(void **state)
+{
+	(void)state;
+	fake_heap_reset();
+	tree_free();
+	return 0;
+}
+
+TEST(every_property_arrives_in_its_field)
+{
+	const struct manifest_vm *vm;
+
+	assert_true(read_image(tree_load("system")));
+	assert_int_equal(fake_log_count(), 0);
+	assert_int_equal(manifest.vm_count, 3);
+	vm = &manifest.vm[FULL];
+	assert_string_equal(vm->name, "full");
+	assert_false(vm->refused);
+	assert_int_equal(vm->kernel.bytes, 8);
+	assert_memory_equal(vm->kernel.data, "\xd5\x03\x20\x1f", 4);
+	assert_int_equal(vm->ramdisk.bytes, 3);
+	assert_int_equal(vm->tree.bytes, 0);
+	assert_string_equal(vm->bootargs, "console=ttyAMA0");
+	assert_int_equal(vm->memory_bytes, 8192 * KIB);
+	assert_int_equal(vm->load_offset, 0x10000);
+	assert_int_equal(vm->entry_offset, 0x10000);
+	assert_int_equal(vm->vcpus, 3);
+	assert_int_equal(vm->core[0], 1);
+	assert_int_equal(vm->core[1], 2);
+	assert_int_equal(vm->core[2], 1);
+	assert_int_equal(vm->priority, 5);
+	assert_int_equal(vm->budget_us, 2000);
+	assert_int_equal(vm->period_us, 10000);
+	assert_int_equal(vm->shared_bytes, 64 * KIB);
+	assert_int_equal(vm->window_bytes, 2048 * KIB);
+	assert_int_equal(vm->ports, 16);
+	assert_int_equal(vm->peers, BIT(BARE) | BIT(THIRD));
+	assert_int_equal(vm->rights, RIGHT_CONSOLE | RIGHT_STORE);
+	assert_int_equal(vm->disk_count, 2);
+	assert_int_equal(vm->writable_disk_count, 1);
+	assert_int_equal(vm->disk[0], 1);
+	assert_int_equal(vm->disk[1], 0);
+	assert_int_equal(vm->on_fault, ON_FAULT_RESTART);
+	assert_int_equal(vm->watchdog_ms, 500);
+	assert_int_equal(vm->upcall_ms, 250);
+	assert_true(vm->pmu);
+}
+
+TEST(what_is_left_out_gets_the_documented_default)
+{
+	const struct manifest_vm *vm;
+
+	assert_true(read_image(tree_load("system")));
+	vm = &manifest.vm[BARE];
+	assert_int_equal(vm->memory_bytes, MIB);
+	assert_int_equal(vm->load_offset, 0x80000);
+	assert_int_equal(vm->vcpus, 1);
+	assert_int_equal(vm->priority, 3);
+	assert_int_equal(vm->budget_us, 0);
+	assert_int_equal(vm->shared_bytes, 256 * KIB);
+	assert_int_equal(vm->window_bytes, 1024 * KIB);
+	assert_int_equal(vm->ports, 128);
+	assert_int_equal(vm->on_fault, ON_FAULT_HALT);
+	assert_int_equal(vm->upcall_ms, 0);
+	assert_null(vm->bootargs);
+	assert_false(vm->pmu);
+	assert_false(manifest.stay);
+	assert_int_equal(manifest.communication_cores, 0);
+}
+
+TEST(channels_and_disks_arrive)
+{
+	assert_true(read_image(tree_load("system")));
+	assert_int_equal(manifest.channel_count, 2);
+	assert_string_equal(manifest.channel[1].name, "second");
+	assert_int_equal(manifest.channel[1].end[0], BARE);
+	assert_int_equal(manifest.channel[1].end[1], THIRD);
+	assert_int_equal(manifest.disk_count, 2);
+	assert_string_equal(manifest.disk[0].name, "system");
+	assert_int_equal(manifest.disk[0].device, 0);
+	assert_int_equal(manifest.disk[0].sectors, 0);
+	assert_int_equal(manifest.disk[1].device, 1);
+	assert_int_equal(manifest.disk[1].first_sector, 2048);
+	assert_int_equal(manifest.disk[1].sectors, 4096);
+}
+
+TEST(vcpus_without_cores_go_round_the_application_cores_over_all_vms)
+{
+	void *tree = tree_load("system");
+
+	fdt_delprop(tree, tree_node(tree, "/vms/full"), "cores");
+	set_number(tree, "/", "communication-cores", 1);
+	assert_true(read_image(tree));
+	assert_int_equal(fake_log_count(), 0);
+	assert_int_equal(manifest.communication_cores, 2);
+	assert_int_equal(manifest.vm[FULL].core[0], 0);
+	assert_int_equal(manifest.vm[FULL].core[1], 2);
+	assert_int_equal(manifest.vm[FULL].core[2], 3);
+	assert_int_equal(manifest.vm[BARE].core[0], 0);
+	assert_int_equal(manifest.vm[THIRD].core[0], 2);
+	assert_int_equal(manifest.vm[THIRD].core[1], 3);
+}
+
+TEST(stay_is_a_flag_of_the_root)
+{
+	void *tree = tree_load("system");
+
+	set(tree, "/", "stay", 0, 0);
+	assert_true(read_image(tree));
+	assert_true(manifest.stay);
+}
+
+TEST(image_header_says_where_the_kernel_goes)
+{
+	void *tree = tree_load("system");
+	u8 kernel[64] = { 0 };
+
+	memcpy(kernel + 56, "ARM\x64", 4);
+	kernel[9] = 0x02;  /* text_offset 0x200 */
+	kernel[18] = 0x02; /* image_size 0x20000 */
+	set(tree, "/vms/bare", "kernel", kernel, sizeof(kernel));
+	assert_true(read_image(tree));
+	assert_false(manifest.vm[BARE].refused);
+	assert_int_equal(manifest.vm[BARE].load_offset, 0x200);
+	set_number(tree, "/vms/bare", "load-offset", 0x3000);
+	assert_true(read_image(tree));
+	assert_int_equal(manifest.vm[BARE].load_offset, 0x3000);
+}
+
+TEST(image_header_with_a_monstrous_size_or_offset_is_refused)
+{
+	for (u32 field = 8; field <= 16; field += 8) {
+		void *tree = tree_load("system");
+		u8 kernel[64] = { [16] = 1 };
+
+		memcpy(kernel + 56, "ARM\x64", 4);
+		memset(kernel + field, 0xff, 8);
+		set(tree, "/vms/bare", "kernel", kernel, sizeof(kernel));
+		assert_true(read_image(tree));
+		assert_true(manifest.vm[BARE].refused);
+	}
+}
+
+TEST(own_tree_is_taken_if_it_looks_like_one)
+{
+	static const u8 head[40] = { 0xd0, 0x0d, 0xfe, 0xed, 0, 0, 0, 40 };
+	void *tree = tree_load("system");
+
+	set(tree, "/vms/bare", "tree", head, sizeof(head));
+	assert_true(read_image(tree));
+	assert_false(manifest.vm[BARE].refused);
+	assert_int_equal(manifest.vm[BARE].tree.bytes, 40);
+	set(tree, "/vms/bare", "tree", head, 20);
+	assert_true(read_image(tree));
+	assert_true(manifest.vm[BARE].refused);
+	assert_true(fake_log_has("/vms/bare: tree: is no device tree"));
+}
+
+#define VALUE(text) text, sizeof(text) - 1 /* bytes as they are */
+#define TEXT(text)  text, sizeof(text)	   /* with the terminating 0 */
+
+TEST(mistake_of_a_vm_is_one_line_and_refuses_that_vm_only)
+{
+	static const struct {
+		const char *property, *value;
+		int bytes;
+		const char *line;
+	} wrong[] = {
+		{ "memory-kib", VALUE("\0\0\0\x46"),
+		  "70 is not a multiple of 4; give whole pages" },
+		{ "memory-kib", VALUE("\0\0\0\x03"),
+		  "3 is out of range (64 to 268435456); give whole pages" },
+		{ "memory-kib", VALUE("\0\0\0\x80"),
+		  "128 KiB do not hold 1 KiB of kernel at 64 KiB" },
+		{ "memory-mib", VALUE("\0\0\0\1"),
+		  "stands beside memory-kib; keep one of the two" },
+		{ "kernel", VALUE(""), "is empty; include a kernel's file" },
+		{ "kernel",
+		  VALUE("\x7f"
+			"ELF...."),
+		  "is an ELF file; make a raw binary" },
+		{ "kernel", VALUE("\x1f\x8b\x08\x08"), "is packed by gzip; unpack it first" },
+		{ "ramdisk", VALUE(""), "is empty; include a file that has content" },
+		{ "tree", TEXT("guest.dtb"), "is no device tree; include what dtc -O dtb makes" },
+		{ "bootargs", VALUE("no end"), "has 6 bytes; write one text, at most 2047 bytes" },
+		{ "bootargs", TEXT("one\0two"), "has 8 bytes; write one text" },
+		{ "load-offset", VALUE("\0\0\0\1"),
+		  "1 is not a multiple of 4096; give whole pages" },
+		{ "vcpus", VALUE("\0\0\0\0"), "0 is out of range (1 to 8); 1 is the default" },
+		{ "vcpus", VALUE("\0\0\0\x9"), "9 is out of range (1 to 8)" },
+		{ "vcpus", VALUE("\0\0\0\1\0\0\0\1"), "has 8 bytes; write one number" },
+		{ "cores", VALUE("\0\0\0\4"),
+		  "there is no core 4; the machine has 4, numbered from 0" },
+		{ "cores", VALUE("\0\0\0\0\0\0\0\3"), "3 is a communication core; name others" },
+		{ "cores", VALUE(""), "has 0 bytes; write numbers" },
+		{ "cores", VALUE("abc"), "has 3 bytes; write numbers" },
+		{ "priority", VALUE("\0\0\0\x8"), "8 is out of range (0 to 7); 7 is served first" },
+		{ "budget-us", VALUE("\0\1\0\0"),
+		  "65536 is more than the period-us of 10000; lower it" },
+		{ "shared-kib", VALUE("\0\0\0\2"), "2 is not a multiple of 4; give whole pages" },
+		{ "window-kib", VALUE("\0\x0b\x40\x04"), "737284 is out of range (4 to 737280)" },
+		{ "ports", VALUE("\0\0\0\0"), "0 is out of range (1 to 8192)" },
+		{ "peers", TEXT("nobody"), "there is no VM nobody; name nodes of /vms" },
+		{ "peers", TEXT("full"), "full is the VM itself; name others" },
+		{ "peers", VALUE("\0\0\0\1"), "is no list of names; write them in quotes" },
+		{ "peers", VALUE("bare"), "is no list of names; write them in quotes" },
+		{ "rights", TEXT("everything"), "everything is no right; take console, manage" },
+		{ "disks", TEXT("nothing"), "there is no disk nothing; name nodes of /disks" },
+		{ "disks-read-only", TEXT("data"), "data is named twice; name it once" },
+		{ "on-fault", TEXT("explode"),
+		  "explode is unknown; write halt, restart or stop-machine" },
+		{ "watchdog-ms", VALUE("\0\0\0\0"),
+		  "0 is out of range (1 to 3600000); give milliseconds" },
+		{ "upcall-ms", VALUE("\1\0\0\0"), "16777216 is out of range (1 to 3600000)" },
+		{ "pmu", VALUE("\0\0\0\1"), "has a value; write the name only" },
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(wrong); i++) {
+		void *tree = tree_load("system");
+		char line[160];
+
+		fake_log_reset();
+		set_number(tree, "/", "communication-cores", 3);
+		set(tree, "/vms/full", wrong[i].property, wrong[i].value, wrong[i].bytes);
+		assert_true(read_image(tree));
+		snprintf(line, sizeof(line), "manifest: /vms/full: %s: %s", wrong[i].property,
+			 wrong[i].line);
+		if (strncmp(fake_log_text(0), line, strlen(line)) != 0)
+			fail_msg("expected '%s', got '%s'", line, fake_log_text(0));
+		assert_int_equal(fake_log_count(), 1);
+		assert_true(manifest.vm[FULL].refused);
+		assert_false(manifest.vm[BARE].refused);
+		assert_false(manifest.vm[THIRD].refused);
+		assert_int_equal(manifest.channel_count, 2);
+	}
+}
+
+TEST(what_a_vm_cannot_do_without_is_missed)
+{
+	static const struct {
+		const char *property, *line;
+	} needed[] = {
+		{ "kernel", "manifest: /vms/bare: kernel: is missing; include a kernel's file" },
+		{ "memory-mib",
+		  "manifest: /vms/bare: memory-mib: is missing; give the size of the VM's RAM" },
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(needed); i++) {
+		void *tree = tree_load("system");
+
+		fake_log_reset();
+		fdt_delprop(tree, tree_node(tree, "/vms/bare"), needed[i].property);
+		assert_true(read_image(tree));
+		assert_string_equal(fake_log_text(0), needed[i].line);
+		assert_int_equal(fake_log_count(), 1);
+		assert_true(manifest.vm[BARE].refused);
+		assert_false(manifest.vm[FULL].refused);
+	}
+}
+
+TEST(budget_needs_a_period)
+{
+	void *tree = tree_load("system");
+
+	fdt_delprop(tree, tree_node(tree, "/vms/full"), "period-us");
+	assert_true(read_image(tree));
+	assert_true(manifest.vm[FULL].refused);
+	assert_string_equal(fake_log_text(0),
+			    "manifest: /vms/full: period-us: is missing; give both or neither");
+}
+
+TEST(more_mistakes_of_one_vm_are_all_said)
+{
+	void *tree = tree_load("system");
+
+	set_number(tree, "/vms/full", "vcpus", 0);
+	set_number(tree, "/vms/full", "priority", 9);
+	assert_true(read_image(tree));
+	assert_int_equal(fake_log_count(), 2);
+}
+
+TEST(name_with_capitals_or_too_long_is_refused)
+{
+	void *tree = tree_load("system");
+
+	assert_int_equal(fdt_set_name(tree, tree_node(tree, "/vms/third.vm_1"), "Third"), 0);
+	assert_int_equal(fdt_set_name(tree, tree_node(tree, "/vms/bare"),
+				      "abcdefghijklmnopqrstuvwxyz012345"),
+			 0);
+	assert_true(read_image(tree));
+	assert_true(fake_log_has("manifest: /vms/Third: name: is not allowed"));
+	assert_true(manifest.vm[BARE].refused);
+	assert_true(manifest.vm[THIRD].refused);
+}
+
+TEST(unknown_property_or_node_is_a_warning)
+{
+	void *tree = tree_load("system");
+
+	set_number(tree, "/vms/bare", "memory-mb", 1);
+	assert_true(fdt_add_subnode(tree, 0, "networks") > 0);
+	assert_true(read_image(tree));
+	assert_true(
+		fake_log_has("manifest: /vms/bare: memory-mb: no such property; it is ignored"));
+	assert_true(fake_log_has("manifest: /networks: no such node; it is ignored"));
+	assert_false(manifest.vm[BARE].refused);
+}
+
+TEST(wrong_channel_is_left_out)
+{
+	static const struct {
+		const char *value;
+		int bytes;
+		const char *line;
+	} wrong[] = {
+		{ TEXT("full\0nobody"), "ends: there is no VM nobody; name nodes of /vms" },
+		{ TEXT("full"), "ends: must be two different VMs" },
+		{ TEXT("full\0full"), "ends: must be two different VMs" },
+		{ TEXT("full\0bare\0third.vm_1"), "ends: must be two different VMs" },
+		{ VALUE("\0\0\0\1"), "ends: is no list of names" },
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(wrong); i++) {
+		void *tree = tree_load("system");
+
+		fake_log_reset();
+		set(tree, "/channels/first", "ends", wrong[i].value, wrong[i].bytes);
+		assert_true(read_image(tree));
+		if (!fake_log_has(wrong[i].line))
+			fail_msg("expected '%s', got '%s'", wrong[i].line, fake_log_text(0));
+		assert_int_equal(manifest.channel_count, 1);
+		assert_string_equal(manifest.channel[0].name, "second");
+		assert_false(manifest.vm[FULL].refused);
+	}
+}
+
+TEST(vm_with_more_channels_than_ports_is_refused)
+{
+	void *tree = tree_load("system");
+
+	set_number(tree, "/vms/bare", "ports", 1);
+	assert_true(read_image(tree));
+	assert_true(manifest.vm[BARE].refused);
+	assert_string_equal(
+		fake_log_text(0),
+		"manifest: /vms/bare: ports: 1 is too few for its 2 channels; give more");
+}
+
+TEST(wrong_disk_is_left_out_and_refuses_who_wants_it)
+{
+	void *tree = tree_load("system");
+
+	set_number(tree, "/disks/system", "partition", 1);
+	assert_true(read_image(tree));
+	assert_int_equal(manifest.disk_count, 1);
+	assert_true(
+		fake_log_has("manifest: /disks/system: partition: partition tables are not read"));
+	assert_true(fake_log_has("manifest: /vms/full: disks-read-only: there is no disk system"));
+	assert_true(manifest.vm[FULL].refused);
+	assert_false(manifest.vm[BARE].refused);
+}
+
+TEST(communication_cores_must_exist_and_leave_one)
+{
+	void *tree = tree_load("system");
+
+	set_number(tree, "/", "communication-cores", 4);
+	assert_true(read_image(tree));
+	assert_true(fake_log_has("manifest: /: communication-cores: there is no core 4"));
+	assert_int_equal(manifest.communication_cores, 0);
+	set(tree, "/", "communication-cores", "\0\0\0\0\0\0\0\1\0\0\0\2\0\0\0\3", 16);
+	assert_true(read_image(tree));
+	assert_true(fake_log_has("leaves no core for the VMs"));
+	assert_int_equal(manifest.communication_cores, 0);
+}
+
+TEST(image_without_vms_is_said)
+{
+	void *tree = tree_load("system");
+
+	fdt_del_node(tree, tree_node(tree, "/vms"));
+	assert_true(read_image(tree));
+	assert_int_equal(manifest.vm_count, 0);
+	assert_true(fake_log_has("manifest: /vms: has no VM"));
+}
+
+TEST(more_vms_than_there_is_room_for_are_cut)
+{
+	void *tree = tree_load("system");
+
+	for (u32 i = 0; i < MAX_VMS; i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "vm%u", i);
+		assert_true(fdt_add_subnode(tree, tree_node(tree, "/vms"), name) > 0);
+	}
+	assert_true(read_image(tree));
+	assert_int_equal(manifest.vm_count, MAX_VMS);
+	assert_true(fake_log_has("manifest: /vms: has 67 VMs; the first 64 are taken"));
+}
+
+TEST(blob_that_is_no_system_image_is_refused)
+{
+	void *tree = tree_load("system");
+	u64 bytes;
+	u8 *image;
+
+	set(tree, "/", "compatible", TEXT("linux,dummy-virt"));
+	assert_false(read_image(tree));
+	assert_true(fake_log_has("manifest: /: compatible: expected \"weir,system\""));
+	image = tree_exact(tree_load("system"), &bytes);
+	assert_false(manifest_read(image, bytes - 1, CORES, &manifest));
+	assert_false(manifest_read(image, 3, CORES, &manifest));
+	image[0] = 0;
+	assert_false(manifest_read(image, bytes, CORES, &manifest));
+	assert_true(fake_log_has("manifest: expected a system image made by tools/weir"));
+}
+
+TEST(damaged_image_never_crashes)
+{
+	u64 bytes, random = 1;
+	u8 *image = tree_exact(tree_load("system"), &bytes), original[8192];
+
+	assert_true(bytes <= sizeof(original));
+	memcpy(original, image, bytes);
+	for (u32 round = 0; round < 10000; round++) {
+		memcpy(image, original, bytes);
+		for (u32 hit = 0; hit < 1 + round % 4; hit++) {
+			random = random * 6364136223846793005ul + 1442695040888963407ul;
+			image[(random >> 33) % bytes] ^= (u8)(1u << (random >> 20) % 8);
+		}
+		manifest_read(image, bytes, CORES, &manifest);
+		fake_heap_reset();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RUN_AFTER(prepare, every_property_arrives_in_its_field),
+		RUN_AFTER(prepare, what_is_left_out_gets_the_documented_default),
+		RUN_AFTER(prepare, channels_and_disks_arrive),
+		RUN_AFTER(prepare, vcpus_without_cores_go_round_the_application_cores_over_all_vms),
+		RUN_AFTER(prepare, stay_is_a_flag_of_the_root),
+		RUN_AFTER(prepare, image_header_says_where_the_kernel_goes),
+		RUN_AFTER(prepare, image_header_with_a_monstrous_size_or_offset_is_refused),
+		RUN_AFTER(prepare, own_tree_is_taken_if_it_looks_like_one),
+		RUN_AFTER(prepare, mistake_of_a_vm_is_one_line_and_refuses_that_vm_only),
+		RUN_AFTER(prepare, what_a_vm_cannot_do_without_is_missed),
+		RUN_AFTER(prepare, budget_needs_a_period),
+		RUN_AFTER(prepare, more_mistakes_of_one_vm_are_all_said),
+		RUN_AFTER(prepare, name_with_capitals_or_too_long_is_refused),
+		RUN_AFTER(prepare, unknown_property_or_node_is_a_warning),
+		RUN_AFTER(prepare, wrong_channel_is_left_out),
+		RUN_AFTER(prepare, vm_with_more_channels_than_ports_is_refused),
+		RUN_AFTER(prepare, wrong_disk_is_left_out_and_refuses_who_wants_it),
+		RUN_AFTER(prepare, communication_cores_must_exist_and_leave_one),
+		RUN_AFTER(prepare, image_without_vms_is_said),
+		RUN_AFTER(prepare, more_vms_than_there_is_room_for_are_cut),
+		RUN_AFTER(prepare, blob_that_is_no_system_image_is_refused),
+		RUN_AFTER(prepare, damaged_image_never_crashes),
+	};
+
+	return cmocka_run_group_tests(tests, 0, clean);
+}

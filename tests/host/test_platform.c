@@ -1,0 +1,389 @@
+/*
+ * Discovery: what core/platform.c finds in the trees of three machines, and what it says of bad
+ * ones.
+ *
+ * Sources: core/platform.c core/base/log.c tests/host/fake/log.c tests/host/fake/panic.c
+ * Sources: tests/host/fake/tree.c
+ */
+#include <libfdt.h>
+#include <string.h>
+#include "fake.h"
+#include "core/platform.h"
+
+#define BOOT_MPIDR 0x80000000ul
+
+static struct platform platform;
+
+static bool read_tree(const void *tree)
+{
+	u64 bytes;
+
+	return platform_read(tree_exact(tree, &bytes), BOOT_MPIDR, &platform);
+}
+
+static void set(void *tree, const char *path, const char *property, const void *value, int bytes)
+{
+	assert_int_equal(fdt_setprop(tree, tree_node(tree, path), property, value, bytes), 0);
+}
+
+static int prepare(void **state)
+{
+	(void)state;
+	fake_log_reset();
+	return 0;
+}
+
+static int clean(void **state)
+{
+	(void)state;
+	tree_free();
+	return 0;
+}
+
+TEST(virt_with_gicv2_is_read_whole_and_silently)
+{
+	assert_true(read_tree(tree_load("virt-gicv2")));
+	assert_int_equal(fake_log_count(), 0);
+
+	assert_int_equal(platform.cpu_count, 3);
+	assert_int_equal(platform.cpu[0].mpidr, 0);
+	assert_int_equal(platform.cpu[2].mpidr, 0x100);
+	assert_true(platform.cpu[1].psci && platform.psci);
+	assert_int_equal(platform.bank_count, 1);
+	assert_int_equal(platform.bank[0].base, 0x40000000);
+	assert_int_equal(platform.bank[0].bytes, 0x20000000);
+	assert_int_equal(platform.gic.version, 2);
+	assert_int_equal(platform.gic.distributor.raw, 0x8000000);
+	assert_int_equal(platform.gic.distributor_bytes, 0x10000);
+	assert_int_equal(platform.gic.cpu_interface.raw, 0x8010000);
+	assert_int_equal(platform.gic.hypervisor.raw, 0x8030000);
+	assert_int_equal(platform.gic.virtual_interface.raw, 0x8040000);
+	assert_int_equal(platform.maintenance_intid, 25);
+	assert_int_equal(platform.virtual_timer_intid, 27);
+	assert_int_equal(platform.el2_timer_intid, 26);
+	assert_int_equal(platform.uart.base.raw, 0x9000000);
+	assert_int_equal(platform.uart.bytes, 0x1000);
+	assert_int_equal(platform.uart.intid, 33);
+	assert_false(platform.uart.edge);
+	assert_false(platform.no_uart_tree);
+	assert_int_equal(platform.uart_compatible_bytes, 24);
+	assert_memory_equal(platform.uart_compatible, "arm,pl011\0arm,primecell", 24);
+}
+
+TEST(virtio_devices_are_sorted_by_address_and_disabled_ones_left_out)
+{
+	assert_true(read_tree(tree_load("virt-gicv2")));
+	assert_int_equal(platform.virtio_mmio_count, 2);
+	assert_int_equal(platform.virtio_mmio[0].base.raw, 0xa000000);
+	assert_int_equal(platform.virtio_mmio[0].intid, 48);
+	assert_int_equal(platform.virtio_mmio[1].base.raw, 0xa000200);
+	assert_int_equal(platform.virtio_mmio[1].intid, 49);
+	assert_true(platform.virtio_mmio[1].edge);
+}
+
+TEST(reserved_memory_reserve_map_and_image_are_kept)
+{
+	assert_true(read_tree(tree_load("virt-gicv2")));
+	assert_int_equal(platform.reserved_count, 3);
+	assert_int_equal(platform.reserved[0].base, 0x4f000000);
+	assert_int_equal(platform.reserved[0].bytes, 0x2000);
+	assert_int_equal(platform.reserved[1].base, 0x5f000000);
+	assert_int_equal(platform.reserved[2].base, 0x48000000);
+	assert_int_equal(platform.system_image.base, 0x48000000);
+	assert_int_equal(platform.system_image.bytes, 0x100000);
+	assert_true(platform_reserve(&platform, (struct range){ 0x1000, 0x1000 }));
+	assert_int_equal(platform.reserved[3].base, 0x1000);
+}
+
+TEST(virt_with_gicv3_has_redistributors_two_banks_and_a_64_bit_initrd)
+{
+	assert_true(read_tree(tree_load("virt-gicv3")));
+	assert_int_equal(fake_log_count(), 0);
+	assert_int_equal(platform.gic.version, 3);
+	assert_int_equal(platform.gic.redistributors.raw, 0x80a0000);
+	assert_int_equal(platform.gic.redistributors_bytes, 0xf60000);
+	assert_int_equal(platform.bank_count, 2);
+	assert_int_equal(platform.bank[1].base, 0x8800000000);
+	assert_int_equal(platform.bank[1].bytes, 0x100000000);
+	assert_int_equal(platform.system_image.base, 0x48000000);
+	assert_int_equal(platform.system_image.bytes, 0x100000010);
+}
+
+TEST(stdout_path_by_alias_with_a_baud_rate_finds_the_second_pl011)
+{
+	assert_true(read_tree(tree_load("virt-gicv3")));
+	assert_int_equal(platform.uart.base.raw, 0x9000000);
+	assert_int_equal(platform.uart.intid, 33);
+}
+
+TEST(pi4_addresses_are_translated_by_ranges)
+{
+	assert_true(read_tree(tree_load("pi4")));
+	assert_int_equal(fake_log_count(), 0);
+	assert_int_equal(platform.gic.version, 2);
+	assert_int_equal(platform.gic.distributor.raw, 0xff841000);
+	assert_int_equal(platform.gic.virtual_interface.raw, 0xff846000);
+	assert_int_equal(platform.gic.virtual_interface_bytes, 0x2000);
+	assert_int_equal(platform.uart.base.raw, 0xfe215040);
+	assert_int_equal(platform.uart.intid, 125);
+	assert_string_equal(platform.uart_compatible, "brcm,bcm2835-aux-uart");
+	assert_int_equal(platform.virtual_timer_intid, 27);
+	assert_int_equal(platform.reserved[0].bytes, 0x1000);
+	assert_int_equal(platform.bank_count, 2);
+	assert_int_equal(platform.bank[0].bytes, 0x3b400000);
+	assert_int_equal(platform.bank[1].base, 0x40000000);
+}
+
+TEST(pi4_cores_are_released_by_spin_table)
+{
+	assert_true(read_tree(tree_load("pi4")));
+	assert_false(platform.psci);
+	assert_int_equal(platform.cpu_count, 3);
+	assert_false(platform.cpu[2].psci);
+	assert_int_equal(platform.cpu[2].release, 0xe8);
+}
+
+TEST(boot_core_is_core_0_wherever_its_node_stands)
+{
+	u64 bytes;
+
+	assert_true(
+		platform_read(tree_exact(tree_load("virt-gicv2"), &bytes), 0x80000100, &platform));
+	assert_int_equal(platform.cpu_count, 3);
+	assert_int_equal(platform.cpu[0].mpidr, 0x100);
+	assert_int_equal(platform.cpu[1].mpidr, 0);
+	assert_int_equal(platform.cpu[2].mpidr, 1);
+}
+
+TEST(boot_core_without_a_node_is_still_core_0)
+{
+	u64 bytes;
+
+	assert_true(
+		platform_read(tree_exact(tree_load("virt-gicv2"), &bytes), 0x80000007, &platform));
+	assert_int_equal(platform.cpu_count, 4);
+	assert_int_equal(platform.cpu[0].mpidr, 7);
+	assert_true(fake_log_has("tree: /cpus: expected a cpu node"));
+}
+
+TEST(more_cores_than_there_is_room_for_stay_off)
+{
+	void *tree = tree_load("virt-gicv2");
+	char name[16] = "cpu@1a";
+	u64 bytes;
+
+	for (u32 i = 0; i < 8; i++) {
+		int node;
+
+		name[5] = (char)('a' + i);
+		node = fdt_add_subnode(tree, tree_node(tree, "/cpus"), name);
+		assert_true(node > 0);
+		fdt_setprop_string(tree, node, "device_type", "cpu");
+		fdt_setprop_string(tree, node, "enable-method", "psci");
+		fdt_setprop_u32(tree, node, "reg", 0x200 + i);
+	}
+	/* The boot core comes last and has its place. */
+	assert_true(platform_read(tree_exact(tree, &bytes), 0x80000100, &platform));
+	assert_int_equal(platform.cpu_count, MAX_PCPUS);
+	assert_int_equal(platform.cpu[0].mpidr, 0x100);
+	assert_true(fake_log_has("one core too many"));
+}
+
+TEST(first_pl011_is_taken_when_nothing_is_chosen)
+{
+	void *tree = tree_load("pi4");
+
+	fdt_delprop(tree, tree_node(tree, "/chosen"), "stdout-path");
+	assert_true(read_tree(tree));
+	assert_int_equal(platform.uart.base.raw, 0xfe201000);
+	assert_int_equal(platform.uart.intid, 153);
+}
+
+TEST(stdout_path_without_unit_address_finds_the_node)
+{
+	void *tree = tree_load("pi4");
+
+	set(tree, "/chosen", "stdout-path", "/soc/serial", 12);
+	assert_true(read_tree(tree));
+	assert_int_equal(platform.uart.base.raw, 0xfe201000);
+}
+
+TEST(stdout_path_that_leads_nowhere_is_said_and_the_first_pl011_taken)
+{
+	void *tree = tree_load("virt-gicv2");
+
+	set(tree, "/chosen", "stdout-path", "/nothing", 9);
+	assert_true(read_tree(tree));
+	assert_true(fake_log_has("tree: /chosen: stdout-path: there is no such node"));
+	assert_int_equal(platform.uart.base.raw, 0x9000000);
+	tree = tree_load("virt-gicv2");
+	set(tree, "/chosen", "stdout-path", "serial7", 8);
+	assert_true(read_tree(tree));
+	assert_true(fake_log_has("tree: /chosen: stdout-path: expected a path or an alias"));
+	assert_int_equal(platform.uart.base.raw, 0x9000000);
+}
+
+TEST(machine_without_uart_is_usable)
+{
+	void *tree = tree_load("virt-gicv2");
+
+	fdt_del_node(tree, tree_node(tree, "/pl011@9000000"));
+	fdt_delprop(tree, tree_node(tree, "/chosen"), "stdout-path");
+	assert_true(read_tree(tree));
+	assert_true(platform.no_uart_tree);
+}
+
+TEST(machine_without_gic_memory_or_timer_is_refused)
+{
+	static const struct {
+		const char *path, *line;
+	} needed[] = {
+		{ "/memory@40000000", "tree: /: expected a memory node that is not empty" },
+		{ "/intc@8000000", "tree: /: expected an interrupt controller" },
+		{ "/timer", "tree: timer: interrupts: expected" },
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(needed); i++) {
+		void *tree = tree_load("virt-gicv2");
+
+		fake_log_reset();
+		fdt_del_node(tree, tree_node(tree, needed[i].path));
+		assert_false(read_tree(tree));
+		assert_int_equal(fake_log_count(), 1);
+		assert_true(fake_log_has(needed[i].line));
+	}
+}
+
+TEST(malformed_property_is_one_line_with_node_property_and_expectation)
+{
+	static const struct {
+		const char *path, *property, *value;
+		int bytes;
+		bool usable;
+		const char *line;
+	} bad[] = {
+		{ "/cpus/cpu@1", "reg", "abc", 3, true,
+		  "tree: /cpus/cpu@1: reg: expected the core's MPIDR" },
+		{ "/cpus/cpu@1", "enable-method", "magic", 6, true,
+		  "tree: /cpus/cpu@1: enable-method: expected psci or spin-table" },
+		{ "/cpus/cpu@1", "enable-method", "spin-table", 11, true,
+		  "tree: /cpus/cpu@1: cpu-release-addr: expected an address" },
+		{ "/memory@40000000", "reg", "abcd", 4, false,
+		  "tree: /memory@40000000: reg: expected address and size" },
+		{ "/memory@40000000", "reg", "\377\377\377\377\377\377\377\377\0\0\0\0\0\0\20\0",
+		  16, false, "tree: /memory@40000000: reg: reaches beyond the last address" },
+		{ "/intc@8000000", "reg", "\0\0\0\0\10\0\0\0\0\0\0\0\0\1\0\0", 16, false,
+		  "tree: /intc@8000000: reg: expected the CPU interface" },
+		{ "/intc@8000000", "interrupts", "abcd", 4, true,
+		  "tree: /intc@8000000: interrupts: expected the maintenance interrupt" },
+		{ "/timer", "interrupts", "\0\0\0\1\0\0\0\15\0\0\0\4", 12, false,
+		  "tree: timer: interrupts: expected" },
+		{ "/psci", "method", "hvc", 4, true, "tree: /psci: method: expected smc" },
+		{ "/pl011@9000000", "reg", "", 0, true,
+		  "tree: /pl011@9000000: reg: expected an address" },
+		{ "/virtio_mmio@a000000", "interrupts", "\0\0\0\2\0\0\0\0\0\0\0\4", 12, true,
+		  "tree: /virtio_mmio@a000000: interrupts: expected a GIC specifier" },
+		{ "/chosen", "linux,initrd-end", "abc", 3, true,
+		  "tree: /chosen: linux,initrd-start: expected it and linux,initrd-end" },
+		{ "/chosen", "linux,initrd-end", "\0\0\0\0", 4, true,
+		  "tree: /chosen: linux,initrd-end: expected an address above" },
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {
+		void *tree = tree_load("virt-gicv2");
+
+		fake_log_reset();
+		set(tree, bad[i].path, bad[i].property, bad[i].value, bad[i].bytes);
+		assert_int_equal(read_tree(tree), bad[i].usable);
+		assert_true(fake_log_count() >= 1);
+		if (!strstr(fake_log_text(0), bad[i].line))
+			fail_msg("expected '%s', got '%s'", bad[i].line, fake_log_text(0));
+	}
+}
+
+TEST(bus_without_ranges_hides_its_devices)
+{
+	void *tree = tree_load("pi4");
+
+	fdt_delprop(tree, tree_node(tree, "/soc"), "ranges");
+	assert_false(read_tree(tree));
+	assert_true(fake_log_has("tree: /soc/interrupt-controller@40041000: reg: expected"));
+}
+
+TEST(ranges_without_cells_do_not_hang)
+{
+	void *tree = tree_load("pi4");
+	int node;
+
+	fdt_setprop_u32(tree, 0, "#address-cells", 0);
+	fdt_setprop_u32(tree, tree_node(tree, "/soc"), "#address-cells", 0);
+	fdt_setprop_u32(tree, tree_node(tree, "/soc"), "#size-cells", 0);
+	node = fdt_add_subnode(tree, tree_node(tree, "/soc"), "bus");
+	fdt_setprop_u32(tree, node, "#address-cells", 1);
+	fdt_setprop_u32(tree, node, "#size-cells", 1);
+	fdt_setprop_empty(tree, node, "ranges");
+	node = fdt_add_subnode(tree, node, "virtio");
+	fdt_setprop_string(tree, node, "compatible", "virtio,mmio");
+	fdt_setprop_u64(tree, node, "reg", 0x100000100);
+	assert_false(read_tree(tree));
+	assert_true(fake_log_has("tree: /soc/bus/virtio: reg: expected"));
+}
+
+TEST(no_tree_at_all_is_said)
+{
+	static u64 memory[64];
+
+	assert_false(platform_read(memory, BOOT_MPIDR, &platform));
+	assert_true(fake_log_has("tree: expected a device tree at the address in x0"));
+}
+
+TEST(damaged_tree_never_crashes)
+{
+	u64 bytes, state_of_random = 1;
+	u8 *pristine = tree_exact(tree_load("pi4"), &bytes), original[8192];
+
+	assert_true(bytes <= sizeof(original));
+	memcpy(original, pristine, bytes);
+	for (u32 round = 0; round < 5000; round++) {
+		memcpy(pristine, original, bytes);
+		for (u32 hit = 0; hit < 1 + round % 4; hit++) {
+			state_of_random =
+				state_of_random * 6364136223846793005ul + 1442695040888963407ul;
+			/* The magic and the total size say how much there is: the loader's word. */
+			pristine[8 + (state_of_random >> 33) % (bytes - 8)] ^=
+				(u8)(1u << (state_of_random >> 20) % 8);
+		}
+		platform_read(pristine, BOOT_MPIDR, &platform);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RUN_AFTER(prepare, virt_with_gicv2_is_read_whole_and_silently),
+		RUN_AFTER(prepare, virtio_devices_are_sorted_by_address_and_disabled_ones_left_out),
+		RUN_AFTER(prepare, reserved_memory_reserve_map_and_image_are_kept),
+		RUN_AFTER(prepare,
+			  virt_with_gicv3_has_redistributors_two_banks_and_a_64_bit_initrd),
+		RUN_AFTER(prepare, stdout_path_by_alias_with_a_baud_rate_finds_the_second_pl011),
+		RUN_AFTER(prepare, pi4_addresses_are_translated_by_ranges),
+		RUN_AFTER(prepare, pi4_cores_are_released_by_spin_table),
+		RUN_AFTER(prepare, boot_core_is_core_0_wherever_its_node_stands),
+		RUN_AFTER(prepare, boot_core_without_a_node_is_still_core_0),
+		RUN_AFTER(prepare, more_cores_than_there_is_room_for_stay_off),
+		RUN_AFTER(prepare, first_pl011_is_taken_when_nothing_is_chosen),
+		RUN_AFTER(prepare, stdout_path_without_unit_address_finds_the_node),
+		RUN_AFTER(prepare,
+			  stdout_path_that_leads_nowhere_is_said_and_the_first_pl011_taken),
+		RUN_AFTER(prepare, machine_without_uart_is_usable),
+		RUN_AFTER(prepare, machine_without_gic_memory_or_timer_is_refused),
+		RUN_AFTER(prepare,
+			  malformed_property_is_one_line_with_node_property_and_expectation),
+		RUN_AFTER(prepare, bus_without_ranges_hides_its_devices),
+		RUN_AFTER(prepare, ranges_without_cells_do_not_hang),
+		RUN_AFTER(prepare, no_tree_at_all_is_said),
+		RUN_AFTER(prepare, damaged_tree_never_crashes),
+	};
+
+	return cmocka_run_group_tests(tests, 0, clean);
+}

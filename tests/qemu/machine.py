@@ -1,0 +1,190 @@
+"""
+A QEMU machine that runs Weir: its console line by line, and what the guests on it report.
+
+Nothing here waits for ever: a machine that prints nothing new for `patience` seconds, or that runs
+for more than `limit` seconds in all, is a Hang, and QEMU is killed.
+"""
+
+import ctypes
+import queue
+import re
+import shlex
+import signal
+import subprocess
+import threading
+import time
+
+# How a physical line says whose it is: "[vm] text" or "weir: text".
+VM_LINE = re.compile(r"\[([a-z0-9-]+)\] ?(.*)")
+TROUBLE = re.compile(r"weir: (panic|fault):|^qemu-system-aarch64: |\[[a-z0-9-]+\] guest: ")
+LAST_LINE = "weir: all VMs are off, powering off"
+
+
+class Hang(AssertionError):
+    """The machine said nothing, or went on, for too long."""
+
+
+class Failure(AssertionError):
+    """What the machine printed is not what the test asks for."""
+
+
+def _die_with_parent():
+    """QEMU must not outlive a test run that was killed."""
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Machine:
+    """
+    Runs `command`; the console goes to `log`, behind a first line that repeats the run.
+
+    `allowed` are expressions for trouble (faults, panics) that this test provokes on purpose.
+    """
+
+    def __init__(self, command, log, patience=120.0, limit=600.0, allowed=()):
+        self.lines = []
+        self.status = None
+        self._allowed = [re.compile(text) for text in allowed]
+        self._patience = patience
+        self._deadline = time.monotonic() + limit
+        self._queue = queue.Queue()
+        self._log = open(log, "wb")
+        self._log.write(shlex.join(map(str, command)).encode() + b"\n")
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            preexec_fn=_die_with_parent)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            self._log.write(line)
+            self._log.flush()
+            self._queue.put(line.decode(errors="replace").rstrip("\r\n"))
+        self._queue.put(None)
+
+    def line(self):
+        """The next line; None when the machine is off. Raises Hang, or Failure at trouble."""
+        wait = min(self._patience, self._deadline - time.monotonic())
+        try:
+            line = self._queue.get(timeout=max(wait, 0.01))
+        except queue.Empty:
+            raise Hang(f"nothing new for {wait:.0f} s after {self._last()}") from None
+        if line is None:
+            self._queue.put(None)
+            return None
+        self.lines.append(line)
+        if TROUBLE.search(line) and not any(text.search(line) for text in self._allowed):
+            raise Failure(f"{line}{self._context()}")
+        return line
+
+    def _last(self):
+        return repr(self.lines[-1]) if self.lines else "the start"
+
+    def _context(self):
+        """What follows a report of trouble within a moment explains it."""
+        rest, end = [], time.monotonic() + 0.5
+        while time.monotonic() < end:
+            try:
+                line = self._queue.get(timeout=0.1)
+            except queue.Empty:
+                continue
+            if line is None:
+                break
+            rest.append(line)
+        return "".join("\n" + line for line in rest[:20])
+
+    def wait_for(self, expression):
+        """The first match among the lines to come. Raises Failure if the machine ends before."""
+        while (line := self.line()) is not None:
+            if match := re.search(expression, line):
+                return match
+        raise Failure(f"the machine ended without {expression!r}, after {self._last()}")
+
+    def type(self, text):
+        """Types at the console."""
+        self._process.stdin.write(text.encode())
+        self._process.stdin.flush()
+
+    def end(self):
+        """Lines up to the end of the machine, which must turn itself off with status 0."""
+        while self.line() is not None:
+            pass
+        self.status = self._process.wait(timeout=30)
+        if self.status:
+            raise Failure(f"QEMU ended with status {self.status} after {self._last()}")
+        return self.lines
+
+    def kill(self):
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._reader.join()
+        self._process.stdout.close()
+        self._log.close()
+
+
+class Tap:
+    """What one guest reports: the plan first, a line for each test, `# done` last."""
+
+    RESULT = re.compile(r"(not )?ok (\d+)(?: -)?(?: (.*))?$")
+
+    def __init__(self, name):
+        self.name = name
+        self.plan = None
+        self.count = 0
+        self.done = False
+        self.wrong = []
+
+    def line(self, text):
+        if match := re.fullmatch(r"1\.\.(\d+)", text):
+            self._plan(int(match[1]))
+        elif match := self.RESULT.match(text):
+            self._result(*match.groups())
+        elif text.startswith("Bail out!"):
+            self.wrong.append(text)
+        elif text == "# done":
+            self._check(not self.done, "`# done` twice")
+            self.done = True
+
+    def _plan(self, plan):
+        self._check(self.plan is None, "a second plan: the guest started again")
+        self._check(self.count == 0, "the plan comes after results")
+        self.plan = plan
+
+    def _result(self, failed, number, name):
+        self.count += 1
+        self._check(self.plan is not None, "a result before the plan")
+        self._check(not self.done, "a result after `# done`")
+        self._check(int(number) == self.count, f"result {number} where {self.count} should be")
+        self._check(not failed, f"not ok {number} {name}")
+
+    def _check(self, good, what):
+        if not good:
+            self.wrong.append(what)
+
+    def end(self):
+        """All that is wrong, now that nothing more can come."""
+        if self.plan is None:
+            return self.wrong + ["no plan"]
+        if self.plan == 0:
+            return self.wrong + ["the plan is empty"]
+        if self.count != self.plan:
+            self.wrong.append(f"{self.count} results of {self.plan}")
+        if not self.done:
+            self.wrong.append("ended early, without `# done`")
+        return self.wrong
+
+
+def check_tap(lines, reporters):
+    """Judges the reports of the VMs named in `reporters`, all of them. Raises Failure."""
+    taps = {name: Tap(name) for name in reporters}
+    for line in lines:
+        match = VM_LINE.fullmatch(line)
+        if match and match[1] in taps:
+            taps[match[1]].line(match[2])
+    wrong = [f"{name}: {what}" for name, tap in taps.items() for what in tap.end()]
+    if wrong:
+        raise Failure("\n".join(wrong))
+    return sum(tap.count for tap in taps.values())

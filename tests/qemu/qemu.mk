@@ -1,0 +1,18 @@
+# The tests on QEMU: every tests/qemu/NAME.dts is an image of test guests, and one test. Included by the
+# Makefile; guests/guests.mk builds the guests.
+
+TEST_IMAGES := $(patsubst tests/qemu/%.dts,$(B)/tests/qemu/%.dtb,$(sort $(wildcard tests/qemu/*.dts)))
+
+# What an image is made of stands in its .d file, written by the tool; the first time, all guests are there.
+$(B)/tests/qemu/%.dtb: tests/qemu/%.dts | $(GUEST_TEST_BINARIES) $(GUEST_BINARIES)
+	$(call step,IMAGE,$@)
+	@mkdir -p $(@D)
+	$(Q)tools/weir image $< -I $(B)/tests/guest -I $(B)/guests --deps $@.d -o $@
+
+.PHONY: tests-build qemu-tests
+# All that the tests on QEMU boot, of both compilers.
+tests-build: all $(TEST_IMAGES)
+	$(Q)$(MAKE) --no-print-directory LLVM=1 build/clang/weir.bin
+
+qemu-tests: tests-build
+	$(Q)tests/run --no-build qemu

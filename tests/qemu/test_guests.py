@@ -1,0 +1,50 @@
+"""
+The test guests: one image is one test. Every tests/qemu/NAME.dts runs on both boards, and every VM in
+it reports TAP, except where SETTINGS says otherwise.
+"""
+
+import pathlib
+import re
+
+import pytest
+
+from machine import LAST_LINE, Failure, check_tap
+from weirlib import dts
+
+BOARDS = [dict(cpu="cortex-a72", gic=2), dict(cpu="max", gic=3)]
+NAMES = sorted(path.stem for path in pathlib.Path(__file__).parent.glob("*.dts"))
+
+SETTINGS = {
+    "block": dict(disks=2),
+}
+
+
+def make_disks(folder, count):
+    """Disks of 4 MiB; each sector starts with its number, and the disk's in the next word."""
+    paths = []
+    for disk in range(count):
+        paths.append(folder / f"disk{disk}.img")
+        with open(paths[-1], "wb") as file:
+            for sector in range(8192):
+                file.write(sector.to_bytes(8, "little") + disk.to_bytes(8, "little") + bytes(496))
+    return paths
+
+
+def board_name(board):
+    return f"{board['cpu']}-gic{board['gic']}"
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=board_name)
+@pytest.mark.parametrize("name", NAMES)
+def test_guest(boot, image, tmp_path, name, board):
+    settings = SETTINGS.get(name, {})
+    blob = image(name)
+    vms = [vm.name for vm in dts.load_blob(str(blob)).child("vms").children]
+    machine = boot(blob, allowed=settings.get("allowed", ()), cores=2,
+                   disks=make_disks(tmp_path, settings.get("disks", 0)), **board)
+    lines = machine.end()
+    check_tap(lines, [vm for vm in vms if vm not in settings.get("silent", ())])
+    assert LAST_LINE in lines
+    for expression in settings.get("expected", ()):
+        if not any(re.search(expression, line) for line in lines):
+            raise Failure(f"no line matches {expression!r}")

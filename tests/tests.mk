@@ -1,0 +1,42 @@
+# `make test` and `make check`. tests/run runs both and counts; each check is one target here, which
+# prints what is wrong and fails. Included by the Makefile.
+
+CLANG_FORMAT ?= clang-format-14
+CPPCHECK ?= cppcheck
+
+CHECKS := check-format check-gcc check-debug check-clang check-cppcheck check-includes check-fp
+
+.PHONY: test check $(CHECKS)
+test:
+	@tests/run host qemu
+
+check:
+	@tests/run check
+
+# No other version lays out alike, so where it cannot be had the rest is still checked.
+check-format:
+	$(Q)if ! command -v $(CLANG_FORMAT) >/dev/null; then echo "skipped: no $(CLANG_FORMAT)"; exit 0; fi; \
+	git ls-files -co --exclude-standard '*.c' '*.h' | xargs $(CLANG_FORMAT) --dry-run -Werror
+
+# Warnings are errors in every build; clang's are those of -Wthread-safety too.
+check-gcc: all tests-guests
+
+check-debug:
+	$(Q)$(MAKE) --no-print-directory DEBUG=1 build/debug/weir.bin
+
+check-clang:
+	$(Q)$(MAKE) --no-print-directory LLVM=1 all tests-guests
+
+# Suppressed: what is there on purpose. tests/cppcheck.txt says why.
+check-cppcheck:
+	$(Q)$(CPPCHECK) --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
+		--suppressions-list=tests/cppcheck.txt --library=gnu -D__aarch64__ -D__GNUC__=12 \
+		-I. -Iguests/include -Iguests/lib arch core drivers ipc guests tests/guest
+
+check-includes:
+	$(Q)tools/check-includes
+
+check-fp: $(B)/weir.elf
+	$(Q)$(MAKE) --no-print-directory LLVM=1 build/clang/weir.elf
+	$(Q)tools/check-fp $< --library $(LIBFDT_A) --prefix $(CROSS_COMPILE)
+	$(Q)tools/check-fp build/clang/weir.elf --library $(LIBFDT_A) --prefix $(CROSS_COMPILE)
