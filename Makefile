@@ -52,7 +52,7 @@ OBJDUMP := $(CROSS_COMPILE)objdump
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 TARGET_FLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -fno-common -fomit-frame-pointer \
 	-mgeneral-regs-only -mstrict-align -ffunction-sections -fdata-sections -MMD -MP
-TARGET_FLAGS += $(if $(LLVM),-Wthread-safety,-mno-outline-atomics)
+TARGET_FLAGS += -mno-outline-atomics $(if $(LLVM),-Wthread-safety)
 
 # ---- The hypervisor ------------------------------------------------------------------------------
 
@@ -79,7 +79,7 @@ endif
 # These run before the MMU and the stack guard are there.
 $(B)/weir/arch/arm64/early.c.o: WEIR_FLAGS += -fno-stack-protector
 
-$(B)/weir/%.o: % build/setup.mk
+$(B)/weir/%.o: % build/setup.mk Makefile
 	$(call step,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(WEIR_FLAGS) -c $< -o $@
