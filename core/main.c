@@ -46,10 +46,14 @@ static const void *map_tree(u64 tree)
 	return mmu_map_read_only(PA(tree), bytes);
 }
 
-/* Without a tree nobody knows a UART: the lines stay in memory, for a debugger. */
+/*
+ * `why` is 0 where the line has been printed already. Without a tree nobody knows a UART: the lines
+ * stay in memory, for a debugger.
+ */
 __attribute__((noreturn)) static void stop(const char *why)
 {
-	log_line("%s", why);
+	if (why)
+		log_line("%s", why);
 	console_flush();
 	cpu_power_off();
 	for (;;)
@@ -136,14 +140,14 @@ static void start_cores(void)
 void boot_main(u64 tree_pa)
 {
 	const void *tree;
+	u32 vms;
 
 	stack_guard_set(cpu_random());
 	tree = map_tree(tree_pa);
-
 	if (!tree)
 		stop("x0 points at no device tree: boot as Linux is booted (Image and tree)");
 	if (!platform_read(tree, cpu_mpidr(), &platform))
-		start_console(), stop("this machine cannot be used, see above");
+		start_console(), stop(0);
 	cpu_use_psci(platform.psci);
 	if (!memory_init(&platform))
 		start_console(), stop("no memory");
@@ -158,13 +162,13 @@ void boot_main(u64 tree_pa)
 	if (!manifest_read(
 		    mmu_map_read_only(PA(platform.system_image.base), platform.system_image.bytes),
 		    platform.system_image.bytes, platform.cpu_count, &manifest))
-		stop("the system image cannot be used, see above");
+		stop(0);
 	find_disks();
-	vm_create_all(&manifest, &platform.gic);
+	vms = vm_create_all(&manifest, &platform.gic);
 	start_cores();
 	memory_seal();
 	mmu_drop_identity();
-	log_line("%u VMs on %u cores, GICv%u, %lu KiB for the hypervisor", manifest.vm_count,
+	log_line("%u VMs on %u cores, GICv%u, %lu KiB for the hypervisor", vms,
 		 platform.cpu_count, platform.gic.version,
 		 (mmu_image_bytes() + memory_heap_bytes()) / KIB);
 	vm_start_all();

@@ -10,69 +10,74 @@
 #include <libfdt.h>
 #include "core/base/log.h"
 #include "core/base/string.h"
-#include "core/manifest.h"
+#include "core/manifest_reader.h"
 #include "core/memory.h"
 
-#define NAME_MAX_BYTES	    31
 #define DEFAULT_LOAD_OFFSET 0x80000ul
 #define NOT_FOUND	    UINT32_MAX
-
-enum kind { BLOB, TEXT, NAMES, NUMBER, NUMBERS, FLAG };
-
-struct rule {
-	const char *name;
-	enum kind kind;
-	u32 low, high, multiple; /* of a number */
-	const char *remedy;
-};
 
 #define MINUTE_MS 60000u
 #define MAX_MIB	  262144u
 
+#define NUMBER(name, low, high, multiple, remedy) \
+	{                                         \
+		name, low, high, multiple, remedy \
+	}
+#define TEXT(name, longest, remedy)         \
+	{                                   \
+		name, 0, longest, 0, remedy \
+	}
+#define OTHER(name, remedy)           \
+	{                             \
+		name, 0, 0, 0, remedy \
+	}
+
 static const struct rule system_rules[] = {
-	{ "compatible", TEXT, 0, 31, 0, "write \"weir,system\"" },
-	{ "communication-cores", NUMBERS, 0, 31, 1, "number the cores from 0" },
-	{ "stay", FLAG, 0, 0, 0, "write the name only" },
+	TEXT("compatible", 31, "write \"weir,system\""),
+	OTHER("communication-cores", "number the cores from 0"),
+	OTHER("stay", "write the name only"),
 	{ 0 },
 };
 
 static const struct rule vm_rules[] = {
-	{ "kernel", BLOB, 0, 0, 0, "include a kernel's file" },
-	{ "ramdisk", BLOB, 0, 0, 0, "include a file that has content" },
-	{ "tree", BLOB, 0, 0, 0, "include what dtc -O dtb makes" },
-	{ "bootargs", TEXT, 0, 2047, 0, "write one text, at most 2047 bytes" },
-	{ "memory-mib", NUMBER, 1, MAX_MIB, 1, "give at least 1 MiB" },
-	{ "memory-kib", NUMBER, 64, MAX_MIB << 10, 4, "give whole pages" },
-	{ "load-offset", NUMBER, 0, 0xfffff000, 4096, "give whole pages" },
-	{ "vcpus", NUMBER, 1, MAX_VCPUS, 1, "1 is the default" },
-	{ "cores", NUMBERS, 0, 31, 1, "number the cores from 0" },
-	{ "priority", NUMBER, 0, 7, 1, "7 is served first, 3 is the default" },
-	{ "budget-us", NUMBER, 1, 10000000, 1, "give microseconds" },
-	{ "period-us", NUMBER, 1, 10000000, 1, "give microseconds" },
-	{ "shared-kib", NUMBER, 0, MAX_MIB << 10, 4, "give whole pages" },
-	{ "window-kib", NUMBER, 4, 720 << 10, 4, "give whole pages, 720 MiB at most" },
-	{ "ports", NUMBER, 1, 8192, 1, "128 is the default" },
-	{ "peers", NAMES, 0, 0, 0, "name VMs" },
-	{ "rights", NAMES, 0, 0, 0, "name rights" },
-	{ "disks", NAMES, 0, 0, 0, "name disks" },
-	{ "disks-read-only", NAMES, 0, 0, 0, "name disks" },
-	{ "on-fault", TEXT, 0, 31, 0, "write halt, restart or stop-machine" },
-	{ "watchdog-ms", NUMBER, 1, 60 * MINUTE_MS, 1, "give milliseconds" },
-	{ "upcall-ms", NUMBER, 1, 60 * MINUTE_MS, 1, "give milliseconds" },
-	{ "pmu", FLAG, 0, 0, 0, "write the name only" },
+	OTHER("kernel", "include a kernel's file"),
+	OTHER("ramdisk", "include a file that has content"),
+	OTHER("tree", "include what dtc -O dtb makes"),
+	TEXT("bootargs", 2047, "write one text, at most 2047 bytes"),
+	NUMBER("memory-mib", 1, MAX_MIB, 1, "give at least 1 MiB"),
+	NUMBER("memory-kib", 64, MAX_MIB << 10, 4, "give whole pages"),
+	NUMBER("load-offset", 0, 0xfffff000, 4096, "give whole pages"),
+	NUMBER("vcpus", 1, MAX_VCPUS, 1, "1 is the default"),
+	OTHER("cores", "number the cores from 0"),
+	NUMBER("priority", 0, 7, 1, "7 is served first, 3 is the default"),
+	NUMBER("budget-us", 1, 10000000, 1, "give microseconds"),
+	NUMBER("period-us", 1, 10000000, 1, "give microseconds"),
+	NUMBER("shared-kib", 0, MAX_MIB << 10, 4, "give whole pages"),
+	NUMBER("window-kib", 4, 720 << 10, 4, "give whole pages, 720 MiB at most"),
+	NUMBER("ports", 1, 8192, 1, "128 is the default"),
+	OTHER("peers", "name VMs"),
+	OTHER("rights", "name rights"),
+	OTHER("disks", "name disks"),
+	OTHER("disks-read-only", "name disks"),
+	TEXT("on-fault", 31, "write halt, restart or stop-machine"),
+	NUMBER("watchdog-ms", 1, 60 * MINUTE_MS, 1, "give milliseconds"),
+	NUMBER("upcall-ms", 1, 60 * MINUTE_MS, 1, "give milliseconds"),
+	OTHER("pmu", "write the name only"),
 	{ 0 },
 };
 
+_Static_assert(ARRAY_SIZE(vm_rules) <= RULES_MAX, "a VM's properties have a place each");
+
 static const struct rule channel_rules[] = {
-	{ "ends", NAMES, 0, 0, 0, "name two VMs" },
+	OTHER("ends", "name two VMs"),
 	{ 0 },
 };
 
 static const struct rule disk_rules[] = {
-	{ "device", NUMBER, 0, 7, 1, "count the machine's disks from 0" },
-	{ "first-sector", NUMBER, 0, UINT32_MAX, 1, "count sectors of 512 bytes from 0" },
-	{ "sectors", NUMBER, 1, UINT32_MAX, 1, "give the length in sectors of 512 bytes" },
-	{ "partition", NUMBER, 1, 128, 1, "count the partitions from 1" },
+	NUMBER("device", 0, 7, 1, "count the machine's disks from 0"),
+	NUMBER("first-sector", 0, UINT32_MAX, 1, "count sectors of 512 bytes from 0"),
+	NUMBER("sectors", 1, UINT32_MAX, 1, "give the length in sectors of 512 bytes"),
+	NUMBER("partition", 1, 128, 1, "count the partitions from 1"),
 	{ 0 },
 };
 
@@ -88,154 +93,6 @@ static const struct {
 	{ 0x00088b1f, 0xffffff, "packed by gzip", "unpack it first" },
 };
 
-/* The node that is being read. */
-struct reader {
-	const void *image;
-	const struct manifest *manifest;
-	const char *group; /* "/vms/", "" for the root */
-	const char *name;
-	int node;
-	const struct rule *rules;
-	bool wrong;
-};
-
-PRINTF(3, 4)
-static void complain(struct reader *reader, const char *property, const char *format, ...)
-{
-	char text[160];
-	va_list arguments;
-
-	va_start(arguments, format);
-	format_text_v(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	log_line("manifest: %s%s: %s: %s", reader->group, reader->name, property, text);
-	reader->wrong = true;
-}
-
-/* ---- Properties ---- */
-
-static const struct rule *find_rule(const struct reader *reader, const char *name)
-{
-	const struct rule *rule = reader->rules;
-
-	while (rule->name && strcmp(rule->name, name) != 0)
-		rule++;
-	return rule->name ? rule : 0;
-}
-
-/* 0: there is none. */
-static const u8 *property(const struct reader *reader, const char *name, u32 *bytes)
-{
-	int length = 0;
-	const u8 *data = fdt_getprop(reader->image, reader->node, name, &length);
-
-	*bytes = data ? (u32)length : 0;
-	return data;
-}
-
-static bool has(const struct reader *reader, const char *name)
-{
-	u32 bytes;
-
-	return property(reader, name, &bytes) != 0;
-}
-
-static u64 cell(const u8 *data, u32 index)
-{
-	return fdt32_ld((const fdt32_t *)(data + 4 * (size_t)index));
-}
-
-static bool check_number(struct reader *reader, const struct rule *rule, u64 value)
-{
-	if (value < rule->low || value > rule->high)
-		complain(reader, rule->name, "%lu is out of range (%u to %u); %s", value, rule->low,
-			 rule->high, rule->remedy);
-	else if (value % rule->multiple)
-		complain(reader, rule->name, "%lu is not a multiple of %u; %s", value,
-			 rule->multiple, rule->remedy);
-	else
-		return true;
-	return false;
-}
-
-static u64 number(struct reader *reader, const char *name, u64 standard)
-{
-	const struct rule *rule = find_rule(reader, name);
-	u32 bytes;
-	const u8 *data = property(reader, name, &bytes);
-
-	if (!data)
-		return standard;
-	if (bytes != 4) {
-		complain(reader, name, "has %u bytes; write one number", bytes);
-		return standard;
-	}
-	return check_number(reader, rule, cell(data, 0)) ? cell(data, 0) : standard;
-}
-
-static bool flag(struct reader *reader, const char *name)
-{
-	u32 bytes;
-	bool present = property(reader, name, &bytes) != 0;
-
-	if (bytes)
-		complain(reader, name, "has a value; write the name only");
-	return present;
-}
-
-/* One terminated string without a 0 inside; else 0. */
-static const char *text(struct reader *reader, const char *name)
-{
-	const struct rule *rule = find_rule(reader, name);
-	u32 bytes;
-	const char *data = (const char *)property(reader, name, &bytes);
-
-	if (!data)
-		return 0;
-	if (bytes && bytes - 1 <= rule->high && strnlen(data, bytes) == bytes - 1)
-		return data;
-	complain(reader, name, "has %u bytes; %s", bytes, rule->remedy);
-	return 0;
-}
-
-static struct blob blob(struct reader *reader, const char *name)
-{
-	struct blob blob = { 0 };
-	u32 bytes;
-
-	blob.data = property(reader, name, &bytes);
-	blob.bytes = bytes;
-	if (blob.data && !bytes)
-		complain(reader, name, "is empty; %s", find_rule(reader, name)->remedy);
-	return blob;
-}
-
-/* The next of a list of strings; 0 at the end. The list was checked to end in a 0. */
-static const char *next_name(const char *list, u32 bytes, u32 *at)
-{
-	const char *name;
-
-	if (*at >= bytes)
-		return 0;
-	name = list + *at;
-	*at += (u32)strnlen(name, bytes - *at) + 1;
-	return name;
-}
-
-/* A list of strings, or 0 if there is none. */
-static const char *names(struct reader *reader, const char *name, u32 *bytes)
-{
-	const char *list = (const char *)property(reader, name, bytes);
-
-	if (!list)
-		return 0;
-	if (*bytes && *list && !list[*bytes - 1])
-		return list;
-	complain(reader, name, "is no list of names; write them in quotes");
-	*bytes = 0;
-	return 0;
-}
-
 static u32 find_vm(const struct manifest *manifest, const char *name)
 {
 	for (u32 i = 0; i < manifest->vm_count; i++)
@@ -250,53 +107,6 @@ static u32 find_disk(const struct manifest *manifest, const char *name)
 		if (!strcmp(manifest->disk[i].name, name))
 			return i;
 	return NOT_FOUND;
-}
-
-/* ---- Nodes ---- */
-
-/* A property that nobody knows does no harm, but its author expects something of it. */
-static void warn_unknown(const struct reader *reader)
-{
-	int at;
-
-	fdt_for_each_property_offset(at, reader->image, reader->node)
-	{
-		const char *name = "?";
-
-		fdt_getprop_by_offset(reader->image, at, &name, 0);
-		if (!find_rule(reader, name) && strcmp(name, "phandle") != 0)
-			log_line("manifest: %s%s: %s: no such property; it is ignored",
-				 reader->group, reader->name, name);
-	}
-}
-
-static bool name_allowed(const char *name)
-{
-	size_t length = strlen(name);
-
-	for (const char *at = name; *at; at++) {
-		bool letter = *at >= 'a' && *at <= 'z';
-		bool digit = *at >= '0' && *at <= '9';
-
-		if (!letter && !digit && *at != '.' && *at != '_' && *at != '-')
-			return false;
-	}
-	return length && length <= NAME_MAX_BYTES;
-}
-
-/* Begins a node: its name and that it holds nothing unknown. */
-static struct reader open_node(const struct manifest *manifest, const void *image,
-			       const char *group, int node, const struct rule *rules)
-{
-	struct reader reader = { image, manifest, group, fdt_get_name(image, node, 0),
-				 node,	rules,	  false };
-
-	if (!name_allowed(reader.name))
-		complain(&reader, "name",
-			 "is not allowed; use up to %u of a-z, 0-9, '.', '_' and '-'",
-			 NAME_MAX_BYTES);
-	warn_unknown(&reader);
-	return reader;
 }
 
 static u32 count_children(const void *image, int group)
@@ -315,12 +125,12 @@ static u32 count_children(const void *image, int group)
 static bool read_disk(struct reader *reader, struct manifest_disk *disk)
 {
 	disk->name = reader->name;
-	disk->device = (u32)number(reader, "device", 0);
-	disk->first_sector = number(reader, "first-sector", 0);
-	disk->sectors = number(reader, "sectors", 0);
-	if (has(reader, "partition"))
-		complain(reader, "partition",
-			 "partition tables are not read; give first-sector and sectors");
+	disk->device = (u32)reader_number(reader, "device", 0);
+	disk->first_sector = reader_number(reader, "first-sector", 0);
+	disk->sectors = reader_number(reader, "sectors", 0);
+	if (reader_has(reader, "partition"))
+		reader_complain(reader, "partition",
+				"partition tables are not read; give first-sector and sectors");
 	return !reader->wrong;
 }
 
@@ -334,8 +144,9 @@ static void read_disks(const void *image, int group, struct manifest *manifest)
 	manifest->disk = heap_alloc(count * sizeof(*manifest->disk));
 	fdt_for_each_subnode(node, image, group)
 	{
-		struct reader reader = open_node(manifest, image, "/disks/", node, disk_rules);
+		struct reader reader = { manifest, "/disks/", 0, disk_rules, { { 0 } }, false };
 
+		reader_open(&reader, image, node);
 		if (read_disk(&reader, &manifest->disk[manifest->disk_count]))
 			manifest->disk_count++;
 	}
@@ -363,13 +174,13 @@ static u64 place_kernel(struct reader *reader, struct manifest_vm *vm)
 
 	for (u32 i = 0; bytes >= 4 && i < ARRAY_SIZE(unbootable); i++)
 		if ((little_endian(header, 4) & unbootable[i].mask) == unbootable[i].magic)
-			complain(reader, "kernel", "is %s; %s", unbootable[i].what,
-				 unbootable[i].remedy);
+			reader_complain(reader, "kernel", "is %s; %s", unbootable[i].what,
+					unbootable[i].remedy);
 	if (bytes >= 64 && !memcmp(header + 56, "ARM\x64", 4) && little_endian(header + 16, 8)) {
 		offset = little_endian(header + 8, 8);
 		bytes = max(bytes, little_endian(header + 16, 8));
 	}
-	vm->load_offset = number(reader, "load-offset", offset);
+	vm->load_offset = reader_number(reader, "load-offset", offset);
 	vm->entry_offset = vm->load_offset;
 	return bytes;
 }
@@ -377,20 +188,22 @@ static u64 place_kernel(struct reader *reader, struct manifest_vm *vm)
 /* The kernel, the ramdisk and the pool share the VM's RAM. */
 static void read_memory(struct reader *reader, struct manifest_vm *vm)
 {
-	bool by_kib = has(reader, "memory-kib");
+	bool by_kib = reader_has(reader, "memory-kib");
 	const char *name = by_kib ? "memory-kib" : "memory-mib";
 	u64 kernel, need = align_up(vm->ramdisk.bytes, PAGE_SIZE);
 
-	vm->memory_bytes = by_kib ? number(reader, name, 0) * KIB : number(reader, name, 0) * MIB;
-	if (by_kib && has(reader, "memory-mib"))
-		complain(reader, "memory-mib", "stands beside memory-kib; keep one of the two");
-	if (!by_kib && !has(reader, "memory-mib"))
-		complain(reader, name, "is missing; give the size of the VM's RAM");
-	vm->shared_bytes = number(reader, "shared-kib", 256) * KIB;
-	vm->window_bytes = number(reader, "window-kib", 1024) * KIB;
-	vm->kernel = blob(reader, "kernel");
+	vm->memory_bytes = by_kib ? reader_number(reader, name, 0) * KIB
+				  : reader_number(reader, name, 0) * MIB;
+	if (by_kib && reader_has(reader, "memory-mib"))
+		reader_complain(reader, "memory-mib",
+				"stands beside memory-kib; keep one of the two");
+	if (!by_kib && !reader_has(reader, "memory-mib"))
+		reader_complain(reader, name, "is missing; give the size of the VM's RAM");
+	vm->shared_bytes = reader_number(reader, "shared-kib", 256) * KIB;
+	vm->window_bytes = reader_number(reader, "window-kib", 1024) * KIB;
+	vm->kernel = reader_blob(reader, "kernel");
 	if (!vm->kernel.data)
-		complain(reader, "kernel", "is missing; include a kernel's file");
+		reader_complain(reader, "kernel", "is missing; include a kernel's file");
 	if (!vm->kernel.bytes)
 		return;
 	kernel = place_kernel(reader, vm);
@@ -400,7 +213,7 @@ static void read_memory(struct reader *reader, struct manifest_vm *vm)
 	/* Each alone is compared first: an Image header may claim any size. */
 	if (vm->load_offset > vm->memory_bytes || kernel > vm->memory_bytes ||
 	    align_up(vm->load_offset + kernel, PAGE_SIZE) + need > vm->memory_bytes)
-		complain(
+		reader_complain(
 			reader, name,
 			"%lu KiB do not hold %lu KiB of kernel at %lu KiB, ramdisk and shared-kib; "
 			"give more",
@@ -411,8 +224,8 @@ static bool check_core(struct reader *reader, const char *name, u64 core, u32 co
 {
 	if (core < cores)
 		return true;
-	complain(reader, name, "there is no core %lu; the machine has %u, numbered from 0", core,
-		 cores);
+	reader_complain(reader, name, "there is no core %lu; the machine has %u, numbered from 0",
+			core, cores);
 	return false;
 }
 
@@ -420,53 +233,56 @@ static bool check_core(struct reader *reader, const char *name, u64 core, u32 co
 static bool read_cores(struct reader *reader, struct manifest_vm *vm, u32 cores)
 {
 	u32 bytes;
-	const u8 *list = property(reader, "cores", &bytes);
+	const u8 *list = reader_value(reader, "cores", &bytes);
 
 	if (!list)
 		return false;
 	if (!bytes || bytes % 4) {
-		complain(reader, "cores", "has %u bytes; write numbers", bytes);
+		reader_complain(reader, "cores", "has %u bytes; write numbers", bytes);
 		return true;
 	}
 	for (u32 i = 0; i < bytes / 4; i++) {
-		u64 core = cell(list, i);
+		u64 core = reader_cell(list, i);
 
 		if (check_core(reader, "cores", core, cores) &&
 		    reader->manifest->communication_cores & BIT(core))
-			complain(reader, "cores", "%lu is a communication core; name others", core);
+			reader_complain(reader, "cores", "%lu is a communication core; name others",
+					core);
 	}
 	for (u32 i = 0; i < MAX_VCPUS; i++)
-		vm->core[i] = (u32)cell(list, i % (bytes / 4));
+		vm->core[i] = (u32)reader_cell(list, i % (bytes / 4));
 	return true;
 }
 
 static void read_time(struct reader *reader, struct manifest_vm *vm)
 {
-	vm->priority = (u32)number(reader, "priority", 3);
-	vm->budget_us = number(reader, "budget-us", 0);
-	vm->period_us = number(reader, "period-us", 0);
-	vm->watchdog_ms = number(reader, "watchdog-ms", 0);
-	vm->upcall_ms = number(reader, "upcall-ms", 0);
-	if (has(reader, "budget-us") != has(reader, "period-us"))
-		complain(reader, vm->budget_us ? "period-us" : "budget-us",
-			 "is missing; give both or neither");
+	vm->priority = (u32)reader_number(reader, "priority", 3);
+	vm->budget_us = reader_number(reader, "budget-us", 0);
+	vm->period_us = reader_number(reader, "period-us", 0);
+	vm->watchdog_ms = reader_number(reader, "watchdog-ms", 0);
+	vm->upcall_ms = reader_number(reader, "upcall-ms", 0);
+	if (reader_has(reader, "budget-us") != reader_has(reader, "period-us"))
+		reader_complain(reader, vm->budget_us ? "period-us" : "budget-us",
+				"is missing; give both or neither");
 	else if (vm->budget_us > vm->period_us)
-		complain(reader, "budget-us", "%lu is more than the period-us of %lu; lower it",
-			 vm->budget_us, vm->period_us);
+		reader_complain(reader, "budget-us",
+				"%lu is more than the period-us of %lu; lower it", vm->budget_us,
+				vm->period_us);
 }
 
 static void read_peers(struct reader *reader, struct manifest_vm *vm)
 {
 	u32 bytes, at = 0;
-	const char *list = names(reader, "peers", &bytes), *name;
+	const char *list = reader_names(reader, "peers", &bytes), *name;
 
-	while ((name = next_name(list, bytes, &at))) {
+	while ((name = reader_next(list, bytes, &at))) {
 		u32 peer = find_vm(reader->manifest, name);
 
 		if (peer == NOT_FOUND)
-			complain(reader, "peers", "there is no VM %s; name nodes of /vms", name);
+			reader_complain(reader, "peers", "there is no VM %s; name nodes of /vms",
+					name);
 		else if (&reader->manifest->vm[peer] == vm)
-			complain(reader, "peers", "%s is the VM itself; name others", name);
+			reader_complain(reader, "peers", "%s is the VM itself; name others", name);
 		else
 			vm->peers |= BIT(peer);
 	}
@@ -476,16 +292,17 @@ static void read_rights(struct reader *reader, struct manifest_vm *vm)
 {
 	static const char *const words[] = { "console", "manage", "introspect", "store" };
 	u32 bytes, at = 0;
-	const char *list = names(reader, "rights", &bytes), *name;
+	const char *list = reader_names(reader, "rights", &bytes), *name;
 
-	while ((name = next_name(list, bytes, &at))) {
+	while ((name = reader_next(list, bytes, &at))) {
 		u32 right = 0;
 
 		while (right < ARRAY_SIZE(words) && strcmp(name, words[right]) != 0)
 			right++;
 		if (right == ARRAY_SIZE(words))
-			complain(reader, "rights",
-				 "%s is no right; take console, manage, introspect or store", name);
+			reader_complain(reader, "rights",
+					"%s is no right; take console, manage, introspect or store",
+					name);
 		else
 			vm->rights |= 1u << right;
 	}
@@ -494,23 +311,24 @@ static void read_rights(struct reader *reader, struct manifest_vm *vm)
 static void read_vm_disks(struct reader *reader, struct manifest_vm *vm, const char *property_name)
 {
 	u32 bytes, at = 0;
-	const char *list = names(reader, property_name, &bytes), *name;
+	const char *list = reader_names(reader, property_name, &bytes), *name;
 
-	while ((name = next_name(list, bytes, &at))) {
+	while ((name = reader_next(list, bytes, &at))) {
 		u32 disk = find_disk(reader->manifest, name);
 
 		if (disk == NOT_FOUND) {
-			complain(reader, property_name, "there is no disk %s; name nodes of /disks",
-				 name);
+			reader_complain(reader, property_name,
+					"there is no disk %s; name nodes of /disks", name);
 			continue;
 		}
 		for (u32 i = 0; i < vm->disk_count; i++)
 			if (vm->disk[i] == disk)
-				complain(reader, property_name, "%s is named twice; name it once",
-					 name);
+				reader_complain(reader, property_name,
+						"%s is named twice; name it once", name);
 		if (vm->disk_count == MANIFEST_VM_DISKS) {
-			complain(reader, property_name, "the VM has more than %u disks; name fewer",
-				 MANIFEST_VM_DISKS);
+			reader_complain(reader, property_name,
+					"the VM has more than %u disks; name fewer",
+					MANIFEST_VM_DISKS);
 			return;
 		}
 		vm->disk[vm->disk_count++] = disk;
@@ -524,7 +342,7 @@ static void read_on_fault(struct reader *reader, struct manifest_vm *vm)
 		[ON_FAULT_RESTART] = "restart",
 		[ON_FAULT_STOP_MACHINE] = "stop-machine",
 	};
-	const char *word = text(reader, "on-fault");
+	const char *word = reader_text(reader, "on-fault");
 	u32 i = 0;
 
 	if (!word)
@@ -532,8 +350,8 @@ static void read_on_fault(struct reader *reader, struct manifest_vm *vm)
 	while (i < ARRAY_SIZE(words) && strcmp(word, words[i]) != 0)
 		i++;
 	if (i == ARRAY_SIZE(words))
-		complain(reader, "on-fault", "%s is unknown; write halt, restart or stop-machine",
-			 word);
+		reader_complain(reader, "on-fault",
+				"%s is unknown; write halt, restart or stop-machine", word);
 	else
 		vm->on_fault = (enum on_fault)i;
 }
@@ -543,20 +361,20 @@ static void read_tree(struct reader *reader, struct manifest_vm *vm)
 {
 	const fdt32_t *head;
 
-	vm->tree = blob(reader, "tree");
+	vm->tree = reader_blob(reader, "tree");
 	head = vm->tree.data;
 	if (vm->tree.bytes && (vm->tree.bytes < FDT_V1_SIZE || fdt32_ld(head) != FDT_MAGIC ||
 			       fdt32_ld(head + 1) > vm->tree.bytes))
-		complain(reader, "tree", "is no device tree; include what dtc -O dtb makes");
+		reader_complain(reader, "tree", "is no device tree; include what dtc -O dtb makes");
 }
 
 static void read_vm(struct reader *reader, struct manifest_vm *vm, u32 cores, u32 *next_core)
 {
-	vm->ramdisk = blob(reader, "ramdisk");
-	vm->bootargs = text(reader, "bootargs");
-	vm->vcpus = (u32)number(reader, "vcpus", 1);
-	vm->ports = (u32)number(reader, "ports", 128);
-	vm->pmu = flag(reader, "pmu");
+	vm->ramdisk = reader_blob(reader, "ramdisk");
+	vm->bootargs = reader_text(reader, "bootargs");
+	vm->vcpus = (u32)reader_number(reader, "vcpus", 1);
+	vm->ports = (u32)reader_number(reader, "ports", 128);
+	vm->pmu = reader_flag(reader, "pmu");
 	read_tree(reader, vm);
 	read_time(reader, vm);
 	read_peers(reader, vm);
@@ -596,11 +414,11 @@ static void read_vms(const void *image, int group, u32 cores, struct manifest *m
 	fdt_for_each_subnode(node, image, group)
 	{
 		struct manifest_vm *vm = &manifest->vm[index];
-		struct reader reader;
+		struct reader reader = { manifest, "/vms/", 0, vm_rules, { { 0 } }, false };
 
 		if (index++ == count)
 			break;
-		reader = open_node(manifest, image, "/vms/", node, vm_rules);
+		reader_open(&reader, image, node);
 		read_vm(&reader, vm, cores, &next_core);
 		vm->refused = reader.wrong;
 	}
@@ -611,21 +429,22 @@ static void read_vms(const void *image, int group, u32 cores, struct manifest *m
 static bool read_channel(struct reader *reader, struct manifest_channel *channel)
 {
 	u32 bytes, at = 0, ends = 0;
-	const char *list = names(reader, "ends", &bytes), *name;
+	const char *list = reader_names(reader, "ends", &bytes), *name;
 
 	channel->name = reader->name;
-	while ((name = next_name(list, bytes, &at))) {
+	while ((name = reader_next(list, bytes, &at))) {
 		u32 vm = find_vm(reader->manifest, name);
 
 		if (vm == NOT_FOUND)
-			complain(reader, "ends", "there is no VM %s; name nodes of /vms", name);
+			reader_complain(reader, "ends", "there is no VM %s; name nodes of /vms",
+					name);
 		if (ends < 2)
 			channel->end[ends] = vm;
 		ends++;
 	}
 	if (!reader->wrong && (ends != 2 || channel->end[0] == channel->end[1]))
-		complain(reader, "ends",
-			 "must be two different VMs; write ends = \"one\", \"other\"");
+		reader_complain(reader, "ends",
+				"must be two different VMs; write ends = \"one\", \"other\"");
 	return !reader->wrong;
 }
 
@@ -639,9 +458,11 @@ static void read_channels(const void *image, int group, struct manifest *manifes
 	manifest->channel = heap_alloc(count * sizeof(*manifest->channel));
 	fdt_for_each_subnode(node, image, group)
 	{
-		struct reader reader =
-			open_node(manifest, image, "/channels/", node, channel_rules);
+		struct reader reader = {
+			manifest, "/channels/", 0, channel_rules, { { 0 } }, false
+		};
 
+		reader_open(&reader, image, node);
 		if (read_channel(&reader, &manifest->channel[manifest->channel_count]))
 			manifest->channel_count++;
 	}
@@ -670,16 +491,17 @@ static void check_ports(struct manifest *manifest)
 static void read_communication_cores(struct reader *reader, u32 cores, struct manifest *manifest)
 {
 	u32 bytes, mask = 0;
-	const u8 *list = property(reader, "communication-cores", &bytes);
+	const u8 *list = reader_value(reader, "communication-cores", &bytes);
 
 	if (bytes % 4)
-		complain(reader, "communication-cores", "has %u bytes; write numbers", bytes);
+		reader_complain(reader, "communication-cores", "has %u bytes; write numbers",
+				bytes);
 	for (u32 i = 0; i < bytes / 4; i++)
-		if (check_core(reader, "communication-cores", cell(list, i), cores))
-			mask |= 1u << cell(list, i);
+		if (check_core(reader, "communication-cores", reader_cell(list, i), cores))
+			mask |= 1u << reader_cell(list, i);
 	if (mask == BIT(cores) - 1)
-		complain(reader, "communication-cores",
-			 "leaves no core for the VMs; it is ignored");
+		reader_complain(reader, "communication-cores",
+				"leaves no core for the VMs; it is ignored");
 	else
 		manifest->communication_cores = mask;
 }
@@ -717,14 +539,14 @@ static bool check_image(const void *image, u64 bytes)
 
 bool manifest_read(const void *image, u64 bytes, u32 cores, struct manifest *manifest)
 {
-	struct reader root = { image, manifest, "", "/", 0, system_rules, false };
+	struct reader root = { manifest, "", "/", system_rules, { { 0 } }, false };
 
 	memset(manifest, 0, sizeof(*manifest));
 	if (!check_image(image, bytes))
 		return false;
-	warn_unknown(&root);
+	reader_open_root(&root, image);
 	warn_unknown_groups(image);
-	manifest->stay = flag(&root, "stay");
+	manifest->stay = reader_flag(&root, "stay");
 	read_communication_cores(&root, cores, manifest);
 	read_disks(image, fdt_subnode_offset(image, 0, "disks"), manifest);
 	read_vms(image, fdt_subnode_offset(image, 0, "vms"), cores, manifest);

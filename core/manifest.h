@@ -39,7 +39,7 @@ struct manifest_vm {
 	u32 ports;
 	u64 peers; /* bit n: VM n */
 	u32 rights;
-	u32 disk[MANIFEST_VM_DISKS]; /* indices into manifest.disk; `disks`, then `disks-read-only` */
+	u32 disk[MANIFEST_VM_DISKS]; /* indices into manifest.disk, the writable ones first */
 	u32 disk_count, writable_disk_count;
 	enum on_fault on_fault;
 	u64 watchdog_ms, upcall_ms;

@@ -102,8 +102,8 @@ static bool fill_ram(struct vm *vm)
 	vm->tree_bytes =
 		guest_tree_write(vm, (struct range){ VM_RAM_BASE + ramdisk, config->ramdisk.bytes },
 				 vm->tree, tree_room);
-	if (!vm->tree_bytes)
-		return refuse(vm, "bootargs", "the guest's tree outgrew 4 KiB: shorten it");
+	if (!vm->tree_bytes) /* it said why */
+		return false;
 	vm->tree_ipa = VM_RAM_BASE + top;
 	vm->entry_ipa = VM_RAM_BASE + config->entry_offset;
 
@@ -171,7 +171,7 @@ static struct vm *create(u32 id, const struct manifest_vm *config)
 	return vm;
 }
 
-void vm_create_all(const struct manifest *manifest, const struct gic_registers *gic)
+u32 vm_create_all(const struct manifest *manifest, const struct gic_registers *gic)
 {
 	if (gic->version == 2) {
 		gicv = gic->virtual_interface;
@@ -186,13 +186,14 @@ void vm_create_all(const struct manifest *manifest, const struct gic_registers *
 		if (vms[id])
 			ipc_vm_create(vms[id], manifest);
 	ipc_connect(manifest);
+	for (u32 id = 0; id < count; id++)
+		running += vms[id] != 0;
+	return running;
 }
 
 void vm_start_all(void)
 {
 	cache_invalidate_instructions(); /* the kernels were written as data */
-	for (u32 id = 0; id < count; id++)
-		running += vms[id] != 0;
 	if (!running)
 		log_line("no VM to run: see the lines above; `weir check` finds what is wrong");
 	for (u32 id = 0; id < count; id++) {

@@ -92,8 +92,8 @@ struct vm {
 	struct vm_ipc *ipc;
 };
 
-/* Builds every VM that was not refused; boot core. */
-void vm_create_all(const struct manifest *manifest, const struct gic_registers *gic);
+/* Builds every VM that was not refused, and says how many there are; boot core. */
+u32 vm_create_all(const struct manifest *manifest, const struct gic_registers *gic);
 u32 vm_count(void);
 struct vm *vm_get(u32 id); /* 0: refused or out of range */
 

@@ -79,10 +79,23 @@ static struct vcpu *port_enter(struct port *port) NEEDS(&port->owner->lock)
 	return ring->vcpu;
 }
 
-static inline void interrupt(struct vcpu *target)
+/* Leaves a word, if there is one, and makes the port pending. WEIR_CLOSED: nobody is there. */
+static enum weir_status port_signal(struct port *port, const u64 *word)
 {
+	struct vcpu *target = 0;
+	bool open;
+
+	spin_lock(&port->owner->lock);
+	open = port->open;
+	if (open) {
+		if (word)
+			port->word = *word;
+		target = port_enter(port);
+	}
+	spin_unlock(&port->owner->lock);
 	if (target)
 		vgic_pend(target, WEIR_INTID_EVENT);
+	return open ? WEIR_OK : WEIR_CLOSED;
 }
 
 enum weir_status event_port(struct vm *vm, weir_handle handle, struct port **port)
@@ -113,61 +126,30 @@ bool event_peer_open(struct port *port)
 
 void event_raise(struct vm *vm, u32 index)
 {
-	struct port *port = &vm->ipc->event.port[index];
-	struct vcpu *target;
-
 	assert(index < vm->ipc->event.port_count);
-	spin_lock(&port->owner->lock);
-	target = port->open ? port_enter(port) : 0;
-	spin_unlock(&port->owner->lock);
-	interrupt(target);
+	port_signal(&vm->ipc->event.port[index], 0);
 }
 
 enum weir_status event_send_call(struct vcpu *self, const struct call_args *in,
 				 struct call_results *out)
 {
-	struct port *port, *peer;
 	enum weir_status status;
-	struct vcpu *target;
-	bool open;
+	struct port *port;
 
 	(void)out;
 	status = event_port(self->vm, in->x1, &port);
-	if (status != WEIR_OK)
-		return status;
-	peer = port->peer;
-
-	spin_lock(&peer->owner->lock);
-	open = peer->open;
-	target = open ? port_enter(peer) : 0;
-	spin_unlock(&peer->owner->lock);
-	interrupt(target);
-	return open ? WEIR_OK : WEIR_CLOSED;
+	return status == WEIR_OK ? port_signal(port->peer, 0) : status;
 }
 
 enum weir_status event_publish_call(struct vcpu *self, const struct call_args *in,
 				    struct call_results *out)
 {
-	struct port *port, *peer;
-	struct vcpu *target = 0;
 	enum weir_status status;
-	bool open;
+	struct port *port;
 
 	(void)out;
 	status = event_port(self->vm, in->x1, &port);
-	if (status != WEIR_OK)
-		return status;
-	peer = port->peer;
-
-	spin_lock(&peer->owner->lock);
-	open = peer->open;
-	if (open) {
-		peer->word = in->x2;
-		target = port_enter(peer);
-	}
-	spin_unlock(&peer->owner->lock);
-	interrupt(target);
-	return open ? WEIR_OK : WEIR_CLOSED;
+	return status == WEIR_OK ? port_signal(port->peer, &in->x2) : status;
 }
 
 enum weir_status event_peer_call(struct vcpu *self, const struct call_args *in,
@@ -255,7 +237,6 @@ enum weir_status event_find_call(struct vcpu *self, const struct call_args *in,
 static void port_close(struct port *port)
 {
 	struct port *peer = port->peer;
-	struct vcpu *target;
 
 	spin_lock(&port->owner->lock);
 	port->open = false;
@@ -263,9 +244,8 @@ static void port_close(struct port *port)
 
 	spin_lock(&peer->owner->lock);
 	peer->peer_open = false;
-	target = peer->open ? port_enter(peer) : 0;
 	spin_unlock(&peer->owner->lock);
-	interrupt(target);
+	port_signal(peer, 0);
 }
 
 void event_vm_stop(struct vm *vm)

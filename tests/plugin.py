@@ -37,6 +37,7 @@ class Recorder:
                 file.write(f"{word} {name}\n")
 
     def _show(self, word, name):
+        name = name if len(name) < 120 else name[:117] + "..."
         print(f"  {word:<7} {name} ({self._seconds.get(name, 0):.1f} s)", flush=True)
 
     def pytest_report_teststatus(self, report):

@@ -11,6 +11,7 @@
 /* GICH, IHI 0048 5.3. */
 #define GICH_HCR   0x000
 #define GICH_VMCR  0x008
+#define GICH_EISR  0x020
 #define GICH_ELRSR 0x030
 #define GICH_APR   0x0f0
 #define GICH_LR	   0x100
@@ -111,11 +112,15 @@ u64 list_reg_read(u32 index)
 	return READ_SYSREG(S3_4_C12_C12_3);
 }
 
+/*
+ * ELRSR does not count one whose end has raised the maintenance interrupt, until it is written:
+ * those are in EISR. IHI 0069 12.4.8 and 12.4.9, IHI 0048 5.3.5.
+ */
 u32 list_regs_empty(void)
 {
-	if (is_v3)
-		return (u32)READ_SYSREG(S3_4_C12_C11_5); /* ICH_ELRSR_EL2 */
-	return gich_read(GICH_ELRSR);
+	if (is_v3) /* ICH_ELRSR_EL2, ICH_EISR_EL2 */
+		return (u32)(READ_SYSREG(S3_4_C12_C11_5) | READ_SYSREG(S3_4_C12_C11_3));
+	return gich_read(GICH_ELRSR) | gich_read(GICH_EISR);
 }
 
 void list_regs_maintenance(u32 when)

@@ -215,7 +215,8 @@ void arch_inject_abort(bool instruction, u64 far)
 {
 	bool from_el0 = (READ_SYSREG(spsr_el2) & 0xf) == 0;
 	u64 class = (instruction ? 0x20 : 0x24) + (from_el0 ? 0 : 1);
+	u64 write = instruction ? 0 : READ_SYSREG(esr_el2) & 1ul << 6; /* WnR of the exit */
 
 	WRITE_SYSREG(far_el1, far);
-	inject(class << 26 | 1ul << 25 | 0x10); /* synchronous external abort */
+	inject(class << 26 | 1ul << 25 | write | 0x10); /* synchronous external abort */
 }

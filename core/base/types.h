@@ -54,7 +54,7 @@ static inline u64 index_nospec(u64 index, u64 size)
 
 	/* Hidden, or the compiler concludes from the check that the mask is all ones. */
 	__asm__("" : "+r"(index));
-	mask = (u64)((s64)(index - size) >> 63);
+	mask = -((index - size) >> 63);
 	__asm__("" : "+r"(mask));
 	return index & mask;
 }

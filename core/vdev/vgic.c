@@ -14,6 +14,9 @@
 #include "core/sched.h"
 #include "drivers/gic.h"
 
+/* Not on a hot path: out of line, so that the functions that are stay small. */
+#define COLD __attribute__((noinline, cold))
+
 #define ALL_LIST_REGS ((1u << LIST_REGS_KEPT) - 1)
 #define TIMER_BIT     (1u << VGIC_TIMER)
 #define SGI_BITS      0xffffu
@@ -175,7 +178,7 @@ static u32 fold_empty(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
  * The guest ended interrupts that were active and had no list register: as it ends the most urgent
  * first, those with the highest priority. IHI 0069 12.4.5 (EOIcount).
  */
-static void end_lost(struct vcpu *vcpu)
+static COLD void end_lost(struct vcpu *vcpu)
 {
 	u32 lost = vcpu->vgic.maintenance & LIST_REGS_LOST_EOI ? list_regs_lost_ends() : 0;
 
@@ -208,7 +211,7 @@ static void end_lost(struct vcpu *vcpu)
 	}
 }
 
-static u32 fold_all(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+static COLD u32 fold_all(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
 	u32 look = 0;
 
@@ -340,7 +343,7 @@ static void set_maintenance(struct vcpu *vcpu, u32 when)
 
 /* With every list register free: the best ones go in, and the interrupts that will tell when that
  * is no more right are asked for. */
-static void choose(struct vcpu *vcpu)
+static COLD void choose(struct vcpu *vcpu)
 {
 	struct vgic *gic = &vcpu->vm->vgic;
 	struct list_regs_interface guest = list_regs_interface(0);
@@ -380,7 +383,7 @@ static void choose(struct vcpu *vcpu)
 	set_maintenance(vcpu, when);
 }
 
-static u32 refit(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+static COLD u32 refit(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
 	u32 look = fold_all(vcpu);
 
@@ -440,29 +443,36 @@ static inline void drain(struct vcpu *vcpu, u32 bits)
 		v->recheck = true;
 }
 
-/* Makes the list registers right; mask of other vCPUs that have to look. */
-static inline u32 sync(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.lock)
+/* Gives list registers to all that want one, after those that are empty were folded. */
+static inline u32 place_all(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
-	u32 look = 0, want;
+	u32 want;
+
+	if (v->recheck || v->maintenance)
+		return refit(vcpu);
+	want = wanted(&vcpu->vm->vgic, &v->private);
+	if (want && !place_private(vcpu, want))
+		return refit(vcpu);
+	if (vcpu->vm->vgic.wanted && !place_spis(vcpu))
+		return refit(vcpu);
+	return 0;
+}
+
+/* Makes the list registers right; mask of other vCPUs that have to look. */
+static u32 sync(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.lock)
+{
+	struct vgic_vcpu *v = &vcpu->vgic;
+	u32 look = 0;
 
 	drain(vcpu, bits);
 	if (!v->loaded)
 		return 0;
 	if (v->used)
 		look = fold_empty(vcpu);
-	if (v->recheck || v->maintenance)
-		return look | refit(vcpu);
-	want = wanted(&vcpu->vm->vgic, &vcpu->vgic.private);
-	if (want & TIMER_BIT) {
+	if (v->private.line & TIMER_BIT)
 		look_at_timer(vcpu);
-		want = wanted(&vcpu->vm->vgic, &vcpu->vgic.private);
-	}
-	if (want && !place_private(vcpu, want))
-		return look | refit(vcpu);
-	if (vcpu->vm->vgic.wanted && !place_spis(vcpu))
-		return look | refit(vcpu);
-	return look;
+	return look | place_all(vcpu);
 }
 
 static void kick_all(struct vm *vm, u32 vcpus)
@@ -550,7 +560,8 @@ static bool any_passes(const struct vcpu *vcpu)
 	for (u32 used = vcpu->vgic.used; used; used &= used - 1) {
 		u64 reg = list_reg_read((u32)__builtin_ctz(used));
 
-		if (reg & LIST_REG_PENDING &&
+		/* Pending and active: not before it is ended. */
+		if (reg & LIST_REG_PENDING && !(reg & LIST_REG_ACTIVE) &&
 		    passes(&guest, reg >> 48 & 0xff, reg & LIST_REG_GROUP1))
 			return true;
 	}
@@ -663,8 +674,7 @@ void vgic_timer_fired(struct vcpu *vcpu)
 			look = fold_empty(vcpu);
 		timer_active[vcpu->core] = true;
 		v->private.line |= TIMER_BIT;
-		if (v->maintenance || !place_private(vcpu, wanted(&vcpu->vm->vgic, &v->private)))
-			look |= refit(vcpu);
+		look |= place_all(vcpu);
 	} else {
 		v->private.line |= TIMER_BIT;
 		wake = any_passes(vcpu);

@@ -6,6 +6,7 @@
  */
 #include "core/vdev/vgic_internal.h"
 
+#include "arch/arm64/timer.h"
 #include "core/base/string.h"
 
 /* Offset / 0x80. */
@@ -47,12 +48,17 @@ static inline struct vgic_bank *bank_at(struct vcpu *self, struct vcpu *of, u64 
  */
 static u32 read_state(struct vcpu *self, struct vgic_bank *bank, bool active)
 {
+	struct virtual_timer timer = timer_virtual_read();
 	u32 word, look;
 
 	spin_lock(&self->vm->vgic.lock);
 	look = vgic_unlist_all(self);
-	word = active ? bank->active
-		      : vgic_bank_pending(bank) | (bank->listed & bank->taken & ~bank->clear);
+	word = bank->active;
+	if (!active)
+		word = vgic_bank_pending(bank) | (bank->listed & bank->taken & ~bank->clear);
+	/* The timer's line is kept up until its interrupt is ended; it may have fallen before. */
+	if (!active && bank == &self->vgic.private && !(timer.enabled && timer.expired))
+		word &= bank->latched | ~(1u << VGIC_TIMER);
 	vgic_attend(self, look);
 	return word;
 }

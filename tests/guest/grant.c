@@ -76,7 +76,7 @@ TEST(share_refuses_bad_arguments)
 	uint64_t pages = pool.bytes / PAGE_SIZE;
 
 	CHECK_IS(call(WEIR_FN_GRANT_SHARE, 0xffff, 0, 1, 0).status, WEIR_INVALID);
-	CHECK_IS(call(WEIR_FN_GRANT_SHARE, grants + (1ull << 16), 0, 1, 0).status, WEIR_STALE);
+	CHECK_IS(call(WEIR_FN_GRANT_SHARE, grants + (1ull << 16), 0, 1, 0).status, WEIR_INVALID);
 	CHECK_IS(call(WEIR_FN_GRANT_SHARE, grants, 0, 0, 0).status, WEIR_INVALID);
 	CHECK_IS(call(WEIR_FN_GRANT_SHARE, grants, 0, WEIR_GRANT_PAGES_MAX + 1, 0).status,
 		 WEIR_INVALID);

@@ -2,8 +2,8 @@
  * The system image: what core/manifest.c reads of tests/host/trees/system.dts, and what it says of
  * mistakes in it.
  *
- * Sources: core/manifest.c core/base/log.c tests/host/fake/log.c tests/host/fake/panic.c
- * Sources: tests/host/fake/heap.c tests/host/fake/tree.c
+ * Sources: core/manifest.c core/manifest_reader.c core/base/log.c tests/host/fake/log.c
+ * Sources: tests/host/fake/panic.c tests/host/fake/heap.c tests/host/fake/tree.c
  */
 #include <libfdt.h>
 #include <stdio.h>
@@ -464,6 +464,7 @@ TEST(blob_that_is_no_system_image_is_refused)
 
 TEST(damaged_image_never_crashes)
 {
+	u32 accepted = 0;
 	u64 bytes, random = 1;
 	u8 *image = tree_exact(tree_load("system"), &bytes), original[8192];
 
@@ -475,9 +476,10 @@ TEST(damaged_image_never_crashes)
 			random = random * 6364136223846793005ul + 1442695040888963407ul;
 			image[(random >> 33) % bytes] ^= (u8)(1u << (random >> 20) % 8);
 		}
-		manifest_read(image, bytes, CORES, &manifest);
+		accepted += manifest_read(image, bytes, CORES, &manifest);
 		fake_heap_reset();
 	}
+	assert_true(accepted > 1000); /* enough got past the first look */
 }
 
 int main(void)

@@ -2,8 +2,8 @@
  * Discovery: what core/platform.c finds in the trees of three machines, and what it says of bad
  * ones.
  *
- * Sources: core/platform.c core/base/log.c tests/host/fake/log.c tests/host/fake/panic.c
- * Sources: tests/host/fake/tree.c
+ * Sources: core/platform.c core/tree_walk.c core/base/log.c tests/host/fake/log.c
+ * Sources: tests/host/fake/panic.c tests/host/fake/tree.c
  */
 #include <libfdt.h>
 #include <string.h>
@@ -339,6 +339,7 @@ TEST(no_tree_at_all_is_said)
 
 TEST(damaged_tree_never_crashes)
 {
+	u32 accepted = 0;
 	u64 bytes, state_of_random = 1;
 	u8 *pristine = tree_exact(tree_load("pi4"), &bytes), original[8192];
 
@@ -353,8 +354,9 @@ TEST(damaged_tree_never_crashes)
 			pristine[8 + (state_of_random >> 33) % (bytes - 8)] ^=
 				(u8)(1u << (state_of_random >> 20) % 8);
 		}
-		platform_read(pristine, BOOT_MPIDR, &platform);
+		accepted += platform_read(pristine, BOOT_MPIDR, &platform);
 	}
+	assert_true(accepted > 500); /* enough got past the first look */
 }
 
 int main(void)

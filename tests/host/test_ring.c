@@ -339,9 +339,16 @@ static void head_that_lies_closes_the_ring(void **state)
 
 static void expect_consumer_closed(struct pair *pair)
 {
-	assert_int_equal(peek(pair), WEIR_CLOSED);
 	assert_int_equal(weir_ring_arm_read(&pair->consumer), WEIR_CLOSED);
+	assert_int_equal(peek(pair), WEIR_CLOSED);
 	assert_false(weir_ring_release(&pair->consumer));
+}
+
+/* The tail is right, so only who looks at the records finds out. */
+static void expect_records_closed(struct pair *pair)
+{
+	assert_int_equal(peek(pair), WEIR_CLOSED);
+	expect_consumer_closed(pair);
 }
 
 static void tail_that_lies_closes_the_ring(void **state)
@@ -359,6 +366,20 @@ static void tail_that_lies_closes_the_ring(void **state)
 		expect_consumer_closed(&pair);
 		free_pair(&pair);
 	}
+}
+
+static void tail_that_goes_back_behind_unread_records_closes_the_ring(void **state)
+{
+	struct pair pair = make_pair(SMALL);
+
+	(void)state;
+	put(&pair, 8, 0);
+	put(&pair, 8, 1);
+	weir_ring_publish(&pair.producer);
+	assert_int_equal(peek(&pair), WEIR_OK);
+	pair.pages->tail = 16;
+	expect_consumer_closed(&pair);
+	free_pair(&pair);
 }
 
 static uint32_t *header_at(struct pair *pair, uint64_t offset)
@@ -390,7 +411,7 @@ static void header_that_lies_closes_the_ring(void **state)
 		put(&pair, 8, 0);
 		weir_ring_publish(&pair.producer);
 		*header_at(&pair, 0) = lies[i];
-		expect_consumer_closed(&pair);
+		expect_records_closed(&pair);
 		free_pair(&pair);
 	}
 }
@@ -410,9 +431,39 @@ static void record_or_padding_across_the_end_closes_the_ring(void **state)
 		assert_int_equal(pair.consumer.offset, DATA - 192);
 		*header_at(&pair, DATA - 192) = lies[i];
 		pair.pages->tail = DATA + 2000;
-		expect_consumer_closed(&pair);
+		expect_records_closed(&pair);
 		free_pair(&pair);
 	}
+}
+
+/* It lies in the ring and in what was published, and still no producer of ours would write it. */
+static void header_that_cannot_be_there_closes_the_ring(void **state)
+{
+	static const uint32_t lies[] = { WEIR_RING_RECORD | 953, WEIR_RING_RECORD | 2000,
+					 WEIR_RING_PADDING | DATA };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		struct pair pair = make_pair(SMALL);
+
+		*header_at(&pair, 0) = lies[i];
+		pair.pages->tail = DATA;
+		expect_records_closed(&pair);
+		free_pair(&pair);
+	}
+}
+
+static void padding_beyond_the_tail_closes_the_ring(void **state)
+{
+	struct pair pair = make_pair(SMALL);
+
+	(void)state;
+	for (int n = 0; n < 4; n++)
+		pass_through(&pair, 904);
+	*header_at(&pair, DATA - 192) = WEIR_RING_PADDING | 192;
+	pair.pages->tail += 184;
+	expect_records_closed(&pair);
+	free_pair(&pair);
 }
 
 static void revoked_pages_close_the_ring(void **state)
@@ -425,7 +476,7 @@ static void revoked_pages_close_the_ring(void **state)
 	weir_ring_publish(&pair.producer);
 	expect(&pair, 8, 0);
 	memset(pair.pages, 0, SMALL);
-	expect_consumer_closed(&pair);
+	expect_records_closed(&pair);
 	free_pair(&pair);
 }
 
@@ -592,7 +643,10 @@ int main(void)
 		cmocka_unit_test(sizes_that_are_no_ring_are_refused),
 		cmocka_unit_test(head_that_lies_closes_the_ring),
 		cmocka_unit_test(tail_that_lies_closes_the_ring),
+		cmocka_unit_test(tail_that_goes_back_behind_unread_records_closes_the_ring),
 		cmocka_unit_test(header_that_lies_closes_the_ring),
+		cmocka_unit_test(header_that_cannot_be_there_closes_the_ring),
+		cmocka_unit_test(padding_beyond_the_tail_closes_the_ring),
 		cmocka_unit_test(record_or_padding_across_the_end_closes_the_ring),
 		cmocka_unit_test(revoked_pages_close_the_ring),
 		cmocka_unit_test(garbage_never_leads_outside),

@@ -16,7 +16,7 @@ import time
 
 # How a physical line says whose it is: "[vm] text" or "weir: text".
 VM_LINE = re.compile(r"\[([a-z0-9-]+)\] ?(.*)")
-TROUBLE = re.compile(r"weir: (panic|fault):|^qemu-system-aarch64: |\[[a-z0-9-]+\] guest: ")
+TROUBLE = re.compile(r"^weir: (panic|fault):|^qemu-system-aarch64: |^\[[a-z0-9-]+\] guest: ")
 LAST_LINE = "weir: all VMs are off, powering off"
 
 
@@ -75,24 +75,27 @@ class Machine:
             return None
         self.lines.append(line)
         if TROUBLE.search(line) and not any(text.search(line) for text in self._allowed):
-            raise Failure(f"{line}{self._context()}")
+            # What follows a report of trouble within a moment explains it.
+            raise Failure("\n".join([line, *self.listen(0.5)[:20]]))
         return line
 
     def _last(self):
         return repr(self.lines[-1]) if self.lines else "the start"
 
-    def _context(self):
-        """What follows a report of trouble within a moment explains it."""
-        rest, end = [], time.monotonic() + 0.5
-        while time.monotonic() < end:
+    def listen(self, seconds):
+        """The lines of the next moment, whatever they say."""
+        lines, end = [], time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
             try:
-                line = self._queue.get(timeout=0.1)
+                line = self._queue.get(timeout=left)
             except queue.Empty:
-                continue
-            if line is None:
                 break
-            rest.append(line)
-        return "".join("\n" + line for line in rest[:20])
+            if line is None:
+                self._queue.put(None)
+                break
+            lines.append(line)
+        self.lines += lines
+        return lines
 
     def wait_for(self, expression):
         """The first match among the lines to come. Raises Failure if the machine ends before."""

@@ -58,10 +58,10 @@ static inline enum weir_status weir_port_find(const struct weir_pages *pages, co
 					      weir_handle *port)
 {
 	struct weir_result result;
-	uint64_t bytes = 0;
+	uint64_t bytes = __builtin_strlen(name);
 
-	for (; bytes < sizeof(pages->in->buffer) && name[bytes]; bytes++)
-		pages->in->buffer[bytes] = (uint8_t)name[bytes];
+	if (bytes <= WEIR_NAME_MAX) /* else the call says that it is not */
+		__builtin_memcpy(pages->in->buffer, name, bytes);
 	result = weir_call(WEIR_FN(WEIR_FN_PORT_FIND), bytes, 0, 0, 0, 0, 0);
 	if ((enum weir_status)result.status == WEIR_OK)
 		*port = result.value[0];
@@ -108,6 +108,7 @@ static inline bool weir_event_next(const struct weir_pages *pages, uint32_t *por
 		const uint32_t *ring = pages->event_rings + priority * pages->event_slots;
 		uint64_t position = *head;
 
+		/* [R2] the tail before the entry. Pairs with [S2] in ipc/event.c. */
 		if (__atomic_load_n(tail, __ATOMIC_ACQUIRE) == position)
 			continue;
 		*port_number = ring[position & (pages->event_slots - 1)];

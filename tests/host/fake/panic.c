@@ -1,4 +1,5 @@
 /* A panic of the hypervisor fails the test that caused it. */
+#include <stdio.h>
 #include <stdlib.h>
 #include "fake.h"
 #include "core/base/panic.h"
@@ -9,7 +10,7 @@ void panic(const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	format_text_v(text, sizeof(text), format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	mock_assert(0, text, "panic", 0);
 	abort();

@@ -38,9 +38,10 @@ void sched_start(struct vcpu *vcpu)
 	record(FAKE_START, vcpu);
 }
 
-void sched_stop(struct vcpu *vcpu)
+bool sched_stop(struct vcpu *vcpu, bool ending __attribute__((unused)))
 {
 	record(FAKE_STOP, vcpu);
+	return true;
 }
 
 void fake_sched_reset(void)

@@ -1,0 +1,193 @@
+/*
+ * Properties of the system image, each with a check (manifest_reader.h).
+ */
+#include <libfdt.h>
+#include "core/base/string.h"
+#include "core/manifest_reader.h"
+
+#define NAME_MAX_BYTES 31
+
+void reader_complain(struct reader *reader, const char *property, const char *format, ...)
+{
+	char text[160];
+	va_list arguments;
+
+	va_start(arguments, format);
+	format_text_v(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	log_line("manifest: %s%s: %s: %s", reader->group, reader->name, property, text);
+	reader->wrong = true;
+}
+
+/* ---- Properties ---- */
+
+static const struct rule *find_rule(const struct reader *reader, const char *name)
+{
+	const struct rule *rule = reader->rules;
+
+	while (rule->name && strcmp(rule->name, name) != 0)
+		rule++;
+	return rule->name ? rule : 0;
+}
+
+/* 0: there is none. */
+const u8 *reader_value(const struct reader *reader, const char *name, u32 *bytes)
+{
+	const struct blob *value = &reader->value[find_rule(reader, name) - reader->rules];
+
+	*bytes = (u32)value->bytes;
+	return value->data;
+}
+
+bool reader_has(const struct reader *reader, const char *name)
+{
+	u32 bytes;
+
+	return reader_value(reader, name, &bytes) != 0;
+}
+
+u64 reader_cell(const u8 *data, u32 index)
+{
+	return fdt32_ld((const fdt32_t *)(data + 4 * (size_t)index));
+}
+
+static bool check_number(struct reader *reader, const struct rule *rule, u64 value)
+{
+	if (value < rule->low || value > rule->high)
+		reader_complain(reader, rule->name, "%lu is out of range (%u to %u); %s", value,
+				rule->low, rule->high, rule->remedy);
+	else if (value % rule->multiple)
+		reader_complain(reader, rule->name, "%lu is not a multiple of %u; %s", value,
+				rule->multiple, rule->remedy);
+	else
+		return true;
+	return false;
+}
+
+u64 reader_number(struct reader *reader, const char *name, u64 standard)
+{
+	const struct rule *rule = find_rule(reader, name);
+	u32 bytes;
+	const u8 *data = reader_value(reader, name, &bytes);
+
+	if (!data)
+		return standard;
+	if (bytes != 4) {
+		reader_complain(reader, name, "has %u bytes; write one number", bytes);
+		return standard;
+	}
+	return check_number(reader, rule, reader_cell(data, 0)) ? reader_cell(data, 0) : standard;
+}
+
+bool reader_flag(struct reader *reader, const char *name)
+{
+	u32 bytes;
+	bool present = reader_value(reader, name, &bytes) != 0;
+
+	if (bytes)
+		reader_complain(reader, name, "has a value; write the name only");
+	return present;
+}
+
+/* One terminated string without a 0 inside; else 0. */
+const char *reader_text(struct reader *reader, const char *name)
+{
+	const struct rule *rule = find_rule(reader, name);
+	u32 bytes;
+	const char *data = (const char *)reader_value(reader, name, &bytes);
+
+	if (!data)
+		return 0;
+	if (bytes && bytes - 1 <= rule->high && strnlen(data, bytes) == bytes - 1)
+		return data;
+	reader_complain(reader, name, "has %u bytes; %s", bytes, rule->remedy);
+	return 0;
+}
+
+struct blob reader_blob(struct reader *reader, const char *name)
+{
+	struct blob blob = { 0 };
+	u32 bytes;
+
+	blob.data = reader_value(reader, name, &bytes);
+	blob.bytes = bytes;
+	if (blob.data && !bytes)
+		reader_complain(reader, name, "is empty; %s", find_rule(reader, name)->remedy);
+	return blob;
+}
+
+/* The next of a list of strings; 0 at the end. The list was checked to end in a 0. */
+const char *reader_next(const char *list, u32 bytes, u32 *at)
+{
+	const char *name;
+
+	if (*at >= bytes)
+		return 0;
+	name = list + *at;
+	*at += (u32)strnlen(name, bytes - *at) + 1;
+	return name;
+}
+
+/* A list of strings, or 0 if there is none. */
+const char *reader_names(struct reader *reader, const char *name, u32 *bytes)
+{
+	const char *list = (const char *)reader_value(reader, name, bytes);
+
+	if (!list)
+		return 0;
+	if (*bytes && *list && !list[*bytes - 1])
+		return list;
+	reader_complain(reader, name, "is no list of names; write them in quotes");
+	*bytes = 0;
+	return 0;
+}
+
+/* A property that nobody knows does no harm, but its author expects something of it. */
+static void collect_properties(struct reader *reader, const void *image, int node)
+{
+	int at;
+
+	fdt_for_each_property_offset(at, image, node)
+	{
+		const char *name = "?";
+		int bytes = 0;
+		const void *data = fdt_getprop_by_offset(image, at, &name, &bytes);
+		const struct rule *rule = data ? find_rule(reader, name) : 0;
+
+		if (rule)
+			reader->value[rule - reader->rules] = (struct blob){ data, (u32)bytes };
+		else if (strcmp(name, "phandle") != 0)
+			log_line("manifest: %s%s: %s: no such property; it is ignored",
+				 reader->group, reader->name, name);
+	}
+}
+
+static bool name_allowed(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *at = name; *at; at++) {
+		bool letter = *at >= 'a' && *at <= 'z';
+		bool digit = *at >= '0' && *at <= '9';
+
+		if (!letter && !digit && *at != '.' && *at != '_' && *at != '-')
+			return false;
+	}
+	return length && length <= NAME_MAX_BYTES;
+}
+
+/* Begins a node: its name and its properties. */
+void reader_open(struct reader *reader, const void *image, int node)
+{
+	reader->name = fdt_get_name(image, node, 0);
+	if (!name_allowed(reader->name))
+		reader_complain(reader, "name",
+				"is not allowed; use up to %u of a-z, 0-9, '.', '_' and '-'",
+				NAME_MAX_BYTES);
+	collect_properties(reader, image, node);
+}
+
+void reader_open_root(struct reader *reader, const void *image)
+{
+	collect_properties(reader, image, 0);
+}

@@ -1,0 +1,52 @@
+/*
+ * Reads the properties of one node of the system image by rules: which there are, their range, and
+ * what to say of a wrong value. For manifest.c. Every function that reads answers with a harmless
+ * value where it complains. Source: manifest_reader.c
+ */
+#pragma once
+
+#include "core/base/log.h"
+#include "core/manifest.h"
+
+struct rule {
+	const char *name;
+	u32 low, high; /* of a number; of a text `high` bytes without its 0 */
+	u32 multiple;  /* of a number */
+	const char *remedy;
+};
+
+#define RULES_MAX 24
+
+/* The node that is being read: its properties are looked up in the tree once. */
+struct reader {
+	const struct manifest *manifest;
+	const char *group; /* "/vms/", "" for the root */
+	const char *name;
+	const struct rule *rules;
+	struct blob value[RULES_MAX]; /* by the place of the property's rule; data 0: absent */
+	bool wrong;
+};
+
+/* Takes a node's name and properties: says if the name is not allowed or a property has no rule. */
+void reader_open(struct reader *reader, const void *image, int node);
+/* Properties only, for the root. */
+void reader_open_root(struct reader *reader, const void *image);
+
+/* One line: node, property, what is wrong and the remedy. The node is wrong from now on. */
+PRINTF(3, 4)
+void reader_complain(struct reader *reader, const char *property, const char *format, ...);
+
+bool reader_has(const struct reader *reader, const char *name);
+/* The bytes as they are; 0: there are none. */
+const u8 *reader_value(const struct reader *reader, const char *name, u32 *bytes);
+u64 reader_number(struct reader *reader, const char *name, u64 standard);
+bool reader_flag(struct reader *reader, const char *name);
+const char *reader_text(struct reader *reader, const char *name); /* 0: absent or wrong */
+struct blob reader_blob(struct reader *reader, const char *name);
+/* A list of strings that ends in a 0, for reader_next(); 0 bytes: absent or wrong. */
+const char *reader_names(struct reader *reader, const char *name, u32 *bytes);
+/* The string at `*at`, which moves on; 0 at the end. */
+const char *reader_next(const char *list, u32 bytes, u32 *at);
+
+/* Cell `index` of an array of cells. */
+u64 reader_cell(const u8 *data, u32 index);

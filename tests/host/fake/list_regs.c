@@ -1,0 +1,261 @@
+/* List registers in memory, and drivers/gic.h as far as the virtual interrupt controller calls it.
+ */
+#include "fake.h"
+#include "list_regs.h"
+#include "arch/arm64/cpu.h"
+#include "drivers/gic.h"
+
+#define NOTHING 256u
+
+static struct core {
+	u64 lr[LIST_REGS_KEPT];
+	u32 when, lost;
+	u8 mask;
+	bool group[2];
+	u32 running; /* bit n: priority 8 * n is active */
+	bool timer_active;
+} cores[MAX_PCPUS];
+static u32 version, timer_changes;
+static u64 writes;
+
+static struct core *here(void)
+{
+	return &cores[cpu_index()];
+}
+
+void fake_list_regs_reset(u32 gic)
+{
+	for (u32 i = 0; i < MAX_PCPUS; i++)
+		cores[i] = (struct core){ .timer_active = true };
+	version = gic;
+	timer_changes = 0;
+	writes = 0;
+}
+
+/* --- What the hypervisor sees --------------------------------------------------------------- */
+
+void list_reg_write(u32 index, u64 reg)
+{
+	assert_true(index < LIST_REGS_KEPT);
+	if (reg & LIST_REG_HARDWARE) {
+		assert_false(reg & LIST_REG_EOI);
+		assert_true((reg >> 62) != 3); /* UNPREDICTABLE */
+	}
+	for (u32 i = 0; i < LIST_REGS_KEPT && reg; i++)
+		if (i != index && here()->lr[i] >> 62)
+			assert_true((u32)here()->lr[i] != (u32)reg); /* UNPREDICTABLE */
+	if (version == 3)
+		assert_int_equal(LIST_REG_SOURCE_OF(reg), 0);
+	here()->lr[index] = reg;
+	writes++;
+}
+
+u64 list_reg_read(u32 index)
+{
+	assert_true(index < LIST_REGS_KEPT);
+	return here()->lr[index];
+}
+
+u32 list_regs_empty(void)
+{
+	u32 empty = 0;
+
+	for (u32 i = 0; i < LIST_REGS_KEPT; i++)
+		if (!(here()->lr[i] >> 62))
+			empty |= 1u << i;
+	return empty;
+}
+
+void list_regs_maintenance(u32 when)
+{
+	here()->when = when;
+	here()->lost = 0;
+}
+
+u32 list_regs_lost_ends(void)
+{
+	return here()->lost;
+}
+
+void list_regs_reset(struct list_regs *state)
+{
+	*state = (struct list_regs){ 0 };
+}
+
+void list_regs_save(struct list_regs *state)
+{
+	for (u32 i = 0; i < LIST_REGS_KEPT; i++)
+		assert_int_equal(here()->lr[i] >> 62, 0);
+	assert_int_equal(here()->when, 0);
+	state->vmcr = (u64)here()->mask << 24 | here()->group[1] << 1 | here()->group[0];
+	state->ap1r0 = here()->running;
+}
+
+void list_regs_load(const struct list_regs *state)
+{
+	here()->mask = (u8)(state->vmcr >> 24);
+	here()->group[0] = state->vmcr & 1;
+	here()->group[1] = state->vmcr >> 1 & 1;
+	here()->running = (u32)state->ap1r0;
+}
+
+static u32 running_priority(u32 running)
+{
+	return running ? (u32)__builtin_ctz(running) << 3 : NOTHING;
+}
+
+struct list_regs_interface list_regs_interface(const struct list_regs *state)
+{
+	if (state)
+		return (struct list_regs_interface){
+			.mask = (u8)(state->vmcr >> 24),
+			.running = running_priority((u32)state->ap1r0),
+			.group0 = state->vmcr & 1,
+			.group1 = state->vmcr >> 1 & 1,
+		};
+	return (struct list_regs_interface){
+		.mask = here()->mask,
+		.running = running_priority(here()->running),
+		.group0 = here()->group[0],
+		.group1 = here()->group[1],
+	};
+}
+
+u32 gic_version(void)
+{
+	return version;
+}
+
+void gic_set_active(u32 intid, bool active)
+{
+	assert_int_equal(intid, 27);
+	assert_true(here()->timer_active != active);
+	here()->timer_active = active;
+	timer_changes++;
+}
+
+/* --- What the guest does -------------------------------------------------------------------- */
+
+void fake_interface_set(u8 mask, bool group0, bool group1)
+{
+	here()->mask = mask;
+	here()->group[0] = group0;
+	here()->group[1] = group1;
+}
+
+static u64 *highest(struct core *core)
+{
+	u64 *best = 0;
+	u32 best_priority = min((u32)core->mask, running_priority(core->running));
+
+	for (u32 i = 0; i < LIST_REGS_KEPT; i++) {
+		u64 reg = core->lr[i];
+		u32 priority = reg >> 48 & 0xf8;
+
+		if (reg >> 62 != 1 || !core->group[!!(reg & LIST_REG_GROUP1)] ||
+		    priority >= best_priority)
+			continue;
+		best = &core->lr[i];
+		best_priority = priority;
+	}
+	return best;
+}
+
+u32 fake_next(void)
+{
+	u64 *best = highest(here());
+
+	return best ? (u32)(*best & 0x3ff) | LIST_REG_SOURCE_OF(*best) << 10 : FAKE_SPURIOUS;
+}
+
+u32 fake_acknowledge(void)
+{
+	u64 *best = highest(here());
+	u32 next = fake_next();
+
+	if (!best)
+		return FAKE_SPURIOUS;
+	*best = (*best & ~LIST_REG_PENDING) | LIST_REG_ACTIVE;
+	here()->running |= 1u << (*best >> 51 & 0x1f);
+	return next;
+}
+
+void fake_drop(void)
+{
+	here()->running &= here()->running - 1;
+}
+
+void fake_deactivate(u32 intid)
+{
+	for (u32 i = 0; i < LIST_REGS_KEPT; i++) {
+		u64 *reg = &here()->lr[i];
+
+		if ((*reg & 0x3ff) != (intid & 0x3ff) || !(*reg & LIST_REG_ACTIVE))
+			continue;
+		*reg &= ~LIST_REG_ACTIVE;
+		if (*reg & LIST_REG_HARDWARE) {
+			assert_true(here()->timer_active);
+			here()->timer_active = false;
+		}
+		return;
+	}
+	here()->lost++;
+}
+
+void fake_end(u32 intid)
+{
+	fake_drop();
+	fake_deactivate(intid);
+}
+
+u32 fake_list_regs_used(void)
+{
+	return LIST_REGS_KEPT - (u32)__builtin_popcount(list_regs_empty());
+}
+
+bool fake_listed(u32 intid)
+{
+	for (u32 i = 0; i < LIST_REGS_KEPT; i++)
+		if (here()->lr[i] >> 62 && (here()->lr[i] & 0x3ff) == intid)
+			return true;
+	return false;
+}
+
+bool fake_maintenance(void)
+{
+	const struct core *core = here();
+	bool pending = false;
+
+	for (u32 i = 0; i < LIST_REGS_KEPT; i++) {
+		pending |= core->lr[i] >> 62 == 1;
+		if (!(core->lr[i] >> 62) && core->lr[i] & LIST_REG_EOI)
+			return true;
+	}
+	return (core->when & LIST_REGS_NO_PENDING && !pending) ||
+	       (core->when & LIST_REGS_LOST_EOI && core->lost) ||
+	       (core->when & LIST_REGS_GROUP0_ON && core->group[0]) ||
+	       (core->when & LIST_REGS_GROUP0_OFF && !core->group[0]) ||
+	       (core->when & LIST_REGS_GROUP1_ON && core->group[1]) ||
+	       (core->when & LIST_REGS_GROUP1_OFF && !core->group[1]);
+}
+
+u64 fake_list_regs_writes(void)
+{
+	return writes;
+}
+
+bool fake_timer_active(void)
+{
+	return here()->timer_active;
+}
+
+void fake_timer_activate(void)
+{
+	assert_false(here()->timer_active);
+	here()->timer_active = true;
+}
+
+u32 fake_timer_changes(void)
+{
+	return timer_changes;
+}

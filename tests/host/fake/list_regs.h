@@ -1,0 +1,33 @@
+/*
+ * The virtual CPU interface under test: the list registers of each core (the one that
+ * fake_cpu_set_index() names), and the guest that acknowledges and ends interrupts there, as IHI
+ * 0069 4.5 and IHI 0048 5.2 say. And the active state of the virtual timer's interrupt in the
+ * physical GIC.
+ */
+#pragma once
+
+#include "arch/arm64/list_regs.h"
+
+#define FAKE_SPURIOUS 1023u
+
+/* The timer is active everywhere: who starts may not assume that it is not. */
+void fake_list_regs_reset(u32 gic_version);
+/* The guest sets up its CPU interface: priority mask and group enables. */
+void fake_interface_set(u8 mask, bool group0, bool group1);
+/* Either group's acknowledge: INTID | source << 10, or FAKE_SPURIOUS. */
+u32 fake_acknowledge(void);
+u32 fake_next(void); /* what fake_acknowledge() would give */
+/* Drops the running priority, and (EOImode 0) deactivates. */
+void fake_end(u32 intid);
+/* EOImode 1, the two halves. */
+void fake_drop(void);
+void fake_deactivate(u32 intid);
+
+u32 fake_list_regs_used(void);	 /* with something pending or active in them */
+bool fake_listed(u32 intid);	 /* pending or active in a list register */
+bool fake_maintenance(void);	 /* the maintenance interrupt is up */
+u64 fake_list_regs_writes(void); /* of list registers, since the reset */
+
+bool fake_timer_active(void);
+void fake_timer_activate(void); /* it was acknowledged and dropped */
+u32 fake_timer_changes(void);	/* calls of gic_set_active since the reset */

@@ -1,0 +1,251 @@
+"""tools/bench: what the machine prints becomes figures, and nothing that is missing passes for one."""
+
+import importlib.machinery
+import importlib.util
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TOOL = ROOT / "tools" / "bench"
+
+
+def load():
+    sys.path.insert(0, str(TOOL.parent))
+    try:
+        loader = importlib.machinery.SourceFileLoader("weir_bench", str(TOOL))
+        module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+        loader.exec_module(module)
+        return module
+    finally:
+        sys.path.remove(str(TOOL.parent))
+
+
+bench = load()
+
+PEERS = {"method": "m", "unit": "instructions",
+         "peers": {"native": {"sgi.self": 4}, "bao 2.0": {"hypercall.null": 156}}}
+
+# A machine that prints what a boot of the image would; QEMU's options are its arguments.
+MACHINE = """\
+#!/usr/bin/python3
+import os, sys
+if "--version" in sys.argv:
+    sys.exit()
+name = os.path.basename(sys.argv[sys.argv.index("-initrd") + 1])[:-4]
+lines = {lines!r}[name]
+with open(__file__ + ".runs", "a+") as file:
+    file.write("x")
+    run = file.tell()
+print("\\n".join(line.replace("@RUN@", str(run)) for line in lines))
+sys.exit({status})
+"""
+END = ["weir: all VMs are off, powering off"]
+
+
+def program(tmp_path, lines, status=0):
+    """A build folder with images of these names, and a machine that prints these lines."""
+    images = tmp_path / "tests" / "bench"
+    images.mkdir(parents=True)
+    for name in lines:
+        (images / f"{name}.dtb").write_bytes(b"")
+    (tmp_path / "weir.bin").write_bytes(b"")
+    (tmp_path / "bench.bin").write_bytes(b"")
+    (tmp_path / "peers.json").write_text(json.dumps(PEERS))
+    machine = tmp_path / "machine"
+    machine.write_text(MACHINE.format(lines=lines, status=status))
+    machine.chmod(0o755)
+    return machine
+
+
+def call(tmp_path, machine, *words):
+    return subprocess.run(
+        [TOOL, "--build", tmp_path, "--weir-bench", tmp_path / "bench.bin", "--qemu", machine,
+         "--peers", tmp_path / "peers.json", *words],
+        capture_output=True, text=True, check=False)
+
+
+# ---- Parsing
+
+
+def test_a_row_is_ticks_over_calls():
+    report = bench.parse_report(["[bench] row hypercall.null 1000 96000 97000",
+                                 "[bench] row hypercall.null 1000 98000"])
+    assert report.samples == {"hypercall.null": [96, 97, 98]}
+
+
+def test_a_number_may_be_hexadecimal():
+    report = bench.parse_report(["[bench] row boot.first_guest_instruction 1 0x00ff"])
+    assert report.samples == {"boot.first_guest_instruction": [255]}
+
+
+def test_passages_are_paired_in_order_whoever_reports_first():
+    report = bench.parse_report(["[b] to vm.switch 110 230", "[a] from vm.switch 100 200",
+                                 "[b] to vm.switch 350", "[a] from vm.switch 300"])
+    assert report.samples == {"vm.switch": [10, 30, 50]}
+
+
+@pytest.mark.parametrize("lines, expected", [
+    (["[a] from x 1 2", "[b] to x 5"], "2 passages begin and 1 end"),
+    (["[a] from x 1 2"], "2 passages begin and 0 end"),
+    (["[b] to x 5"], "did not begin"),
+    (["[a] from x 9", "[b] to x 5"], "cannot be"),
+    (["[a] row x 1 0"], "cannot be"),
+])
+def test_ends_that_do_not_fit_are_refused(lines, expected):
+    with pytest.raises(ValueError, match=expected):
+        bench.parse_report(lines)
+
+
+def test_weir_s_own_lines_tell_memory_and_longest_paths():
+    report = bench.parse_report([
+        "weir: 1 VMs on 1 cores, GICv3, 292 KiB for the hypervisor",
+        "weir: longest mmio 2675 ticks of 447, detail 9000000"])
+    assert report.hypervisor_bytes == 292 * 1024
+    assert report.longest == {"mmio": (2675, 447, "9000000")}
+
+
+def test_other_lines_are_not_figures():
+    report = bench.parse_report(["", "weir: reader: 12 %", "[bench] rows of x", "[bench] from here"])
+    assert report == ({}, {}, 0)
+
+
+# ---- Rows
+
+
+def test_a_row_has_median_and_bounds():
+    assert bench.row("x", "instructions", [3, 1, 2.04, 9]) == {
+        "name": "x", "unit": "instructions", "median": 2.5, "min": 1, "max": 9, "samples": 4}
+
+
+def test_whole_figures_are_written_as_whole_numbers():
+    assert json.dumps(bench.row("x", "bytes", [2.0])["median"]) == "2"
+
+
+def test_a_row_that_was_not_printed_is_an_error():
+    image = bench.Image("calls", {"a": "a", "b": "c"})
+    with pytest.raises(ValueError, match="no b$"):
+        bench.rows_of(image, bench.parse_report(["[v] row a 1 5"]))
+
+
+def test_rows_are_reported_under_the_image_s_name_for_them():
+    image = bench.Image("event_same", {"event.cross_core": "event.same_core"})
+    rows = bench.rows_of(image, bench.parse_report(["[v] row event.cross_core 1 5"]))
+    assert [entry["name"] for entry in rows] == ["event.same_core"]
+
+
+def longest(**classes):
+    return bench.parse_report([f"weir: longest {name} {ticks} ticks of 2, detail ab"
+                               for name, ticks in classes.items()])
+
+
+def test_the_longest_path_is_the_maximum_over_all_images_with_entry_and_return():
+    every = {name: 10 for name in bench.ENTRY}
+    rows = bench.longest_rows([longest(**every), longest(**every), longest(mmio=70)])
+    found = {entry["name"]: entry for entry in rows}
+    assert found["el2.longest_path.mmio"]["median"] == 70 + bench.ENTRY["mmio"]
+    assert found["el2.longest_path.mmio"]["samples"] == 6
+    assert found["el2.longest_path.wfi"]["max"] == 10 + bench.ENTRY["wfi"]
+    assert len(rows) == len(bench.ENTRY)
+
+
+def test_a_class_of_exit_that_never_came_is_an_error():
+    with pytest.raises(ValueError, match="el2.longest_path.psci: there was no such exit"):
+        bench.longest_rows([longest(hypercall=5)])
+
+
+def elf(sections):
+    """A 64-bit ELF with nothing but section headers."""
+    names, offsets = b"\0", []
+    for name, _ in sections + [(".shstrtab", 0)]:
+        offsets.append(len(names))
+        names += name.encode() + b"\0"
+    header = bytearray(64)
+    table = 64 + len(names)
+    struct.pack_into("<Q", header, 0x28, table)
+    struct.pack_into("<HHH", header, 0x3A, 64, len(sections) + 1, len(sections))
+    body = bytes(header) + names
+    for offset, (_, size) in zip(offsets, sections + [(".shstrtab", len(names))]):
+        body += struct.pack("<IIQQQQ", offset, 1, 0, 0, 64, size).ljust(64, b"\0")
+    return body
+
+
+def test_text_is_all_code_and_nothing_else():
+    image = elf([(".text", 4096), (".text.libfdt", 512), (".textual", 7), (".rodata", 9)])
+    assert bench.text_bytes(image) == 4608
+
+
+# ---- The table
+
+
+def table_of(*rows):
+    return bench.table({"rows": list(rows)}, PEERS).splitlines()
+
+
+def test_the_table_has_a_column_for_each_peer():
+    lines = table_of(bench.row("hypercall.null", "instructions", [96, 96]),
+                     bench.row("sgi.self", "instructions", [1, 2, 3]))
+    assert lines[1].split() == ["hypercall.null", "96", "156"]
+    assert lines[2].split() == ["sgi.self", "2", "1..3", "4"]
+    assert lines[1].rstrip().endswith("156") and "[2] bao 2.0" in lines
+
+
+# ---- The whole tool
+
+
+def test_figures_are_printed_and_written(tmp_path):
+    machine = program(tmp_path, {"ipi": ["[v] row ipi.cross_core 1 9 7 8", *END]})
+    done = call(tmp_path, machine, "ipi", "--out", tmp_path / "out.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert list(result) == ["weir", "qemu", "cpu", "gic", "rows"]
+    assert result["rows"] == [{"name": "ipi.cross_core", "unit": "instructions", "median": 8,
+                               "min": 7, "max": 9, "samples": 3}]
+
+
+@pytest.mark.parametrize("lines, status, expected", [
+    ([*END], 0, "no ipi.cross_core"),
+    (["[v] row ipi.cross_core 1 9"], 0, "before all was off"),
+    (["[v] row ipi.cross_core 1 9", *END], 3, "status 3"),
+    (["[v] row ipi.cross_core 1 9", "weir: fault: VM v vCPU 0: it", *END], 0, "weir: fault"),
+    (["[v] guest: data abort", "[v] row ipi.cross_core 1 9", *END], 0, "guest: data abort"),
+])
+def test_a_boot_that_goes_wrong_leaves_no_figures(tmp_path, lines, status, expected):
+    machine = program(tmp_path, {"ipi": lines}, status)
+    done = call(tmp_path, machine, "ipi", "--out", tmp_path / "out.json")
+    assert done.returncode == 1
+    assert expected in done.stderr and "ipi.log" in done.stderr
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_twice_finds_what_does_not_repeat(tmp_path):
+    machine = program(tmp_path, {"ipi": ["[v] row ipi.cross_core 1 9", *END]})
+    assert call(tmp_path, machine, "ipi", "--twice").returncode == 0
+    machine.unlink()
+    (tmp_path / "machine.runs").unlink()
+    machine.write_text(MACHINE.format(lines={"ipi": ["[v] row ipi.cross_core 1 @RUN@", *END]},
+                                      status=0))
+    machine.chmod(0o755)
+    done = call(tmp_path, machine, "ipi", "--twice")
+    assert done.returncode == 1
+    assert "ipi.cross_core: 1 (1..1), then 2 (2..2)" in done.stderr
+
+
+def test_an_unknown_image_is_refused(tmp_path):
+    machine = program(tmp_path, {})
+    done = call(tmp_path, machine, "nothing")
+    assert done.returncode == 2 and "calls" in done.stderr
+
+
+def test_the_image_files_are_those_that_the_tool_knows():
+    files = {path.stem for path in (ROOT / "tests" / "bench").glob("*.dts")}
+    assert files == {image.name for image in bench.IMAGES}
+
+
+def test_the_peers_carry_their_method():
+    peers = json.loads((ROOT / "tests" / "bench" / "peers.json").read_text())
+    assert "icount" in peers["method"] and peers["peers"]["bao 2.0"]["hypercall.null"] == 156

@@ -1,0 +1,167 @@
+"""tools/check-includes and tools/check-fp fail on what they are there for, and on nothing else."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def check_includes(root):
+    return subprocess.run([ROOT / "tools/check-includes", root], capture_output=True, text=True)
+
+
+def tree(root, files):
+    """A project of the given files; each is what it includes, one a line."""
+    for path, lines in files.items():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text("".join(f"#include {line}\n" for line in lines))
+    return root
+
+
+GOOD = {
+    "guests/include/weir/status.h": ["<stdint.h>"],
+    "guests/include/weir/event.h": ["<weir/status.h>", "<stdbool.h>"],
+    "core/base/types.h": ["<stdint.h>", "<weir/status.h>"],
+    "arch/arm64/cpu.h": ['"core/base/types.h"'],
+    "drivers/uart.h": ['"arch/arm64/cpu.h"', '"core/base/types.h"'],
+    "core/vm.h": ['"drivers/uart.h"', '"arch/arm64/cpu.h"', "<weir/event.h>"],
+    "core/tree.c": ['"core/vm.h"', "<libfdt.h>"],
+    "ipc/event.c": ['"core/vm.h"', "<weir/event.h>", '"arch/arm64/lock.h"'],
+    "arch/arm64/lock.h": [],
+    "guests/lib/guest.h": ["<weir/event.h>", "<stdarg.h>"],
+    "guests/hello.c": ["<weir/event.h>", '"guests/lib/guest.h"'],
+    "tests/host/test_x.c": ["<string.h>", '"fake.h"', '"core/vm.h"'],
+    "tests/host/fake/fake.h": [],
+}
+
+
+def test_the_project_keeps_its_own_table():
+    result = check_includes(ROOT)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_layers_may_include_what_the_table_says(tmp_path):
+    result = check_includes(tree(tmp_path, GOOD))
+    assert result.returncode == 0 and not result.stderr, result.stderr
+
+
+@pytest.mark.parametrize("path, include", [
+    ("guests/include/weir/x.h", "<string.h>"),
+    ("guests/include/weir/x.h", '"core/base/types.h"'),
+    ("core/base/x.c", '"arch/arm64/cpu.h"'),
+    ("core/base/x.c", "<weir/event.h>"),
+    ("core/base/x.c", "<string.h>"),
+    ("arch/arm64/x.c", '"core/vm.h"'),
+    ("arch/arm64/x.S", '"core/vm.h"'),
+    ("arch/arm64/x.c", "<weir/event.h>"),
+    ("arch/arm64/x.c", '"drivers/uart.h"'),
+    ("drivers/x.c", '"core/vm.h"'),
+    ("drivers/x.c", "<libfdt.h>"),
+    ("core/x.c", '"ipc/x.h"'),
+    ("core/vdev/x.c", '"guests/lib/guest.h"'),
+    ("ipc/x.c", '"arch/arm64/cpu.h"'),
+    ("ipc/x.c", '"drivers/uart.h"'),
+    ("guests/x.c", '"core/vm.h"'),
+    ("guests/x.c", "<string.h>"),
+    ("core/x.c", '"core/nothing.h"'),
+    ("core/x.c", '"vm.h"'),
+])
+def test_each_forbidden_way_is_seen(tmp_path, path, include):
+    root = tree(tmp_path, {**GOOD, "ipc/x.h": [], "core/other.h": [], path: [include]})
+    result = check_includes(root)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"{path}:1: {include.strip(chr(34))}: "), result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_circle_of_headers_is_seen(tmp_path):
+    root = tree(tmp_path, {**GOOD, "core/a.h": ['"core/b.h"'], "core/b.h": ['"core/c.h"'],
+                           "core/c.h": ['"core/a.h"']})
+    result = check_includes(root)
+    assert result.returncode == 1
+    assert "core/a.h -> core/b.h -> core/c.h -> core/a.h" in result.stderr
+
+
+def test_a_header_that_includes_itself_is_seen(tmp_path):
+    result = check_includes(tree(tmp_path, {**GOOD, "core/a.h": ['"core/a.h"']}))
+    assert result.returncode == 1 and "core/a.h -> core/a.h" in result.stderr
+
+
+def test_two_ways_to_a_header_are_no_circle(tmp_path):
+    root = tree(tmp_path, {**GOOD, "core/a.h": ['"core/b.h"', '"core/c.h"'],
+                           "core/b.h": ['"core/d.h"'], "core/c.h": ['"core/d.h"'], "core/d.h": []})
+    assert check_includes(root).returncode == 0
+
+
+def test_an_empty_folder_is_no_project(tmp_path):
+    assert check_includes(tmp_path).returncode == 1
+
+
+# ---- check-fp ----
+
+PREFIX = os.environ.get("CROSS_COMPILE") or "aarch64-linux-gnu-"
+cross = pytest.mark.skipif(not shutil.which(PREFIX + "gcc"), reason="no cross compiler")
+
+
+def build(folder, assembly):
+    """An object of functions: name -> instructions."""
+    source = folder / "x.S"
+    source.write_text(".arch armv8-a+fp+simd\n.text\n" + "".join(
+        f".global {name}\n.type {name}, %function\n{name}:\n\t{text}\n\tret\n"
+        for name, text in assembly.items()))
+    subprocess.run([PREFIX + "gcc", "-c", source, "-o", folder / "x.o"], check=True)
+    return folder / "x.o"
+
+
+def check_fp(*words):
+    return subprocess.run([ROOT / "tools/check-fp", "--prefix", PREFIX, *words],
+                          capture_output=True, text=True)
+
+
+@cross
+@pytest.mark.parametrize("instruction", [
+    "fmov d0, x1", "ldr q3, [x0]", "stp d8, d9, [sp]", "movi v0.16b, #0", "mrs x0, fpcr",
+    "msr fpsr, x0", "add v1.4s, v2.4s, v3.4s", "ldr b0, [x0]", "ldr h31, [x0]", "fcmp s1, #0.0",
+    "umov w0, v1.b[3]",
+])
+def test_fp_instructions_are_seen(tmp_path, instruction):
+    result = check_fp(build(tmp_path, {"f": instruction}))
+    assert result.returncode == 1
+    assert ": f: " in result.stderr
+
+
+@cross
+def test_other_instructions_are_not(tmp_path):
+    code = "\n\t".join([
+        "mov x0, #0xd0", "bl d0", "b.eq f", "msr daifset, #2", "mrs x0, s3_0_c12_c12_0",
+        "ldr x1, [x2, #0xb0]", "dmb ish", "bti c",
+        "mov x8, x18",
+    ])
+    result = check_fp(build(tmp_path, {"d0": "nop", "f": code}))
+    assert result.returncode == 0 and not result.stderr, result.stderr
+
+
+@cross
+def test_only_the_switch_and_the_library_may(tmp_path):
+    thing = build(tmp_path, {"fp_save": "str q0, [x0]", "fp_load": "ldr q0, [x0]",
+                             "fdt_setprop": "movi v0.4s, #0"})
+    assert check_fp(thing).returncode == 1
+    folder = tmp_path / "library"
+    folder.mkdir()
+    build(folder, {"fdt_setprop": "movi v0.4s, #0"})
+    subprocess.run([PREFIX + "ar", "rcs", folder / "libfdt.a", folder / "x.o"], check=True)
+    result = check_fp(thing, "--library", folder / "libfdt.a")
+    assert result.returncode == 0, result.stderr
+
+
+@cross
+def test_a_file_without_code_is_an_error(tmp_path):
+    (tmp_path / "x.S").write_text(".data\n.word 1\n")
+    subprocess.run([PREFIX + "gcc", "-c", tmp_path / "x.S", "-o", tmp_path / "x.o"], check=True)
+    assert check_fp(tmp_path / "x.o").returncode != 0
+    assert check_fp(tmp_path / "missing.o").returncode != 0

@@ -1,0 +1,208 @@
+"""tests/qemu/machine.py and tests/run: every way in which a run on QEMU can fail is seen."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/qemu"))
+
+from machine import Failure, Hang, Machine, check_tap  # noqa: E402
+
+GOOD = ["[a] 1..2", "[a] ok 1 first", "weir: a: 50 %", "[a] ok 2 second", "[a] # done"]
+
+
+def tap(*lines):
+    return check_tap(lines, ["a"])
+
+
+def test_good_report_is_counted():
+    assert tap(*GOOD) == 2
+
+
+def test_reports_of_two_vms_may_mix():
+    lines = ["[a] 1..1", "[b] 1..1", "[b] ok 1 x", "[a] ok 1 x", "[a] # done", "[b] # done"]
+    assert check_tap(lines, ["a", "b"]) == 2
+
+
+@pytest.mark.parametrize("lines, message", [
+    ([], "a: no plan"),
+    (GOOD[1:], "a: no plan"),
+    (["[a] 1..0", "[a] # done"], "a: the plan is empty"),
+    (GOOD[:-1], "a: ended early"),
+    (GOOD[:2] + GOOD[-1:], "a: 1 results of 2"),
+    (GOOD[:2] + ["[a] not ok 2 second # line 7: x is 1, not 2"] + GOOD[-1:], "line 7: x is 1, not 2"),
+    (GOOD[:4] + ["[a] ok 3 third"] + GOOD[-1:], "a: 3 results of 2"),
+    (GOOD[:1] + ["[a] ok 2 second"], "a: result 2 where 1 should be"),
+    (GOOD + GOOD, "a: a second plan"),
+    (GOOD[1:2] + GOOD[:1], "a: the plan comes after results"),
+    (GOOD[:-1] + ["[a] Bail out! no memory"], "Bail out! no memory"),
+    (["[b" + line[2:] for line in GOOD], "a: no plan"),
+    ([line.replace("[a] ", "") for line in GOOD], "a: no plan"),
+])
+def test_bad_report_fails(lines, message):
+    with pytest.raises(Failure, match=message.replace("!", ".")):
+        tap(*lines)
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A machine made of a Python program."""
+    machines = []
+
+    def start(program, **keywords):
+        command = [sys.executable, "-u", "-c", program]
+        machines.append(Machine(command, tmp_path / "log", **keywords))
+        return machines[-1]
+
+    yield start
+    for machine in machines:
+        machine.kill()
+
+
+def test_lines_come_in_order_and_the_log_repeats_the_run(machine, tmp_path):
+    run = machine("print('one\\r\\ntwo')")
+    assert run.end() == ["one", "two"]
+    log = (tmp_path / "log").read_text().splitlines()
+    assert log[0].startswith(sys.executable) and log[1:] == ["one", "two"]
+
+
+def test_wait_for_finds_a_line_and_fails_at_the_end(machine):
+    run = machine("print('a 1\\nb 2')")
+    assert run.wait_for(r"b (\d)")[1] == "2"
+    with pytest.raises(Failure, match="ended without"):
+        run.wait_for("c")
+
+
+def test_silence_is_a_hang(machine):
+    run = machine("import time; print('alive'); time.sleep(60)", patience=0.5)
+    with pytest.raises(Hang, match="after 'alive'"):
+        run.end()
+
+
+def test_endless_output_is_a_hang(machine):
+    run = machine("import time\nwhile True: print('x'); time.sleep(0.01)", limit=1)
+    with pytest.raises(Hang):
+        run.end()
+
+
+def test_exit_status_is_looked_at(machine):
+    with pytest.raises(Failure, match="status 3"):
+        machine("raise SystemExit(3)").end()
+
+
+@pytest.mark.parametrize("line", [
+    "weir: panic: exception at EL2",
+    "weir: fault: VM a vCPU 0: data abort",
+    "[a] guest: unexpected exception: data abort on vCPU 0",
+    "qemu-system-aarch64: -M: no such machine",
+])
+def test_trouble_fails_with_what_follows_it(machine, line):
+    with pytest.raises(Failure, match="the reason"):
+        machine(f"print({line!r}); print('the reason')").end()
+
+
+def test_a_guest_cannot_fake_trouble_of_weir(machine):
+    machine("print('[a] weir: panic: nothing')").end()
+
+
+def test_trouble_that_is_expected_passes(machine):
+    line = "weir: fault: VM bad vCPU 0: data abort"
+    assert machine(f"print({line!r})", allowed=["VM bad"]).end() == [line]
+    with pytest.raises(Failure):
+        machine(f"print({line!r})", allowed=["VM other"]).end()
+
+
+def test_kill_ends_what_ignores_everything(machine):
+    run = machine("import signal, time; signal.signal(15, signal.SIG_IGN); print('up'); time.sleep(60)")
+    run.wait_for("up")
+    run.kill()
+    assert run._process.returncode == -9
+
+
+# ---- tests/run ----
+
+RUNNER_TEST = """
+import os
+
+def test_good(): pass
+def test_bad(): assert 1 == 2, "the reason"
+def test_crash():
+    if os.environ.get("CRASH"): os._exit(7)
+"""
+
+
+def run_pytest_part(folder, parts=1, part=1, **environment):
+    record = folder / f"record-{part}"
+    result = subprocess.run(
+        ["/usr/bin/python3", "-m", "pytest", "-p", "plugin", "-p", "no:cacheprovider", "-qq",
+         f"--part={part}/{parts}", f"--record={record}", str(folder)],
+        cwd=folder, capture_output=True, text=True,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "tests"),
+             "PYTHONDONTWRITEBYTECODE": "1", **environment})
+    return result.stdout, record.read_text().split("\n")[:-1]
+
+
+def counted(records):
+    """What tests/run makes of a record: (passed, failed)."""
+    import importlib.machinery
+    import importlib.util
+
+    loader = importlib.machinery.SourceFileLoader("runner", str(ROOT / "tests/run"))
+    runner = importlib.util.module_from_spec(importlib.util.spec_from_loader("runner", loader))
+    loader.exec_module(runner)
+    count = runner.Count()
+    for record in records:
+        runner.read_record(record, count, "x")
+    return count.passed, count.failed
+
+
+def test_the_plugin_records_each_test(tmp_path):
+    (tmp_path / "test_x.py").write_text(RUNNER_TEST)
+    output, record = run_pytest_part(tmp_path)
+    assert record == ["passed test_x.py::test_good", "failed test_x.py::test_bad",
+                      "passed test_x.py::test_crash", "end "]
+    assert "FAILED  test_x.py::test_bad" in output and "the reason" in output
+    assert counted([tmp_path / "record-1"]) == (2, 1)
+
+
+def test_a_crash_is_one_failure(tmp_path):
+    (tmp_path / "test_x.py").write_text(RUNNER_TEST)
+    _, record = run_pytest_part(tmp_path, CRASH="1")
+    assert record == ["passed test_x.py::test_good", "failed test_x.py::test_bad"]
+    assert counted([tmp_path / "record-1"]) == (1, 2)
+
+
+def test_a_file_that_cannot_be_read_is_a_failure(tmp_path):
+    (tmp_path / "test_x.py").write_text("import nothing_of_that_name")
+    run_pytest_part(tmp_path)
+    passed, failed = counted([tmp_path / "record-1"])
+    assert passed == 0 and failed >= 1
+
+
+def test_no_tests_are_a_failure(tmp_path):
+    (tmp_path / "test_x.py").write_text("")
+    run_pytest_part(tmp_path)
+    assert counted([tmp_path / "record-1"]) == (0, 1)
+
+
+def test_a_missing_record_is_a_failure(tmp_path):
+    assert counted([tmp_path / "record-1"]) == (0, 1)
+
+
+def test_an_error_in_a_fixture_is_a_failure(tmp_path):
+    (tmp_path / "test_x.py").write_text(
+        "import pytest\n@pytest.fixture\ndef f():\n    yield\n    raise ValueError\n"
+        "def test_a(f): pass\n")
+    run_pytest_part(tmp_path)
+    assert counted([tmp_path / "record-1"]) == (0, 1)
+
+
+def test_parts_share_the_tests_without_a_gap(tmp_path):
+    (tmp_path / "test_x.py").write_text("".join(f"def test_{i}(): pass\n" for i in range(7)))
+    records = [run_pytest_part(tmp_path, 3, part)[1] for part in (1, 2, 3)]
+    names = [line for record in records for line in record if line.startswith("passed")]
+    assert len(names) == len(set(names)) == 7
+    assert {len(record) for record in records} == {3, 4}
