@@ -23,8 +23,9 @@
 
 #define TREE_MAGIC 0xd00dfeedu
 #define TREE_MAX   (2 * MIB)
-#define START_US   1000000 /* a core that firmware started and that is not here by then is missing \
-			    */
+#define START_US                                                                        \
+	1000000 /* a core that firmware started and that is not here by then is missing \
+		 */
 
 static struct platform platform;
 static struct manifest manifest;
@@ -168,9 +169,8 @@ void boot_main(u64 tree_pa)
 	start_cores();
 	memory_seal();
 	mmu_drop_identity();
-	log_line("%u VMs on %u cores, GICv%u, %lu KiB for the hypervisor", vms,
-		 platform.cpu_count, platform.gic.version,
-		 (mmu_image_bytes() + memory_heap_bytes()) / KIB);
+	log_line("%u VMs on %u cores, GICv%u, %lu KiB for the hypervisor", vms, platform.cpu_count,
+		 platform.gic.version, (mmu_image_bytes() + memory_heap_bytes()) / KIB);
 	vm_start_all();
 	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
 	arch_enter(&sched_next()->arch);

@@ -11,14 +11,14 @@ struct range {
 	u64 base, bytes;
 };
 
-#define PLATFORM_BANKS 8
+#define PLATFORM_BANKS	  8
 #define PLATFORM_RESERVED 24
-#define PLATFORM_VIRTIO 64
+#define PLATFORM_VIRTIO	  64
 
 struct platform_cpu {
-	u64 mpidr;	  /* affinity fields only */
-	bool psci;	  /* enable-method; else spin table */
-	u64 release;	  /* cpu-release-addr */
+	u64 mpidr;   /* affinity fields only */
+	bool psci;   /* enable-method; else spin table */
+	u64 release; /* cpu-release-addr */
 };
 
 struct platform_device {

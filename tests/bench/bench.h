@@ -2,9 +2,10 @@
  * What the benchmark guests share: the counter, an interrupt vector that costs next to nothing, and
  * the lines that tools/bench reads.
  *
- * One tick of the counter is one executed instruction of any core (README.md). A guest measures with
- * interrupts masked and takes them only inside of wait_*, whose assembly says that all registers a
- * call may change are lost: so the vector saves none and reads the counter first of all.
+ * One tick of the counter is one executed instruction of any core (README.md). A guest measures
+ * with interrupts masked and takes them only inside of wait_*, whose assembly says that all
+ * registers a call may change are lost: so the vector saves none and reads the counter first of
+ * all.
  *
  * Lines, each with the VM's name in front:
  *   row NAME CALLS TICKS...   samples, each the ticks of so many calls
@@ -15,8 +16,8 @@
 
 #include "guests/lib/runtime.h"
 
-#define SAMPLES 21u
-#define WARM_UP 4u /* passages before the first that counts */
+#define SAMPLES	 21u
+#define WARM_UP	 4u /* passages before the first that counts */
 #define PASSAGES (SAMPLES + WARM_UP)
 
 #define NUMBERS_PER_LINE 7u
@@ -96,11 +97,11 @@ __asm__(".pushsection .text.lean_vectors, \"ax\"\n"
 	"	mrs	x1, s3_0_c12_c12_0\n" /* ICC_IAR1 */
 	"	bl	lean_interrupt\n"
 	"	eret\n"
-	"	.set	at, 0x100\n"
+	"	.set	lean_offset, 0x100\n"
 	"	.rept	14\n"
 	"	.balign 128\n"
-	"	b	vectors + at\n"
-	"	.set	at, at + 0x80\n"
+	"	b	vectors + lean_offset\n"
+	"	.set	lean_offset, lean_offset + 0x80\n"
 	"	.endr\n"
 	"	.popsection\n");
 
@@ -112,17 +113,17 @@ static inline void lean_start(void)
 }
 
 /* What a call may change, but x18, which nothing here uses. */
-#define LOST                                                                                      \
-	"x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13",  \
+#define LOST                                                                                    \
+	"x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", \
 		"x14", "x15", "x16", "x17", "x30", "cc", "memory"
 
 /* Takes interrupts until `*word` is not `old` any more; the other cores run meanwhile. */
-#define WAIT_LOOP                    \
+#define WAIT_LOOP                \
 	"1:	ldr	w9, [%[word]]\n" \
-	"	cmp	w9, %w[old]\n"   \
-	"	b.ne	2f\n"            \
-	"	yield\n"                 \
-	"	b	1b\n"            \
+	"	cmp	w9, %w[old]\n"     \
+	"	b.ne	2f\n"             \
+	"	yield\n"               \
+	"	b	1b\n"                \
 	"2:	msr	daifset, #2\n"
 
 static inline void wait_change(const uint32_t *word, uint32_t old)

@@ -4,8 +4,8 @@
  */
 #include "tests/bench/bench.h"
 
-#define BATCH	  1000u
-#define SGI	  1u
+#define BATCH	   1000u
+#define SGI	   1u
 #define TIMER_LEAD 4000u /* ticks from setting the timer to its deadline */
 
 #define PSCI_VERSION   0x84000000u

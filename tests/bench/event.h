@@ -1,4 +1,5 @@
-/* What the two ends of the event benchmarks share: the port, and the way from interrupt to handler. */
+/* What the two ends of the event benchmarks share: the port, and the way from interrupt to handler.
+ */
 #pragma once
 
 #include "tests/bench/bench.h"
@@ -28,9 +29,32 @@ static void on_interrupt(uint64_t at, uint32_t intid)
 static inline bool event_start(void)
 {
 	lean_start();
-	if (weir_pages_get(&pages) != WEIR_OK || weir_port_find(&pages, "bench", &port) != WEIR_OK ||
-	    weir_port_number(port) >= 8)
+	if (weir_pages_get(&pages) != WEIR_OK ||
+	    weir_port_find(&pages, "bench", &port) != WEIR_OK || weir_port_number(port) >= 8)
 		return false;
 	handlers[weir_port_number(port)] = on_event;
+	return true;
+}
+
+/* The passive end says that its vector counts events from now on; the active end waits for that. */
+static inline bool event_offer(void)
+{
+	return event_start() && weir_port_publish(port, 1) == WEIR_OK;
+}
+
+static inline bool event_await(void)
+{
+	uint64_t word = 0;
+
+	if (!event_start())
+		return false;
+	while (!word) {
+		if (weir_port_peer(port, &word, NULL) != WEIR_OK)
+			return false;
+		spin_yield();
+	}
+	/* The offer's event came, to this vector or, while the guest started, to the library's. */
+	__asm__ volatile("msr daifclr, #2\n\tisb\n\tmsr daifset, #2" ::: LOST);
+	handled = 0;
 	return true;
 }

@@ -1,4 +1,5 @@
-/* An SGI from vCPU 0 to vCPU 1, which has a core of its own: sender's whole call, receiver's path. */
+/* An SGI from vCPU 0 to vCPU 1, which has a core of its own: sender's whole call, receiver's path.
+ */
 #include "tests/bench/bench.h"
 
 #define SGI 1u

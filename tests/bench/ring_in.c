@@ -1,7 +1,8 @@
 /*
- * Sends records through a ring to ring_out, on another core. A sample is the ticks of both cores from
- * the first record's write to the return of the last one's room, over the number of records: copying
- * in and out, publishing each record, and what the wake-ups cost when the ring runs full and empty.
+ * Sends records through a ring to ring_out, on another core. A sample is the ticks of both cores
+ * from the first record's write to the return of the last one's room, over the number of records:
+ * copying in and out, publishing each record, and what the wake-ups cost when the ring runs full
+ * and empty.
  */
 #include "tests/bench/ring.h"
 

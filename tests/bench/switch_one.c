@@ -1,7 +1,7 @@
 /*
- * Two VMs on one core, at one priority, hand the core to each other: each makes the other ready by an
- * event, which changes nothing yet, and waits for its answer in WFI. From before that WFI to behind the
- * WFI of the other.
+ * Two VMs on one core, at one priority, hand the core to each other: each makes the other ready by
+ * an event, which changes nothing yet, and waits for its answer in WFI. From before that WFI to
+ * behind the WFI of the other.
  */
 #include "tests/bench/event.h"
 
@@ -36,7 +36,7 @@ static void wait_turn(uint32_t passage)
 
 int main(void)
 {
-	if (!event_start())
+	if (!(SECOND ? event_offer() : event_await()))
 		return 1;
 	for (uint32_t i = 0; i < PASSAGES; i++) {
 		if (!SECOND)

@@ -391,6 +391,26 @@ TEST(ends_of_active_ones_without_list_register_are_counted)
 	assert_false(fake_maintenance());
 }
 
+TEST(only_as_many_as_were_ended_become_inactive_most_urgent_first)
+{
+	start(3, 1);
+	for (u32 i = 7; i-- > 0;) {
+		set_priority(SPI + i, (u8)(0x40 + 8 * i));
+		vgic_set_line(&vm, SPI + i, true);
+		assert_int_equal(fake_acknowledge(), SPI + i);
+	}
+	/* Those of the least priority have no list register. */
+	for (u32 i = 0; i < 5; i++)
+		fake_end(SPI + i);
+	assert_true(fake_maintenance());
+	assert_int_equal(gicd_read(0x300 + 4), 0x60u << (SPI - 32));
+	assert_int_equal(gicd_read(0x300 + 4), 0x60u << (SPI - 32));
+	fake_end(SPI + 5);
+	fake_end(SPI + 6);
+	assert_int_equal(gicd_read(0x300 + 4), 0);
+	expect_nothing();
+}
+
 TEST(closed_group_does_not_block_the_open_one)
 {
 	start(3, 1);
@@ -430,6 +450,8 @@ TEST(timer_is_deactivated_physically_by_the_guests_end)
 	assert_true(fake_timer_active());
 	fake_end(TIMER);
 	assert_false(fake_timer_active());
+	vgic_sync(&vcpus[0]);
+	expect_nothing(); /* it comes again physically, or not at all */
 	timer_interrupt();
 	expect(TIMER);
 	assert_int_equal(fake_timer_changes(), changes);
@@ -546,6 +568,30 @@ TEST(pend_for_another_core_kicks_once_and_is_drained_there)
 	vgic_sync(&vcpus[1]);
 	expect(EDGE_PPI - 1);
 	expect(EDGE_PPI);
+}
+
+TEST(cleared_before_it_was_drained_is_not_delivered)
+{
+	start(3, 2);
+	vgic_pend(&vcpus[1], EDGE_PPI);
+	gicr_write(GICR(1, 0x280), 1u << EDGE_PPI);
+	on(1);
+	vgic_sync(&vcpus[1]);
+	expect_nothing();
+}
+
+TEST(spi_made_active_is_active_where_it_is_routed)
+{
+	start(3, 2);
+	assert_true(try_access(false, 0x6000 + 8 * SPI, 8, true, 1));
+	gicd_write(0x300 + 4, 1u << (SPI - 32));
+	vgic_sync(&vcpus[0]);
+	assert_int_equal(fake_list_regs_used(), 0);
+	on(1);
+	vgic_sync(&vcpus[1]);
+	assert_true(fake_listed(SPI));
+	fake_deactivate(SPI);
+	assert_int_equal(gicd_read(0x300 + 4), 0);
 }
 
 TEST(waiting_vcpu_sees_its_inbox)
@@ -759,6 +805,21 @@ TEST(v2_sgi_of_the_active_sender_comes_again)
 	expect_nothing();
 }
 
+TEST(v2_sgi_to_a_vcpu_that_is_about_to_start_waits_for_it)
+{
+	start(2, 2);
+	fake_cpu_set_index(1);
+	vgic_save(&vcpus[1]);
+	sgir(0, 2u << 16 | 3);
+	vgic_vcpu_reset(&vcpus[1]);
+	fake_cpu_set_index(1);
+	vgic_load(&vcpus[1]);
+	on(1);
+	fake_interface_set(0xff, true, true);
+	expect(3);
+	expect_nothing();
+}
+
 TEST(v2_sgi_filters_name_the_targets)
 {
 	start(2, 3);
@@ -923,6 +984,7 @@ int main(void)
 		RUN(raising_a_priority_reorders_what_is_listed),
 		RUN(nesting_deeper_than_list_registers_ends_right),
 		RUN(ends_of_active_ones_without_list_register_are_counted),
+		RUN(only_as_many_as_were_ended_become_inactive_most_urgent_first),
 		RUN(closed_group_does_not_block_the_open_one),
 		RUN(timer_is_deactivated_physically_by_the_guests_end),
 		RUN(timer_state_is_switched_with_the_vcpu),
@@ -933,6 +995,8 @@ int main(void)
 		RUN(timer_pended_by_software_is_no_hardware_one),
 		RUN(timer_made_inactive_by_the_guest_still_comes),
 		RUN(pend_for_another_core_kicks_once_and_is_drained_there),
+		RUN(cleared_before_it_was_drained_is_not_delivered),
+		RUN(spi_made_active_is_active_where_it_is_routed),
 		RUN(waiting_vcpu_sees_its_inbox),
 		RUN(masked_or_less_urgent_than_what_runs_does_not_wake),
 		RUN(spi_follows_its_route),
@@ -945,6 +1009,7 @@ int main(void)
 		RUN(sgi1r_reaches_the_list_or_all_others),
 		RUN(v2_sgi_arrives_once_from_each_sender),
 		RUN(v2_sgi_of_the_active_sender_comes_again),
+		RUN(v2_sgi_to_a_vcpu_that_is_about_to_start_waits_for_it),
 		RUN(v2_sgi_filters_name_the_targets),
 		RUN(v2_pending_senders_are_read_set_and_cleared),
 		RUN(v2_targets_are_bytes_and_the_lowest_takes_it),

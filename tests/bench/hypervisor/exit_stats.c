@@ -1,11 +1,12 @@
 /*
- * The benchmark build's measuring inside EL2: the longest path of each class of exit, EL2's ticks by
- * VM, and how long an upcall takes.
+ * The benchmark build's measuring inside EL2: the longest path of each class of exit, EL2's ticks
+ * by VM, and how long an upcall takes.
  *
- * It stands around the entries of core/trap.c by the linker's --wrap, so the product knows nothing of
- * it. A path begins at the first C instruction after entry.S, ends at the last before it, and is cut
- * where the core waits for interrupts. Ticks are the counter's: instructions of all cores under icount,
- * so a path during which another core runs is too long by that; the images let one core run at a time.
+ * It stands around the entries of core/trap.c by the linker's --wrap, so the product knows nothing
+ * of it. A path begins at the first C instruction after entry.S, ends at the last before it, and is
+ * cut where the core waits for interrupts. Ticks are the counter's: instructions of all cores under
+ * icount, so a path during which another core runs is too long by that; the images let one core run
+ * at a time.
  *
  * Owns: one struct core_stats a core, no lock; the one question in flight, by `ping.state`.
  */
@@ -25,7 +26,7 @@ struct longest {
 };
 
 struct core_stats {
-	u64 entered;
+	u64 entered;	/* 0: no guest has run here yet */
 	u64 exit_ticks; /* of the exit up to where it was cut */
 	enum exit_class class;
 	u64 detail;
@@ -36,9 +37,14 @@ struct core_stats {
 static struct core_stats stats[MAX_PCPUS];
 
 static const char *const class_name[EXIT_CLASSES] = {
-	[EXIT_HYPERCALL] = "hypercall", [EXIT_PSCI] = "psci", [EXIT_MMIO] = "mmio",
-	[EXIT_SYSREG] = "sysreg",	[EXIT_WFI] = "wfi",   [EXIT_FP] = "fp",
-	[EXIT_FAULT] = "fault",		[EXIT_INTERRUPT] = "interrupt",
+	[EXIT_HYPERCALL] = "hypercall",
+	[EXIT_PSCI] = "psci",
+	[EXIT_MMIO] = "mmio",
+	[EXIT_SYSREG] = "sysreg",
+	[EXIT_WFI] = "wfi",
+	[EXIT_FP] = "fp",
+	[EXIT_FAULT] = "fault",
+	[EXIT_INTERRUPT] = "interrupt",
 };
 
 /* What the linker makes of the names (--wrap). */
@@ -91,6 +97,10 @@ void __wrap_cpu_wait(void)
 {
 	struct core_stats *core = &stats[cpu_index()];
 
+	if (!core->entered) {
+		__real_cpu_wait();
+		return;
+	}
 	cut(core);
 	__real_cpu_wait();
 	core->entered = timer_now();
@@ -208,8 +218,8 @@ static enum exit_class class_of(u64 syndrome)
 		return EXIT_PSCI;
 	case 0x18:
 		return EXIT_SYSREG;
-	case 0x24: /* with a valid syndrome (ISV) an access to a device, else a fault */
-		return syndrome >> 24 & 1 ? EXIT_MMIO : EXIT_FAULT;
+	case 0x24: /* below Weir's pages there are only devices */
+		return arch_exit_ipa().raw < VM_SHARED_BASE ? EXIT_MMIO : EXIT_FAULT;
 	default:
 		return EXIT_FAULT;
 	}

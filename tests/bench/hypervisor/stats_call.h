@@ -7,7 +7,8 @@
 #define STATS_CALL 0xb0u
 
 enum stats_operation {
-	STATS_EL2_TICKS,   /* out x1 = ticks at EL2 for the calling VM's vCPUs, this call left out */
-	STATS_PING,	   /* x2 = VM id: asks its vCPU 0 by upcall, on the core where that is */
-	STATS_PING_RESULT, /* out x1 = ticks from the question to the answer; WEIR_AGAIN: none yet */
+	STATS_EL2_TICKS, /* out x1 = ticks at EL2 for the calling VM's vCPUs, this call left out */
+	STATS_PING,	 /* x2 = VM id: asks its vCPU 0 by upcall, on the core where that is */
+	STATS_PING_RESULT, /* out x1 = ticks from the question to the answer; WEIR_AGAIN: none yet
+			    */
 };
