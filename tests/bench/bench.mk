@@ -1,0 +1,39 @@
+# Instruction counts (tests/bench/README.md). Every tests/bench/NAME.dts is an image of benchmark guests;
+# guests/guests.mk builds them of tests/bench/*.c. Included by the Makefile.
+
+BENCH_IMAGES := $(patsubst tests/bench/%.dts,$(B)/tests/bench/%.dtb,$(sort $(wildcard tests/bench/*.dts)))
+# The hypervisor that counts inside EL2 is built into a folder of its own (BENCH=1).
+BENCH_WEIR := build/$(patsubst -%,%,$(subst -bench,,$(VARIANT))-bench)/weir.bin
+
+# It is the product with one file around core/trap.c, which the linker puts there.
+ifdef BENCH
+WEIR_OBJECTS += $(B)/weir/tests/bench/hypervisor/exit_stats.c.o
+$(B)/weir.elf: $(B)/weir/tests/bench/hypervisor/exit_stats.c.o
+BENCH_WRAPPED := trap_hvc trap_sync trap_irq trap_serror cpu_wait cpu_power_off
+$(B)/weir.elf: private LD += $(BENCH_WRAPPED:%=--wrap=%)
+endif
+
+# The guest without a runtime.
+$(B)/tests/bench/first.elf: tests/bench/first/first.S
+	$(call step,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_FLAGS) -c $< -o $(@:.elf=.o)
+	$(Q)$(LD) $(GUEST_LD_FLAGS) -Ttext=0x40080000 -o $@ $(@:.elf=.o)
+
+$(B)/tests/bench/first.bin: $(B)/tests/bench/first.elf
+	$(call step,BIN,$@)
+	$(Q)$(OBJCOPY) -O binary $< $@
+
+$(B)/tests/bench/%.dtb: tests/bench/%.dts | $(GUEST_BENCH_BINARIES) $(B)/tests/bench/first.bin
+	$(call step,IMAGE,$@)
+	@mkdir -p $(@D)
+	$(Q)tools/weir image $< -I $(B)/tests/bench --deps $@.d -o $@
+
+.PHONY: bench bench-build bench-weir
+bench-weir: $(B)/weir.bin
+	@:
+bench-build: $(B)/weir.bin $(BENCH_IMAGES)
+	$(Q)$(MAKE) --no-print-directory BENCH=1 bench-weir
+
+bench: bench-build
+	$(Q)tools/bench --build $(B) --weir-bench $(BENCH_WEIR) --out $(B)/bench.json
