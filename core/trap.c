@@ -5,7 +5,7 @@
  */
 #include "core/trap.h"
 
-#include "arch/arm64/timer.h"
+#include "arch/arm64/exit.h"
 #include "core/base/panic.h"
 #include "core/hypercall.h"
 #include "core/irq.h"
@@ -26,9 +26,11 @@ enum {
 };
 
 /* ISS of a data abort. */
-#define ABORT_ISV   (1u << 24)
-#define ABORT_WRITE (1u << 6)
-#define ABORT_S1PTW (1u << 7)
+#define ABORT_ISV    (1u << 24)
+#define ABORT_WRITE  (1u << 6)
+#define ABORT_SIGNED (1u << 21)
+#define ABORT_WIDE   (1u << 15)
+#define ABORT_S1PTW  (1u << 7)
 
 /* SMCCC owner 6, either width: the vendor's hypervisor calls (DEN 0028, 5). */
 #define OWNER(function) ((u32)(function) >> 24 & 0x3f)
@@ -48,56 +50,48 @@ static struct vcpu *vcpu_of(struct arch_vcpu *arch)
 
 /* ---- Emulated registers ---------------------------------------------------------------------- */
 
-typedef bool (*mmio_handler)(struct vcpu *self, struct mmio *access);
-
-static mmio_handler find_region(const struct vm *vm, u64 ipa, struct mmio *access)
+/* False: no register there, or none that answers such an access. */
+static bool access_register(struct vcpu *self, u64 ipa, struct mmio *access)
 {
-	u64 offset = ipa - VM_GICD_BASE;
-
-	if (offset < VM_GICD_BYTES) {
-		access->offset = offset;
-		return vgic_mmio_distributor;
-	}
-	offset = ipa - VM_UART_BASE;
-	if (offset < VM_UART_BYTES) {
-		access->offset = offset;
-		return vuart_mmio;
-	}
-	offset = ipa - VM_GICR_BASE;
-	if (gic_version() == 3 && offset < vm->vcpu_count * VM_GICR_STRIDE) {
-		access->offset = offset;
-		return vgic_mmio_redistributor;
-	}
-	return 0;
+	access->offset = ipa - VM_GICD_BASE;
+	if (access->offset < VM_GICD_BYTES)
+		return vgic_mmio_distributor(self, access);
+	access->offset = ipa - VM_UART_BASE;
+	if (access->offset < VM_UART_BYTES)
+		return vuart_mmio(self, access);
+	access->offset = ipa - VM_GICR_BASE;
+	if (access->offset < self->vm->vcpu_count * VM_GICR_STRIDE && gic_version() == 3)
+		return vgic_mmio_redistributor(self, access);
+	return false;
 }
 
-static u64 extend(u64 value, u32 syndrome, u32 bytes)
+static u64 sign_extend(u64 value, u32 bytes, bool wide)
 {
-	bool sign = syndrome >> 21 & 1;
-	bool wide = syndrome >> 15 & 1;
 	u32 unused = 64 - 8 * bytes;
 
-	value = sign ? (u64)((s64)(value << unused) >> unused) : value << unused >> unused;
+	value = (u64)((s64)(value << unused) >> unused);
 	return wide ? value : (u32)value;
 }
 
 static bool emulate(struct vcpu *self, u32 syndrome)
 {
+	struct mmio *access = &self->mmio;
+	u64 ipa = arch_exit_ipa().raw;
 	u32 rt = syndrome >> 16 & 31;
-	struct mmio access = {
-		.bytes = 1u << (syndrome >> 22 & 3),
-		.write = syndrome & ABORT_WRITE,
-	};
-	mmio_handler handler = find_region(self->vm, arch_exit_ipa().raw, &access);
+	u32 bytes = 1u << (syndrome >> 22 & 3);
 
-	if (!handler || !(syndrome & ABORT_ISV) || access.offset & (access.bytes - 1))
+	if (!(syndrome & ABORT_ISV) || ipa & (bytes - 1))
 		return false;
-	if (access.write)
-		access.value = rt == 31 ? 0 : self->arch.x[rt] & (~0ul >> (64 - 8 * access.bytes));
-	if (!handler(self, &access))
+	access->bytes = bytes;
+	access->write = syndrome & ABORT_WRITE;
+	if (access->write)
+		access->value = rt == 31 ? 0 : self->arch.x[rt] & (~0ul >> (64 - 8 * bytes));
+	if (!access_register(self, ipa, access))
 		return false;
-	if (!access.write && rt != 31)
-		self->arch.x[rt] = extend(access.value, syndrome, access.bytes);
+	if (!access->write && rt != 31)
+		self->arch.x[rt] = syndrome & ABORT_SIGNED ? sign_extend(access->value, bytes,
+									 syndrome & ABORT_WIDE)
+							   : access->value;
 	arch_guest_skip();
 	return true;
 }
@@ -148,11 +142,13 @@ struct arch_vcpu *trap_sync(struct arch_vcpu *arch)
 {
 	struct vcpu *self = vcpu_of(arch);
 	u64 syndrome = arch_exit_syndrome();
+	u32 class = syndrome >> 26 & 0x3f;
 
-	switch (syndrome >> 26 & 0x3f) {
-	case EC_DATA_ABORT:
+	if (class == EC_DATA_ABORT) { /* by far the most frequent */
 		data_abort(self, (u32)syndrome);
-		break;
+		return leave(self);
+	}
+	switch (class) {
 	case EC_WFX:
 		arch_guest_skip();
 		if (!(syndrome & 1))

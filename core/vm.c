@@ -7,6 +7,7 @@
 
 #include "arch/arm64/cache.h"
 #include "arch/arm64/cpu.h"
+#include "arch/arm64/exit.h"
 #include "arch/arm64/mmu.h"
 #include "core/base/log.h"
 #include "core/base/panic.h"

@@ -59,6 +59,7 @@ struct vcpu {
 	bool restart;
 
 	/* Owned by `core`. */
+	struct mmio mmio; /* the access that is being emulated */
 	struct vgic_vcpu vgic;
 	struct timeout vtimer_timeout;
 	u64 budget, period; /* ticks; budget 0: none */

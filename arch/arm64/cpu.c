@@ -13,11 +13,6 @@ extern const char secondary_entry[], image_start[];
 
 static bool have_psci;
 
-u32 cpu_index(void)
-{
-	return (u32)READ_SYSREG(tpidr_el2);
-}
-
 u64 cpu_mpidr(void)
 {
 	return READ_SYSREG(mpidr_el1) & 0xff00fffffful;

@@ -3,7 +3,18 @@
 
 #include "core/base/types.h"
 
+#if defined(__aarch64__)
+static inline u32 cpu_index(void)
+{
+	u64 index;
+
+	/* Not volatile: it never changes on a core. */
+	__asm__("mrs %0, tpidr_el2" : "=r"(index));
+	return (u32)index;
+}
+#else
 u32 cpu_index(void);
+#endif
 u64 cpu_mpidr(void);
 
 /* Waits for an interrupt or event with interrupts masked (EL2 then polls the GIC). */

@@ -88,11 +88,18 @@ static u64 *entry_at(u64 va, u32 level)
 
 static void map(u64 va, u64 pa, u64 bytes, u64 attributes)
 {
+	u64 *entry = 0; /* of level 3, while it stays in one table */
+
 	while (bytes) {
 		bool block = !((va | pa) & (BLOCK_2M - 1)) && bytes >= BLOCK_2M;
 		u64 step = block ? BLOCK_2M : PAGE_SIZE;
 
-		*entry_at(va, block ? 2 : 3) = pa | attributes | (block ? DESC_BLOCK : DESC_TABLE);
+		if (block)
+			*entry_at(va, 2) = pa | attributes | DESC_BLOCK;
+		else if (entry && va & (BLOCK_2M - 1))
+			*++entry = pa | attributes | DESC_TABLE;
+		else
+			*(entry = entry_at(va, 3)) = pa | attributes | DESC_TABLE;
 		va += step;
 		pa += step;
 		bytes -= step;
@@ -101,15 +108,24 @@ static void map(u64 va, u64 pa, u64 bytes, u64 attributes)
 	isb();
 }
 
+/* The next virtual address that has the physical one's place in 2 MiB, so that blocks can be used.
+ */
+static u64 next_like(u64 next, u64 pa)
+{
+	u64 va = align_down(next, BLOCK_2M) + (pa & (BLOCK_2M - 1));
+
+	return va < next ? va + BLOCK_2M : va;
+}
+
 void *mmu_map_device(pa_t base, u64 bytes)
 {
 	u64 offset = base.raw & PAGE_MASK;
 	u64 size = align_up(offset + bytes, PAGE_SIZE);
-	u64 va = device_next;
+	u64 va = size < BLOCK_2M ? device_next : next_like(device_next, base.raw - offset);
 
-	if (size > VA_HEAP - va)
+	if (va + size > VA_HEAP)
 		panic("no address space for the registers at %lx", base.raw);
-	device_next += size;
+	device_next = va + size;
 	map(va, base.raw - offset, size, MAP_DEVICE);
 	return (void *)(va + offset);
 }
@@ -118,8 +134,7 @@ const void *mmu_map_read_only(pa_t base, u64 bytes)
 {
 	u64 offset = base.raw & PAGE_MASK;
 	u64 size = align_up(offset + bytes, PAGE_SIZE);
-	/* Same offset in 2 MiB as the physical address, so that blocks can be used. */
-	u64 va = align_up(blob_next, BLOCK_2M) + ((base.raw - offset) & (BLOCK_2M - 1));
+	u64 va = next_like(blob_next, base.raw - offset);
 
 	if (va + size > VA_BLOBS_END)
 		panic("no address space for %lu bytes at %lx", bytes, base.raw);

@@ -150,44 +150,6 @@ void arch_set_wfi_trap(struct arch_vcpu *vcpu, bool trap)
 	vcpu->hcr = trap ? vcpu->hcr | HCR_TWI : vcpu->hcr & ~HCR_TWI;
 }
 
-u64 arch_guest_pc(void)
-{
-	return READ_SYSREG(elr_el2);
-}
-
-void arch_guest_skip(void)
-{
-	WRITE_SYSREG(elr_el2, READ_SYSREG(elr_el2) + 4);
-}
-
-void arch_guest_set_pc(u64 pc)
-{
-	WRITE_SYSREG(elr_el2, pc);
-}
-
-u64 arch_guest_pstate(void)
-{
-	return READ_SYSREG(spsr_el2);
-}
-
-u64 arch_exit_syndrome(void)
-{
-	return READ_SYSREG(esr_el2);
-}
-
-u64 arch_exit_far(void)
-{
-	return READ_SYSREG(far_el2);
-}
-
-ipa_t arch_exit_ipa(void)
-{
-	/* HPFAR_EL2 bits 43:4 are IPA bits 51:12. */
-	u64 page = (READ_SYSREG(hpfar_el2) & 0xffffffffff0ul) << 8;
-
-	return IPA(page | (READ_SYSREG(far_el2) & PAGE_MASK));
-}
-
 /* DDI 0487 D1.3.4: taking a synchronous exception to EL1. */
 static void inject(u64 esr)
 {

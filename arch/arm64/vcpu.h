@@ -45,23 +45,12 @@ void arch_vcpu_take_fp(struct arch_vcpu *vcpu);
 /* Forgets `vcpu` if it owns the FP unit of this core (it was reset or died). */
 void arch_vcpu_drop_fp(struct arch_vcpu *vcpu);
 
-/* The following act on the vCPU that is loaded on this core. */
-u64 arch_guest_pc(void);
-void arch_guest_skip(void); /* past the trapped instruction */
-void arch_guest_set_pc(u64 pc);
-u64 arch_guest_pstate(void);
-
 /* Gives the loaded guest the exception that hardware would raise. */
 void arch_inject_undefined(void);
 void arch_inject_abort(bool instruction, u64 far);
 
 /* WFI of the loaded vCPU traps only if others share its core. */
 void arch_set_wfi_trap(struct arch_vcpu *vcpu, bool trap);
-
-/* Why the guest left: ESR_EL2 and the addresses of an abort. Valid until the next guest entry. */
-u64 arch_exit_syndrome(void);
-u64 arch_exit_far(void);
-ipa_t arch_exit_ipa(void); /* with the page offset; only for aborts of stage 2 */
 
 /* Enters a guest for the first time on this core; does not return. */
 __attribute__((noreturn)) void arch_enter(struct arch_vcpu *vcpu);

@@ -15,7 +15,7 @@
 #include "drivers/gic.h"
 
 /* Not on a hot path: out of line, so that the functions that are stay small. */
-#define COLD __attribute__((noinline, cold))
+#define COLD __attribute__((noinline))
 
 #define ALL_LIST_REGS ((1u << LIST_REGS_KEPT) - 1)
 #define TIMER_BIT     (1u << VGIC_TIMER)
@@ -111,7 +111,7 @@ static void set_timer_active(struct vcpu *vcpu, bool active)
 }
 
 /* The line may have dropped since the interrupt came: then it must be able to come again. */
-static void look_at_timer(struct vcpu *vcpu)
+static COLD void look_at_timer(struct vcpu *vcpu)
 {
 	struct vgic_bank *bank = &vcpu->vgic.private;
 	struct virtual_timer timer;
@@ -125,10 +125,18 @@ static void look_at_timer(struct vcpu *vcpu)
 	set_timer_active(vcpu, false);
 }
 
+/* The guest has ended the hardware one in this list register, and so the physical interrupt. */
+static inline void end_timer(struct vcpu *vcpu, u32 index)
+{
+	vcpu->vgic.hardware &= (u8) ~(1u << index);
+	vcpu->vgic.private.line &= ~TIMER_BIT;
+	timer_active[vcpu->core] = false;
+}
+
 /* --- Out of the list registers -------------------------------------------------------------- */
 
 /* Takes the state of a list register into the bank; mask of another vCPU that it is now for. */
-static u32 fold(struct vcpu *vcpu, u32 index, u64 reg) NEEDS(vcpu->vm->vgic.lock)
+static COLD u32 fold(struct vcpu *vcpu, u32 index, u64 reg) NEEDS(vcpu->vm->vgic.lock)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
 	u32 intid = v->list[index], n = intid % 32, bit = 1u << n;
@@ -136,13 +144,9 @@ static u32 fold(struct vcpu *vcpu, u32 index, u64 reg) NEEDS(vcpu->vm->vgic.lock
 
 	v->used &= (u8) ~(1u << index);
 	bank->listed &= ~bit;
-	if (v->hardware >> index & 1) {
-		v->hardware &= (u8) ~(1u << index);
-		if (!(reg & (LIST_REG_PENDING | LIST_REG_ACTIVE))) {
-			bank->line &= ~TIMER_BIT;
-			timer_active[vcpu->core] = false;
-		}
-	}
+	if (v->hardware >> index & 1 && !(reg & (LIST_REG_PENDING | LIST_REG_ACTIVE)))
+		end_timer(vcpu, index);
+	v->hardware &= (u8) ~(1u << index);
 	if (reg & LIST_REG_PENDING && bank->taken & ~bank->clear & bit) {
 		bank->latched |= bit;
 		if (intid < 16 && vcpu->vm->vgic.version == 2)
@@ -159,17 +163,31 @@ static u32 fold(struct vcpu *vcpu, u32 index, u64 reg) NEEDS(vcpu->vm->vgic.lock
 	return intid < 32 ? 0 : vgic_changed(vcpu->vm, 0, bank, bit) & ~(1u << vcpu->index);
 }
 
-/* The guest has ended these. Those that asked for a maintenance interrupt keep it up until they are
- * written. */
-static u32 fold_empty(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+/*
+ * Takes the list registers that the guest has emptied; `clear` and `deactivate` have no bits of
+ * theirs, for whoever sets one asks for a recheck. A register that asked for a maintenance
+ * interrupt keeps it up until it is written.
+ */
+static inline u32 fold_empty(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
+	struct vgic_vcpu *v = &vcpu->vgic;
 	u32 look = 0;
 
-	for (u32 empty = list_regs_empty() & vcpu->vgic.used; empty; empty &= empty - 1) {
-		u32 index = (u32)__builtin_ctz(empty);
+	for (u32 empty = list_regs_empty() & v->used; empty; empty &= empty - 1) {
+		u32 index = (u32)__builtin_ctz(empty), intid = v->list[index];
 
-		look |= fold(vcpu, index, 0);
-		list_reg_write(index, 0);
+		if (v->asking >> index & 1) {
+			v->asking &= (u8) ~(1u << index);
+			list_reg_write(index, 0);
+		}
+		if (intid >= 32) {
+			look |= fold(vcpu, index, 0);
+			continue;
+		}
+		v->used &= (u8) ~(1u << index);
+		v->private.listed &= ~(1u << intid);
+		if (v->hardware >> index & 1)
+			end_timer(vcpu, index);
 	}
 	return look;
 }
@@ -222,6 +240,7 @@ static COLD u32 fold_all(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 		look |= fold(vcpu, index, list_reg_read(index));
 		list_reg_write(index, 0);
 	}
+	vcpu->vgic.asking = 0;
 	return look;
 }
 
@@ -250,17 +269,50 @@ static u64 take_sgi(struct vgic_vcpu *v, u32 intid, u64 reg, bool pending)
 	return reg | LIST_REG_SOURCE(source);
 }
 
-/* The latch goes into the list register with the pending state; take_sgi() has done so already. */
-static inline void take_latch(struct vgic_bank *bank, u32 bit, u64 reg)
+/* A list register gets what it was made up for; the latch has gone into it if it is pending. */
+static inline void list(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32 index, u64 reg)
 {
-	if (!(reg & LIST_REG_PENDING) || bank->taken & bit)
-		return;
-	bank->taken |= bank->latched & bit;
+	struct vgic_vcpu *v = &vcpu->vgic;
+
+	bank->listed |= 1u << intid % 32;
+	v->list[index] = (u16)intid;
+	v->used |= (u8)(1u << index);
+	if (reg & LIST_REG_EOI)
+		v->asking |= (u8)(1u << index);
+	if (reg & LIST_REG_HARDWARE)
+		v->hardware |= (u8)(1u << index);
+	list_reg_write(index, reg);
+}
+
+static inline void take_latch(struct vgic_bank *bank, u32 bit)
+{
+	bank->taken = (bank->taken & ~bit) | (bank->latched & bit);
 	bank->latched &= ~bit;
 }
 
+static inline bool is_timer_line(const struct vgic_bank *bank, u32 intid)
+{
+	return intid == VGIC_TIMER && bank->line & TIMER_BIT;
+}
+
+/* A pending one that is not active, and no SGI of GICv2: the usual case. */
+static inline void place_pending(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32 index)
+{
+	u32 n = intid % 32, bit = 1u << n;
+	u64 reg = intid | LIST_REG_PENDING | LIST_REG_PRIORITY(bank->priority[n]);
+
+	if (bank->group1 & bit)
+		reg |= LIST_REG_GROUP1;
+	if (is_timer_line(bank, intid))
+		reg |= LIST_REG_HARDWARE | LIST_REG_PHYSICAL(VGIC_TIMER);
+	else if (!(bank->edge & bit))
+		reg |= LIST_REG_EOI; /* a level is looked at again when the guest has ended it */
+	take_latch(bank, bit);
+	list(vcpu, bank, intid, index, reg);
+}
+
 /* Gives a free list register an interrupt that is not listed, with all its state. */
-static void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32 index)
+static COLD void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32 index)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
 	u32 n = intid % 32, bit = 1u << n;
@@ -272,25 +324,23 @@ static void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32 inde
 		reg |= LIST_REG_GROUP1;
 	if (active)
 		reg |= LIST_REG_ACTIVE;
+	bank->taken &= ~bit;
 	if (intid < 16 && vcpu->vm->vgic.version == 2) {
 		reg = take_sgi(v, intid, reg, pending);
-	} else if (bank->line & bit & TIMER_BIT && intid == VGIC_TIMER) {
+	} else if (!active) {
+		place_pending(vcpu, bank, intid, index);
+		return;
+	} else if (is_timer_line(bank, intid)) {
 		/* A hardware one cannot be pending and active: its next comes physically. */
 		reg |= LIST_REG_HARDWARE | LIST_REG_PHYSICAL(VGIC_TIMER);
-		reg |= active ? 0 : LIST_REG_PENDING;
-		v->hardware |= (u8)(1u << index);
-	} else if (bank->edge & bit) {
-		reg |= pending ? LIST_REG_PENDING : 0;
-	} else {
-		/* A level is looked at again when the guest has ended it. */
-		reg |= LIST_REG_EOI | (pending && !active ? LIST_REG_PENDING : 0);
+	} else if (!(bank->edge & bit)) {
+		reg |= LIST_REG_EOI;
+	} else if (pending) {
+		reg |= LIST_REG_PENDING;
+		take_latch(bank, bit);
 	}
-	take_latch(bank, bit, reg);
 	bank->active &= ~bit;
-	bank->listed |= bit;
-	v->list[index] = (u16)intid;
-	v->used |= (u8)(1u << index);
-	list_reg_write(index, reg);
+	list(vcpu, bank, intid, index, reg);
 }
 
 /* Four best ones, in order. */
@@ -394,20 +444,25 @@ static COLD u32 refit(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 }
 
 /* Puts what is wanted into free list registers; false: there are not enough of them. */
-static bool place_private(struct vcpu *vcpu, u32 bits)
+static inline bool place_private(struct vcpu *vcpu, u32 bits)
 {
+	struct vgic_bank *bank = &vcpu->vgic.private;
+	u32 special = bank->active | (vcpu->vm->vgic.version == 2 ? SGI_BITS : 0);
+
 	for (; bits; bits &= bits - 1) {
-		u32 unused = ALL_LIST_REGS & ~vcpu->vgic.used;
+		u32 unused = ALL_LIST_REGS & ~vcpu->vgic.used, intid = (u32)__builtin_ctz(bits);
 
 		if (!unused)
 			return false;
-		place(vcpu, &vcpu->vgic.private, (u32)__builtin_ctz(bits),
-		      (u32)__builtin_ctz(unused));
+		if (special >> intid & 1)
+			place(vcpu, bank, intid, (u32)__builtin_ctz(unused));
+		else
+			place_pending(vcpu, bank, intid, (u32)__builtin_ctz(unused));
 	}
 	return true;
 }
 
-static bool place_spis(struct vcpu *vcpu)
+static COLD bool place_spis(struct vcpu *vcpu)
 {
 	struct vgic *gic = &vcpu->vm->vgic;
 
@@ -444,7 +499,7 @@ static inline void drain(struct vcpu *vcpu, u32 bits)
 }
 
 /* Gives list registers to all that want one, after those that are empty were folded. */
-static inline u32 place_all(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+static u32 place_all(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
 	u32 want;
@@ -465,17 +520,17 @@ static u32 sync(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.lock)
 	struct vgic_vcpu *v = &vcpu->vgic;
 	u32 look = 0;
 
+	if (v->used && !v->recheck)
+		look = fold_empty(vcpu);
 	drain(vcpu, bits);
 	if (!v->loaded)
 		return 0;
-	if (v->used)
-		look = fold_empty(vcpu);
 	if (v->private.line & TIMER_BIT)
 		look_at_timer(vcpu);
 	return look | place_all(vcpu);
 }
 
-static void kick_all(struct vm *vm, u32 vcpus)
+static COLD void kick_all(struct vm *vm, u32 vcpus)
 {
 	for (; vcpus; vcpus &= vcpus - 1)
 		sched_kick(vm->vcpu[__builtin_ctz(vcpus)]);
@@ -618,26 +673,36 @@ void vgic_vcpu_reset(struct vcpu *vcpu)
 	spin_unlock(&vcpu->vm->vgic.lock);
 }
 
+/* On the core of the loaded vCPU. */
+void vgic_raise_here(struct vcpu *self, u32 intid)
+{
+	u32 look;
+
+	spin_lock(&self->vm->vgic.lock);
+	look = sync(self, 1u << (intid % 32));
+	spin_unlock(&self->vm->vgic.lock);
+	if (look)
+		kick_all(self->vm, look);
+}
+
 /*
  * [V1] The bit, then the kick: a barrier is in each of them (the exclusive store with release here,
  * the run queue's lock or the DSB before the SGI there). Pairs with [V2] in vgic_pending(). Only
  * the first bit kicks: whoever finds the inbox in use knows that its kick is on the way, and that
  * the inbox is taken as a whole.
  */
+void vgic_raise_elsewhere(struct vcpu *target, u32 intid)
+{
+	if (!__atomic_fetch_or(&target->vgic.inbox, 1u << (intid % 32), __ATOMIC_ACQ_REL))
+		sched_kick(target);
+}
+
 void vgic_pend(struct vcpu *target, u32 intid)
 {
-	u32 bit = 1u << (intid % 32), look;
-
-	if (target != sched_current()) {
-		if (!__atomic_fetch_or(&target->vgic.inbox, bit, __ATOMIC_ACQ_REL))
-			sched_kick(target);
-		return;
-	}
-	spin_lock(&target->vm->vgic.lock);
-	look = sync(target, bit);
-	spin_unlock(&target->vm->vgic.lock);
-	if (look)
-		kick_all(target->vm, look);
+	if (target == sched_current())
+		vgic_raise_here(target, intid);
+	else
+		vgic_raise_elsewhere(target, intid);
 }
 
 void vgic_set_line(struct vm *vm, u32 intid, bool level)
@@ -670,7 +735,9 @@ void vgic_timer_fired(struct vcpu *vcpu)
 	if (v->loaded) {
 		/* What the guest has ended first: the line that goes down with it is the last
 		 * one's. */
-		if (v->used)
+		if (v->recheck)
+			look = fold_all(vcpu);
+		else if (v->used)
 			look = fold_empty(vcpu);
 		timer_active[vcpu->core] = true;
 		v->private.line |= TIMER_BIT;

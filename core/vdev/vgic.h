@@ -52,6 +52,7 @@ struct vgic_vcpu {
 	u16 list[LIST_REGS_KEPT]; /* INTID in each used list register */
 	u8 used;		  /* bit n: list register n has been given an interrupt */
 	u8 hardware;		  /* bit n: with a hardware one (the virtual timer) */
+	u8 asking;		  /* bit n: its end raises a maintenance interrupt */
 	u8 maintenance;		  /* what list_regs_maintenance() was last told */
 	bool loaded;		  /* list registers are in the hardware of its core */
 	bool recheck;		  /* something changed about a listed interrupt: look at them all */

@@ -32,6 +32,10 @@ void vgic_attend(struct vcpu *self, u32 vcpus) RELEASES(self->vm->vgic.lock);
  * that this returns, lists it again. */
 u32 vgic_unlist_all(struct vcpu *self) NEEDS(self->vm->vgic.lock);
 
+/* vgic_pend() by those who know: `self` executes here; the target does not. */
+void vgic_raise_here(struct vcpu *self, u32 intid);
+void vgic_raise_elsewhere(struct vcpu *target, u32 intid);
+
 /* GICD_CTLR. */
 void vgic_set_control(struct vcpu *self, u32 control);
 

@@ -147,6 +147,9 @@ void vgic_sgi1r(struct vcpu *self, u64 value)
 		targets = ~(1u << self->index);
 	else
 		targets = value & 0x00fff0ff00ff0000ul ? 0 : value & 0xffff;
-	for (targets &= (1u << count) - 1; targets; targets &= targets - 1)
-		vgic_pend(self->vm->vcpu[__builtin_ctz(targets)], intid);
+	targets &= (1u << count) - 1;
+	for (u32 others = targets & ~(1u << self->index); others; others &= others - 1)
+		vgic_raise_elsewhere(self->vm->vcpu[__builtin_ctz(others)], intid);
+	if (targets >> self->index & 1)
+		vgic_raise_here(self, intid);
 }

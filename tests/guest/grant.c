@@ -200,6 +200,7 @@ TEST(sharing_with_a_peer_that_is_off_is_closed)
 
 	CHECK_IS(weir_port_publish(control, COMMAND(0, END)), WEIR_OK);
 	CHECK(WAIT((weir_port_peer(control, NULL, &open), !open)));
+	CHECK(WAIT(weir_port_peer(grants, NULL, &open) == WEIR_OK && !open));
 	CHECK_IS(weir_grant_share(grants, 0, 1, WEIR_READ, &grant), WEIR_CLOSED);
 }
 

@@ -10,6 +10,7 @@
  *
  * Owns: one struct core_stats a core, no lock; the one question in flight, by `ping.state`.
  */
+#include "arch/arm64/exit.h"
 #include "arch/arm64/cpu.h"
 #include "core/base/log.h"
 #include "core/base/string.h"
