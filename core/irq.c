@@ -5,8 +5,8 @@
 
 #include "arch/arm64/timer.h"
 #include "core/base/panic.h"
-#include "core/sched.h"
 #include "core/timeout.h"
+#include "core/vm.h"
 #include "drivers/gic.h"
 
 #define HANDLERS_MAX 16
@@ -29,10 +29,8 @@ void irq_register(u32 intid, u32 core, bool edge, void (*handler)(void *context)
 	gic_enable(intid, core, edge);
 }
 
-static void dispatch(u32 intid)
+static void dispatch(u32 intid, struct vcpu *current)
 {
-	struct vcpu *current = sched_current();
-
 	if (intid == GIC_SGI_KICK || intid == GIC_MAINTENANCE_INTID) {
 		if (current)
 			vgic_sync(current);
@@ -47,19 +45,19 @@ static void dispatch(u32 intid)
 			handlers[i].handler(handlers[i].context);
 }
 
-void irq_handle(void)
+void irq_handle(struct vcpu *current)
 {
-	u32 intid;
+	u32 intid = gic_acknowledge();
 
-	while ((intid = gic_acknowledge()) < GIC_SPURIOUS) {
-		gic_drop(intid);
-		if (intid == TIMER_VIRTUAL_INTID && sched_current()) {
-			/* Stays active until the guest deactivates it by its list register. */
-			vgic_timer_fired(sched_current());
-			continue;
-		}
-		/* Handled before deactivation: a level line must have fallen by then. */
-		dispatch(intid);
-		gic_deactivate(intid);
+	if (intid >= GIC_SPURIOUS)
+		return;
+	gic_drop(intid);
+	if (intid == TIMER_VIRTUAL_INTID && current) {
+		/* Stays active until the guest deactivates it by its list register. */
+		vgic_timer_fired(current);
+		return;
 	}
+	/* Handled before deactivation: a level line must have fallen by then. */
+	dispatch(intid, current);
+	gic_deactivate(intid);
 }

@@ -3,6 +3,9 @@
 
 #include "core/base/types.h"
 
+struct vcpu;
+
 void irq_register(u32 intid, u32 core, bool edge, void (*handler)(void *context), void *context);
-/* Acknowledges and handles everything that is pending on this core. */
-void irq_handle(void);
+/* Acknowledges and handles the most urgent pending one of this core, if there is any; `current` is the
+ * vCPU that is loaded, 0 if none is. */
+void irq_handle(struct vcpu *current);

@@ -343,7 +343,7 @@ struct vcpu *sched_next(void)
 	while (!(next = decide(core)) || read_once(core->needed)) {
 		if (!next && !read_once(core->needed))
 			cpu_wait();
-		irq_handle();
+		irq_handle(core->loaded);
 	}
 	return next;
 }

@@ -183,8 +183,10 @@ struct arch_vcpu *trap_sync(struct arch_vcpu *arch)
 
 struct arch_vcpu *trap_irq(struct arch_vcpu *arch)
 {
-	irq_handle();
-	return leave(vcpu_of(arch));
+	struct vcpu *self = vcpu_of(arch);
+
+	irq_handle(self);
+	return leave(self);
 }
 
 struct arch_vcpu *trap_serror(struct arch_vcpu *arch)
