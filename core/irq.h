@@ -6,6 +6,8 @@
 struct vcpu;
 
 void irq_register(u32 intid, u32 core, bool edge, void (*handler)(void *context), void *context);
-/* Acknowledges and handles the most urgent pending one of this core, if there is any; `current` is the
- * vCPU that is loaded, 0 if none is. */
+/*
+ * Acknowledges and handles the most urgent interrupt that is pending on this core, if there is one;
+ * `current` is the vCPU that is loaded, 0 if none is.
+ */
 void irq_handle(struct vcpu *current);

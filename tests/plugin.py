@@ -1,6 +1,6 @@
 """
-pytest's side of tests/run: one line for each test as it ends, a record of it, and --part i/n, the i-th
-of n processes that share the tests.
+pytest's side of tests/run: a line for each file of tests (with --each for each test) as it ends, and for
+each that failed; a record of all; and --part i/n, the i-th of n processes that share the tests.
 """
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 
 def pytest_addoption(parser):
     parser.addoption("--part", default="1/1", metavar="I/N", help="only every N-th test, from the I-th")
+    parser.addoption("--each", action="store_true", help="a line for each test that passed")
     parser.addoption("--record", default=None, metavar="FILE", help="append the result of each test")
 
 
@@ -28,20 +29,33 @@ class Recorder:
 
     def __init__(self, config):
         self._path = config.getoption("--record")
+        self._each = config.getoption("--each")
         self._worst = {}
         self._seconds = {}
+        self._file = ""
+        self._passed, self._passed_seconds = 0, 0.0  # of this file, not yet told
 
     def _record(self, word, name):
         if self._path:
             with open(self._path, "a") as file:
                 file.write(f"{word} {name}\n")
 
-    def _show(self, word, name):
+    def _show(self, word, name, seconds):
         name = name if len(name) < 120 else name[:117] + "..."
-        print(f"  {word:<7} {name} ({self._seconds.get(name, 0):.1f} s)", flush=True)
+        print(f"  {word:<7} {name} ({seconds:.1f} s)", flush=True)
+
+    def _show_file(self):
+        if self._passed:
+            self._show("passed", f"{self._file}: {self._passed} tests", self._passed_seconds)
+        self._passed, self._passed_seconds = 0, 0.0
 
     def pytest_report_teststatus(self, report):
         return report.outcome if report.when == "call" else "", "", ""
+
+    def pytest_runtest_logstart(self, nodeid):
+        if nodeid.split("::")[0] != self._file:
+            self._show_file()
+            self._file = nodeid.split("::")[0]
 
     def pytest_runtest_logreport(self, report):
         name = report.nodeid
@@ -54,12 +68,17 @@ class Recorder:
             return
         word = self._worst.get(name, "passed")
         self._record(word, name)
-        self._show("FAILED" if word == "failed" else word, name)
+        if word == "passed" and not self._each:
+            self._passed += 1
+            self._passed_seconds += self._seconds[name]
+        else:
+            self._show("FAILED" if word == "failed" else word, name, self._seconds[name])
 
     def pytest_collectreport(self, report):
         if report.failed:
             self._record("failed", report.nodeid)
-            self._show("FAILED", report.nodeid)
+            self._show("FAILED", report.nodeid, 0)
 
     def pytest_sessionfinish(self):
+        self._show_file()
         self._record("end", "")

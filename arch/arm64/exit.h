@@ -21,8 +21,9 @@ static inline u64 arch_exit_far(void)
 static inline ipa_t arch_exit_ipa(void)
 {
 	u64 page = (READ_SYSREG(hpfar_el2) & 0xffffffffff0ul) << 8;
+	u64 offset = arch_exit_far() & PAGE_MASK;
 
-	return IPA(page | (READ_SYSREG(far_el2) & PAGE_MASK));
+	return IPA(page | offset);
 }
 
 static inline u64 arch_guest_pc(void)
