@@ -54,13 +54,16 @@ TARGET_FLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -fno-common -
 	-mgeneral-regs-only -mstrict-align -ffunction-sections -fdata-sections -MMD -MP
 TARGET_FLAGS += -mno-outline-atomics $(if $(LLVM),-Wthread-safety)
 
+# The compiler's own headers and ours: what a C library has installed is not seen.
+NO_LIBC = -nostdinc -isystem core/base/libc -isystem $(shell $(CC) -print-file-name=include)
+
 # ---- The hypervisor ------------------------------------------------------------------------------
 
 WEIR_SOURCES := $(sort $(wildcard arch/arm64/*.S arch/arm64/*.c core/*.c core/base/*.c core/vdev/*.c \
 	drivers/*.c ipc/*.c))
 WEIR_OBJECTS := $(WEIR_SOURCES:%=$(B)/weir/%.o)
 WEIR_FLAGS := $(TARGET_FLAGS) $(WARNINGS) -mbranch-protection=bti -fstack-protector-strong -ffixed-x18 \
-	-I. -Iguests/include -isystem core/base/libc $(if $(DEBUG),-DWEIR_DEBUG) $(if $(BENCH),-DWEIR_BENCH) \
+	-I. -Iguests/include $(NO_LIBC) $(if $(DEBUG),-DWEIR_DEBUG) $(if $(BENCH),-DWEIR_BENCH) \
 	$(if $(LIBFDT_INC),-isystem $(LIBFDT_INC))
 
 ifdef LIBFDT_SRC
@@ -70,7 +73,7 @@ LIBFDT_INC := $(LIBFDT_SRC)
 $(B)/libfdt/%.o: $(LIBFDT_SRC)/%.c
 	$(call step,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(TARGET_FLAGS) -I. -I$(LIBFDT_SRC) -isystem core/base/libc -c $< -o $@
+	$(Q)$(CC) $(TARGET_FLAGS) -I. -I$(LIBFDT_SRC) $(NO_LIBC) -c $< -o $@
 $(LIBFDT_A): $(FDT_OBJECTS)
 	$(call step,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
