@@ -22,7 +22,7 @@ PREFIX ?= /usr/local
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
 include build/setup.mk
 endif
-ifneq ($(filter test check bench fmt host-tests qemu-tests tests-build,$(MAKECMDGOALS)),)
+ifneq ($(LLVM)$(filter test check check-% bench fmt host-tests qemu-tests tests-build,$(MAKECMDGOALS)),)
 include build/setup-test.mk
 endif
 
@@ -55,7 +55,9 @@ TARGET_FLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -fno-common -
 TARGET_FLAGS += -mno-outline-atomics $(if $(LLVM),-Wthread-safety)
 
 # The compiler's own headers and ours: what a C library has installed is not seen.
-NO_LIBC = -nostdinc -isystem core/base/libc -isystem $(shell $(CC) -print-file-name=include)
+# Before the set-up has run there is no compiler to ask; make starts again when it has.
+NO_LIBC := -nostdinc -isystem core/base/libc \
+	$(if $(wildcard build/setup$(if $(LLVM),-test).mk),-isystem $(shell $(CC) -print-file-name=include))
 
 # ---- The hypervisor ------------------------------------------------------------------------------
 

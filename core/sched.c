@@ -5,6 +5,9 @@
  * is loaded; any core may make a vCPU ready, under the queue's lock.
  * Locks: core->lock, the innermost but the console's; nothing is called with it held.
  *
+ * Slices: a vCPU that is preempted by a more urgent one keeps its place and what is left of its slice,
+ * so that its equals get their turn however often that happens.
+ *
  * Budgets: a vCPU with a budget runs at most that long in each period, which begins when it runs
  * with a full budget. When it is used up the vCPU is throttled until the period ends.
  */
@@ -23,10 +26,10 @@ struct core {
 	struct list ready[PRIORITIES];
 	u32 ready_mask; /* bit p: ready[p] has someone */
 	bool needed;	/* sched_next() has something to decide */
-	bool slice_over;
 	u32 pinned; /* vCPUs of this core; boot only */
 	struct vcpu *loaded;
-	struct timeout slice;
+	u64 loaded_at;	      /* until when the loaded vCPU's slice is charged, ticks */
+	struct timeout slice; /* of the loaded vCPU, while it has equals that are ready */
 	struct timeout budget; /* of the loaded vCPU */
 };
 
@@ -39,10 +42,7 @@ static struct core *this_core(void)
 
 static void slice_expired(struct timeout *timeout)
 {
-	struct core *core = container_of(timeout, struct core, slice);
-
-	core->slice_over = true;
-	core->needed = true;
+	container_of(timeout, struct core, slice)->needed = true;
 }
 
 static void budget_used(struct timeout *timeout)
@@ -99,6 +99,8 @@ static void enqueue(struct core *core, struct vcpu *vcpu, bool first) NEEDS(core
 	struct list *head = &core->ready[vcpu->priority];
 
 	write_once(vcpu->run, VCPU_READY);
+	if (!first)
+		vcpu->slice_left = timer_from_us(SLICE_US);
 	list_insert_before(first ? head->next : head, &vcpu->queue_link);
 	core->ready_mask |= 1u << vcpu->priority;
 }
@@ -155,7 +157,9 @@ void sched_kick(struct vcpu *vcpu)
 {
 	/*
 	 * [K1] what the caller has left for the vCPU, before `run` is read. Pairs with [K2] in
-	 * sched_block(): a vCPU that blocks and then finds nothing has made us see it blocked.
+	 * sched_block(): a vCPU that blocks and then finds nothing has made us see it blocked. And
+	 * with [K3] in decide(): one that runs on without being loaded again and finds nothing has
+	 * made us see it running.
 	 */
 	full_barrier();
 	switch (read_once(vcpu->run)) {
@@ -193,7 +197,8 @@ bool sched_stop(struct vcpu *vcpu, bool ending)
 	bool on_core;
 
 	spin_lock(&core->lock);
-	on_core = core->loaded == vcpu;
+	/* Running, but not loaded: its core has chosen it and is about to load it. */
+	on_core = core->loaded == vcpu || vcpu->run == VCPU_RUNNING;
 	if (vcpu->run == VCPU_READY)
 		dequeue(core, vcpu);
 	write_once(vcpu->run, VCPU_STOPPED);
@@ -212,14 +217,19 @@ static bool exhausted(const struct vcpu *vcpu)
 	return vcpu->budget && !vcpu->budget_left && timeout_pending(&vcpu->refill);
 }
 
-/* Time since the last charge comes off the budget. */
-static void charge(struct vcpu *vcpu, u64 now)
+static u64 what_is_left(u64 of, u64 used)
 {
-	u64 used = now - vcpu->charged_at;
+	return used < of ? of - used : 0;
+}
 
+/* Time since the last charge comes off the slice and the budget. */
+static void charge(struct core *core, struct vcpu *vcpu, u64 now)
+{
+	vcpu->slice_left = what_is_left(vcpu->slice_left, now - core->loaded_at);
+	core->loaded_at = now;
 	if (!vcpu->budget)
 		return;
-	vcpu->budget_left = used < vcpu->budget_left ? vcpu->budget_left - used : 0;
+	vcpu->budget_left = what_is_left(vcpu->budget_left, now - vcpu->charged_at);
 	vcpu->charged_at = now;
 }
 
@@ -265,9 +275,9 @@ static struct vcpu *choose(struct core *core) NEEDS(core->lock)
 	if (loaded && loaded->run == VCPU_RUNNING) {
 		u32 rivals = core->ready_mask >> loaded->priority;
 
-		if (!rivals || (rivals == 1 && !core->slice_over))
+		if (!rivals || (rivals == 1 && loaded->slice_left))
 			return loaded;
-		enqueue(core, loaded, !(rivals == 1));
+		enqueue(core, loaded, loaded->slice_left);
 	}
 	return take_ready(core);
 }
@@ -305,6 +315,17 @@ static void load(struct core *core, struct vcpu *vcpu)
 	vgic_load(vcpu);
 }
 
+/*
+ * The loaded vCPU runs on, but was perhaps ready or blocked in between: who left something for it then
+ * relied on that it looks when it is loaded.
+ */
+static void look_again(struct vcpu *vcpu)
+{
+	/* [K3] `run` before the inbox is read. Pairs with [K1] in sched_kick(). */
+	full_barrier();
+	vgic_sync(vcpu);
+}
+
 /* Takes the decision; 0: nobody is ready. */
 static struct vcpu *decide(struct core *core)
 {
@@ -314,11 +335,10 @@ static struct vcpu *decide(struct core *core)
 	bool rivals;
 
 	if (loaded)
-		charge(loaded, now);
+		charge(core, loaded, now);
 	spin_lock(&core->lock);
 	next = choose(core);
 	core->needed = false;
-	core->slice_over = false;
 	rivals = next && core->ready_mask >> next->priority & 1;
 	spin_unlock(&core->lock);
 
@@ -326,12 +346,15 @@ static struct vcpu *decide(struct core *core)
 		unload(core, loaded);
 	if (next && core->loaded != next)
 		load(core, next);
+	else if (next)
+		look_again(next);
+	core->loaded_at = now;
 	if (next)
 		meter(core, next, now);
-	if (!rivals)
+	if (rivals)
+		timeout_set(&core->slice, now + next->slice_left);
+	else
 		timeout_cancel(&core->slice);
-	else if (next != loaded || !timeout_pending(&core->slice))
-		timeout_set(&core->slice, now + timer_from_us(SLICE_US));
 	return next;
 }
 

@@ -98,17 +98,18 @@ static bool emulate(struct vcpu *self, u32 syndrome)
 
 /* ---- Aborts ---------------------------------------------------------------------------------- */
 
-/* Translation and permission faults, levels 0 to 3: stage 2 said no. Else memory itself did. */
-static bool from_stage2(u32 syndrome)
+/*
+ * Translation faults, levels 0 to 3: nothing is mapped there. Only for these is HPFAR_EL2 sure to hold
+ * the address; after a permission fault it may be an older fault's. DDI 0487 D19.2.62.
+ */
+static bool is_unmapped(u32 syndrome)
 {
-	u32 kind = syndrome & 0x3c;
-
-	return kind == 0x04 || kind == 0x0c || kind == 0x08;
+	return (syndrome & 0x3c) == 0x04;
 }
 
 static void data_abort(struct vcpu *self, u32 syndrome)
 {
-	if (from_stage2(syndrome) && !(syndrome & ABORT_S1PTW) && emulate(self, syndrome))
+	if (is_unmapped(syndrome) && !(syndrome & ABORT_S1PTW) && emulate(self, syndrome))
 		return;
 	arch_inject_abort(false, arch_exit_far());
 }

@@ -133,6 +133,15 @@ static inline void end_timer(struct vcpu *vcpu, u32 index)
 	timer_active[vcpu->core] = false;
 }
 
+static inline u32 drain(struct vcpu *vcpu)
+{
+	u32 *inbox = &vcpu->vgic.inbox;
+
+	if (!__atomic_load_n(inbox, __ATOMIC_RELAXED))
+		return 0;
+	return __atomic_exchange_n(inbox, 0, __ATOMIC_ACQUIRE);
+}
+
 /* --- Out of the list registers -------------------------------------------------------------- */
 
 /* Takes the state of a list register into the bank; mask of another vCPU that it is now for. */
@@ -486,20 +495,8 @@ static COLD bool place_spis(struct vcpu *vcpu)
 	return true;
 }
 
-/* Takes the inbox into the bank, and `bits` with it. */
-static inline void drain(struct vcpu *vcpu, u32 bits)
-{
-	struct vgic_vcpu *v = &vcpu->vgic;
-
-	if (__atomic_load_n(&v->inbox, __ATOMIC_RELAXED))
-		bits |= __atomic_exchange_n(&v->inbox, 0, __ATOMIC_ACQUIRE);
-	v->private.latched |= bits;
-	if (bits & v->private.listed)
-		v->recheck = true;
-}
-
 /* Gives list registers to all that want one, after those that are empty were folded. */
-static u32 place_all(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+static COLD u32 place_all(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
 	u32 want;
@@ -514,20 +511,82 @@ static u32 place_all(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 	return 0;
 }
 
-/* Makes the list registers right; mask of other vCPUs that have to look. */
-static u32 sync(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.lock)
+/*
+ * The hot path: one private interrupt is raised, and there is nothing else to do. All that want a
+ * list register have one, except after what is asked for here: a recheck, too few registers, the
+ * end of an interrupt that asked to be looked at again, an SPI that came.
+ */
+static inline bool quiet(const struct vcpu *vcpu)
+{
+	const struct vgic_vcpu *v = &vcpu->vgic;
+
+	return !(v->recheck | v->maintenance | v->asking | vcpu->vm->vgic.wanted);
+}
+
+static inline bool has_way(const struct vcpu *vcpu, u32 bit)
+{
+	const struct vgic_bank *bank = &vcpu->vgic.private;
+	u32 open = vcpu->vm->vgic.open[(bank->group1 & bit) != 0];
+
+	return bank->enabled & open & ~(bank->active | bank->listed | bank->latched) & bit &&
+	       vcpu->vgic.used != ALL_LIST_REGS;
+}
+
+static inline void place_raised(struct vcpu *vcpu, u32 intid, u64 hardware)
+{
+	struct vgic_bank *bank = &vcpu->vgic.private;
+	u64 reg = intid | LIST_REG_PENDING | LIST_REG_PRIORITY(bank->priority[intid]) | hardware;
+
+	if (bank->group1 >> intid & 1)
+		reg |= LIST_REG_GROUP1;
+	list(vcpu, bank, intid, (u32)__builtin_ctz(~(u32)vcpu->vgic.used), reg);
+}
+
+/* False: it goes the long way. Nothing that is folded here is for another vCPU: that takes a
+ * recheck, or a level, which asks. */
+static inline bool raise_quickly(struct vcpu *vcpu, u32 bit) NEEDS(vcpu->vm->vgic.lock)
+{
+	struct vgic_bank *bank = &vcpu->vgic.private;
+
+	if (!quiet(vcpu) || !(bank->edge & bit))
+		return false;
+	if (bank->listed & bit)
+		fold_empty(vcpu);
+	if (!has_way(vcpu, bit))
+		return false;
+	bank->taken |= bit;
+	place_raised(vcpu, (u32)__builtin_ctz(bit), 0);
+	return true;
+}
+
+/* Takes the rest: several interrupts, a change of what is listed, a load. */
+static COLD u32 sync_fully(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.lock)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
 	u32 look = 0;
 
 	if (v->used && !v->recheck)
 		look = fold_empty(vcpu);
-	drain(vcpu, bits);
+	v->private.latched |= bits;
+	v->recheck |= (bits & v->private.listed) != 0;
 	if (!v->loaded)
 		return 0;
 	if (v->private.line & TIMER_BIT)
 		look_at_timer(vcpu);
 	return look | place_all(vcpu);
+}
+
+/*
+ * Takes the inbox, and `bits` with it, and makes the list registers right; mask of other vCPUs that
+ * have to look.
+ */
+static inline __attribute__((always_inline)) u32 sync(struct vcpu *vcpu, u32 bits)
+	NEEDS(vcpu->vm->vgic.lock)
+{
+	bits |= drain(vcpu);
+	if (bits && !(bits & (bits - 1)) && vcpu->vgic.loaded && raise_quickly(vcpu, bits))
+		return 0;
+	return sync_fully(vcpu, bits);
 }
 
 static COLD void kick_all(struct vm *vm, u32 vcpus)
@@ -542,7 +601,7 @@ u32 vgic_unlist_all(struct vcpu *self)
 {
 	u32 look = fold_all(self);
 
-	drain(self, 0);
+	self->vgic.private.latched |= drain(self);
 	look_at_timer(self);
 	self->vgic.recheck = true;
 	return look;
@@ -551,7 +610,7 @@ u32 vgic_unlist_all(struct vcpu *self)
 void vgic_attend(struct vcpu *self, u32 vcpus)
 {
 	if (vcpus >> self->index & 1 || self->vgic.recheck)
-		vcpus |= sync(self, 0);
+		vcpus |= sync_fully(self, drain(self));
 	spin_unlock(&self->vm->vgic.lock);
 	kick_all(self->vm, vcpus & ~(1u << self->index));
 }
@@ -725,32 +784,67 @@ void vgic_set_line(struct vm *vm, u32 intid, bool level)
 	kick_all(vm, look);
 }
 
-void vgic_timer_fired(struct vcpu *vcpu)
+/* False: the long way. The last one's list register is empty, for the interrupt could come again.
+ */
+static inline bool timer_came_quickly(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
+
+	if (!quiet(vcpu))
+		return false;
+	if (v->hardware) {
+		v->used &= (u8)~v->hardware;
+		v->hardware = 0;
+		v->private.listed &= ~TIMER_BIT;
+	}
+	if (!has_way(vcpu, TIMER_BIT))
+		return false;
+	place_raised(vcpu, VGIC_TIMER, LIST_REG_HARDWARE | LIST_REG_PHYSICAL(VGIC_TIMER));
+	return true;
+}
+
+/* What the guest has ended comes first: the line that goes down with it is the last one's. */
+static COLD u32 timer_came(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+{
 	u32 look = 0;
-	bool wake = false;
+
+	if (vcpu->vgic.recheck)
+		look = fold_all(vcpu);
+	else if (vcpu->vgic.used)
+		look = fold_empty(vcpu);
+	timer_active[vcpu->core] = true;
+	vcpu->vgic.private.line |= TIMER_BIT;
+	return look | place_all(vcpu);
+}
+
+static COLD void timer_passed(struct vcpu *vcpu)
+{
+	bool wake;
 
 	spin_lock(&vcpu->vm->vgic.lock);
-	if (v->loaded) {
-		/* What the guest has ended first: the line that goes down with it is the last
-		 * one's. */
-		if (v->recheck)
-			look = fold_all(vcpu);
-		else if (v->used)
-			look = fold_empty(vcpu);
-		timer_active[vcpu->core] = true;
-		v->private.line |= TIMER_BIT;
-		look |= place_all(vcpu);
-	} else {
-		v->private.line |= TIMER_BIT;
-		wake = any_passes(vcpu);
+	vcpu->vgic.private.line |= TIMER_BIT;
+	wake = any_passes(vcpu);
+	spin_unlock(&vcpu->vm->vgic.lock);
+	if (wake)
+		sched_wake(vcpu);
+}
+
+void vgic_timer_fired(struct vcpu *vcpu)
+{
+	u32 look = 0;
+
+	if (!vcpu->vgic.loaded) {
+		timer_passed(vcpu);
+		return;
 	}
+	spin_lock(&vcpu->vm->vgic.lock);
+	timer_active[vcpu->core] = true;
+	vcpu->vgic.private.line |= TIMER_BIT;
+	if (!timer_came_quickly(vcpu))
+		look = timer_came(vcpu);
 	spin_unlock(&vcpu->vm->vgic.lock);
 	if (look)
 		kick_all(vcpu->vm, look);
-	if (wake)
-		sched_wake(vcpu);
 }
 
 void vgic_load(struct vcpu *vcpu)
@@ -763,7 +857,7 @@ void vgic_load(struct vcpu *vcpu)
 	v->loaded = true;
 	look_at_timer(vcpu);
 	set_timer_active(vcpu, v->private.line & TIMER_BIT);
-	look = sync(vcpu, 0);
+	look = sync_fully(vcpu, drain(vcpu));
 	spin_unlock(&vcpu->vm->vgic.lock);
 	if (look)
 		kick_all(vcpu->vm, look);

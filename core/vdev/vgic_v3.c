@@ -143,6 +143,10 @@ void vgic_sgi1r(struct vcpu *self, u64 value)
 {
 	u32 count = self->vm->vcpu_count, intid = value >> 24 & 0xf, targets;
 
+	if ((value & ~(0xful << 24)) == 1u << self->index) {
+		vgic_raise_here(self, intid);
+		return;
+	}
 	if (value >> 40 & 1)
 		targets = ~(1u << self->index);
 	else
