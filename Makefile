@@ -39,7 +39,7 @@ build/setup-test.mk: tools/setup build/setup.mk
 CLANG ?= clang
 ifdef LLVM
 CC := $(CLANG) --target=aarch64-linux-gnu
-LD := ld.lld
+LD = $(or $(LLD),ld.lld)
 OBJCOPY := $(or $(LLVM_OBJCOPY),llvm-objcopy)
 else
 CC := $(CROSS_COMPILE)gcc

@@ -287,10 +287,12 @@ static const char *exception_name(u64 syndrome)
 void vm_fault(struct vcpu *self, const char *what)
 {
 	u64 syndrome = arch_exit_syndrome();
+	const char *name = self->vm->config->name;
 
-	log_line("fault: VM %s vCPU %u: %s", self->vm->config->name, self->index, what);
-	log_line("fault: PC %016lx PSTATE %08lx %s (ESR %08lx) FAR %016lx IPA %010lx",
-		 arch_guest_pc(), arch_guest_pstate(), exception_name(syndrome), syndrome,
-		 arch_exit_far(), arch_exit_ipa().raw);
+	log_line("fault: VM %s vCPU %u: %s", name, self->index, what);
+	log_line(
+		"fault: VM %s vCPU %u: %s (ESR %08lx) PC %016lx PSTATE %08lx FAR %016lx IPA %010lx",
+		name, self->index, exception_name(syndrome), syndrome, arch_guest_pc(),
+		arch_guest_pstate(), arch_exit_far(), arch_exit_ipa().raw);
 	vm_stop(self->vm, VM_END_FAULT);
 }
