@@ -43,7 +43,13 @@ void vgic_set_control(struct vcpu *self, u32 control);
  * `of`: whose SGIs and PPIs are in bank 0; 0: none, it reads as zero. */
 bool vgic_common(struct vcpu *self, struct vcpu *of, struct mmio *access, u64 offset);
 /* The part of a register that an access wants; false: the size is none of this register's. */
-bool vgic_read_word(struct mmio *access, u64 word);
+static inline bool vgic_read_word(struct mmio *access, u64 word)
+{
+	if (access->bytes != 4)
+		return false;
+	access->value = word;
+	return true;
+}
 
 bool vgic_v2_distributor(struct vcpu *self, struct mmio *access);
 bool vgic_v3_distributor(struct vcpu *self, struct mmio *access);

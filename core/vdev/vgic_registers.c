@@ -24,14 +24,6 @@ enum {
 	ICFGR_END = 26,
 };
 
-bool vgic_read_word(struct mmio *access, u64 word)
-{
-	if (access->bytes != 4)
-		return false;
-	access->value = word;
-	return true;
-}
-
 /* Bank of 32 interrupts; 0: none, it reads as zero and ignores writes. */
 static inline struct vgic_bank *bank_at(struct vcpu *self, struct vcpu *of, u64 index)
 {

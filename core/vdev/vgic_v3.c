@@ -56,11 +56,9 @@ static bool access_route(struct vcpu *self, struct mmio *access)
 	return true;
 }
 
-static u32 read_distributor(const struct vcpu *self, u64 offset)
+static u32 read_distributor(u64 offset)
 {
 	switch (offset) {
-	case GICD_CTLR:
-		return self->vm->vgic.control | CTLR_FIXED;
 	case GICD_TYPER:
 		return TYPER;
 	case GICD_IIDR:
@@ -78,12 +76,14 @@ bool vgic_v3_distributor(struct vcpu *self, struct mmio *access)
 
 	if (offset & (access->bytes - 1))
 		return false;
+	if (offset == GICD_CTLR && !access->write)
+		return vgic_read_word(access, self->vm->vgic.control | CTLR_FIXED);
 	if (offset >= GICD_IGROUPR && offset < GICD_COMMON)
 		return vgic_common(self, 0, access, offset);
 	if (offset >= GICD_IROUTER && offset < GICD_IROUTER + 8 * 1020)
 		return access_route(self, access);
 	if (!access->write)
-		return vgic_read_word(access, read_distributor(self, offset));
+		return vgic_read_word(access, read_distributor(offset));
 	if (access->bytes != 4)
 		return false;
 	if (offset == GICD_CTLR)

@@ -545,6 +545,24 @@ TEST(timer_pended_by_software_is_no_hardware_one)
 	assert_false(fake_timer_active());
 }
 
+TEST(timer_line_is_looked_at_after_a_software_pended_one_though_another_came_first)
+{
+	start(3, 1);
+	set_priority(EDGE_PPI, 0x40);
+	set_priority(TIMER, 0x80);
+	gicr_write(GICR(0, 0x200), 1u << TIMER);
+	assert_int_equal(fake_acknowledge(), TIMER);
+	timer_interrupt();
+	vgic_pend(&vcpus[0], EDGE_PPI);
+	assert_int_equal(fake_acknowledge(), EDGE_PPI);
+	fake_end(EDGE_PPI);
+	fake_end(TIMER);
+	vgic_pend(&vcpus[0], EDGE_PPI);
+	expect(EDGE_PPI);
+	expect(TIMER);
+	assert_false(fake_timer_active());
+}
+
 TEST(timer_made_inactive_by_the_guest_still_comes)
 {
 	start(3, 1);
@@ -577,6 +595,27 @@ TEST(cleared_before_it_was_drained_is_not_delivered)
 	gicr_write(GICR(1, 0x280), 1u << EDGE_PPI);
 	on(1);
 	vgic_sync(&vcpus[1]);
+	expect_nothing();
+}
+
+TEST(state_set_by_another_vcpu_counts_before_its_kick_arrives)
+{
+	start(3, 2);
+	on(1);
+	gicr_write(GICR(0, 0x200), 1u << EDGE_PPI);
+	on(0);
+	vgic_pend(&vcpus[0], EDGE_PPI);
+	expect(EDGE_PPI);
+	expect_nothing();
+	vgic_sync(&vcpus[0]);
+	expect_nothing();
+	on(1);
+	gicr_write(GICR(0, 0x300), 1u << EDGE_PPI);
+	on(0);
+	vgic_pend(&vcpus[0], EDGE_PPI);
+	expect_nothing();
+	fake_deactivate(EDGE_PPI);
+	expect(EDGE_PPI);
 	expect_nothing();
 }
 
@@ -993,9 +1032,11 @@ int main(void)
 		RUN(timer_line_that_fell_while_waiting_is_forgotten),
 		RUN(disabled_timer_leaves_its_list_register_and_can_come_again),
 		RUN(timer_pended_by_software_is_no_hardware_one),
+		RUN(timer_line_is_looked_at_after_a_software_pended_one_though_another_came_first),
 		RUN(timer_made_inactive_by_the_guest_still_comes),
 		RUN(pend_for_another_core_kicks_once_and_is_drained_there),
 		RUN(cleared_before_it_was_drained_is_not_delivered),
+		RUN(state_set_by_another_vcpu_counts_before_its_kick_arrives),
 		RUN(spi_made_active_is_active_where_it_is_routed),
 		RUN(waiting_vcpu_sees_its_inbox),
 		RUN(masked_or_less_urgent_than_what_runs_does_not_wake),
