@@ -200,11 +200,10 @@ static void map_commit(struct vm *vm, const struct vm *sharer, struct grant *gra
 	enum stage2_kind kind =
 		grant->access == WEIR_READ_WRITE ? STAGE2_SHARED : STAGE2_SHARED_READ;
 
-	for (u64 i = 0; i < grant->pages; i++) {
-		stage2_set_page(&vm->stage2, window_ipa(first + i), pool_pa(sharer, index + i),
-				kind);
+	stage2_set_pages(&vm->stage2, window_ipa(first), grant->pages, pool_pa(sharer, index),
+			 PAGE_SIZE, kind);
+	for (u64 i = 0; i < grant->pages; i++)
 		page[i] = (struct window_page){ .state = WINDOW_MAPPED };
-	}
 	page->pages = (u8)grant->pages;
 	page->grant = (u16)index;
 	page->sharer = sharer->id;
@@ -247,10 +246,9 @@ static void window_clear(struct vm *vm, u64 first) NEEDS(&vm->ipc->grant.lock)
 	struct window_page *page = &vm->ipc->grant.window[first];
 	u32 pages = page->pages;
 
-	for (u32 i = 0; i < pages; i++) {
-		stage2_set_page(&vm->stage2, window_ipa(first + i), PA(0), STAGE2_NONE);
+	stage2_set_pages(&vm->stage2, window_ipa(first), pages, PA(0), 0, STAGE2_NONE);
+	for (u32 i = 0; i < pages; i++)
 		page[i] = (struct window_page){ .state = WINDOW_FREE };
-	}
 }
 
 /* A mapping begins at this page of the window: whose, and is it still so once both are locked? */
@@ -297,18 +295,17 @@ enum weir_status grant_unmap_call(struct vcpu *self, const struct call_args *in,
 }
 
 /*
- * Swaps what the peer sees to its scratch page. stage2_set_page() returns when no core can use the
- * old entry any more: after this loop the pages are the sharer's alone.
+ * Swaps what the peer sees to its scratch page. stage2_set_pages() returns when no core can use the
+ * old entries any more: after it the pages are the sharer's alone.
  */
 static void window_scratch(struct vm *peer, u64 first) NEEDS(&peer->ipc->grant.lock)
 {
 	struct window_page *page = &peer->ipc->grant.window[first];
 	pa_t scratch = mmu_heap_pa(peer->ipc->grant.scratch);
 
-	for (u32 i = 0; i < page->pages; i++) {
-		stage2_set_page(&peer->stage2, window_ipa(first + i), scratch, STAGE2_SHARED);
+	stage2_set_pages(&peer->stage2, window_ipa(first), page->pages, scratch, 0, STAGE2_SHARED);
+	for (u32 i = 0; i < page->pages; i++)
 		page[i].state = WINDOW_SCRATCH;
-	}
 }
 
 static void grant_end(struct vm *vm, struct vm *peer, struct grant *grant)

@@ -127,15 +127,24 @@ static u64 *entry_find(const struct stage2 *tables, u64 ipa, u32 *level)
 	}
 }
 
+/* The entry of the page behind the one of `entry`, which may be in another table. */
+static u64 *entry_next(const struct stage2 *tables, u64 *entry, u64 ipa)
+{
+	u32 level;
+
+	return slot(ipa, 3) ? entry + 1 : entry_find(tables, ipa, &level);
+}
+
 /* DDI 0487 D8.13: by address at stage 2, then what stage 1 had cached of it, for this VMID. */
-static void tlb_forget(const struct stage2 *tables, u64 ipa)
+static void tlb_forget(const struct stage2 *tables, u64 ipa, u32 count)
 {
 	u64 mine = READ_SYSREG(vttbr_el2);
 
 	WRITE_SYSREG(vttbr_el2, tables->vttbr);
 	isb();
 	dsb(ishst);
-	__asm__ volatile("tlbi ipas2e1is, %0" ::"r"(ipa >> PAGE_SHIFT));
+	for (u64 page = ipa >> PAGE_SHIFT; count; page++, count--)
+		__asm__ volatile("tlbi ipas2e1is, %0" ::"r"(page));
 	dsb(ish);
 	__asm__ volatile("tlbi vmalle1is");
 	dsb(ish);
@@ -143,17 +152,26 @@ static void tlb_forget(const struct stage2 *tables, u64 ipa)
 	isb();
 }
 
-void stage2_set_page(struct stage2 *tables, ipa_t ipa, pa_t pa, enum stage2_kind kind)
+void stage2_set_pages(struct stage2 *tables, ipa_t ipa, u32 count, pa_t pa, u64 stride,
+		      enum stage2_kind kind)
 {
-	u32 level;
-	u64 *entry = entry_find(tables, ipa.raw, &level);
 	u64 value = kind == STAGE2_NONE ? 0 : pa.raw | attributes_of(kind) | TABLE;
+	u64 step = kind == STAGE2_NONE ? 0 : stride;
+	u32 level;
+	u64 *first = entry_find(tables, ipa.raw, &level), *entry = first;
+	u64 valid = 0;
 
-	if (*entry & VALID) {
+	for (u64 i = 0; i < count; i++) {
+		entry = i ? entry_next(tables, entry, ipa.raw + i * PAGE_SIZE) : first;
+		valid |= *entry & VALID;
 		write_once(*entry, 0);
-		tlb_forget(tables, ipa.raw);
 	}
-	write_once(*entry, value);
+	if (valid)
+		tlb_forget(tables, ipa.raw, count);
+	for (u64 i = 0; i < count; i++) {
+		entry = i ? entry_next(tables, entry, ipa.raw + i * PAGE_SIZE) : first;
+		write_once(*entry, value + i * step);
+	}
 	dsb(ishst);
 }
 

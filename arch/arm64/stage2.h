@@ -39,10 +39,12 @@ void stage2_map(struct stage2 *tables, ipa_t ipa, pa_t pa, u64 bytes, enum stage
 void stage2_make_tables(struct stage2 *tables, ipa_t ipa, u64 bytes);
 
 /*
- * Any time: changes one page whose level-3 table exists; STAGE2_NONE unmaps. Break-before-make and
- * TLB maintenance for all cores are complete when it returns.
+ * Any time: changes `count` pages whose level-3 tables exist; page i goes to pa + i * stride,
+ * STAGE2_NONE unmaps. Break-before-make and TLB maintenance for all cores are complete when it
+ * returns.
  */
-void stage2_set_page(struct stage2 *tables, ipa_t ipa, pa_t pa, enum stage2_kind kind);
+void stage2_set_pages(struct stage2 *tables, ipa_t ipa, u32 count, pa_t pa, u64 stride,
+		      enum stage2_kind kind);
 
 /* What is mapped at an address; STAGE2_NONE if nothing. `pa` includes the offset. */
 enum stage2_kind stage2_lookup(const struct stage2 *tables, ipa_t ipa, pa_t *pa);

@@ -49,7 +49,7 @@ void fake_stage2_reset(void);
 enum stage2_kind fake_stage2_kind(const struct stage2 *tables, u64 ipa);
 u64 fake_stage2_pa(const struct stage2 *tables, u64 ipa); /* 0 if nothing is mapped */
 u32 fake_stage2_pages(const struct stage2 *tables);	  /* mapped ones */
-u32 fake_stage2_changes(void);				  /* calls of stage2_set_page */
+u32 fake_stage2_changes(void);				  /* pages given to stage2_set_pages */
 
 /* sched.c: core/sched.h. Set the current vCPU; the last calls are kept. */
 enum fake_sched_call { FAKE_WAKE, FAKE_KICK, FAKE_START, FAKE_STOP };

@@ -60,16 +60,23 @@ void stage2_make_tables(struct stage2 *tables, ipa_t ipa, u64 bytes)
 			add((struct entry){ tables, ipa.raw + at, 0, STAGE2_NONE, false });
 }
 
-void stage2_set_page(struct stage2 *tables, ipa_t ipa, pa_t pa, enum stage2_kind kind)
+static void set_page(const struct stage2 *tables, ipa_t ipa, pa_t pa, enum stage2_kind kind)
 {
 	struct entry *entry = find(tables, ipa.raw);
 
 	changes++;
 	assert_true(((ipa.raw | pa.raw) & PAGE_MASK) == 0);
 	if (!entry || entry->block)
-		fail_msg("stage2_set_page: IPA %lx has no level-3 table", (unsigned long)ipa.raw);
+		fail_msg("stage2_set_pages: IPA %lx has no level-3 table", (unsigned long)ipa.raw);
 	entry->pa = kind == STAGE2_NONE ? 0 : pa.raw;
 	entry->kind = kind;
+}
+
+void stage2_set_pages(struct stage2 *tables, ipa_t ipa, u32 count, pa_t pa, u64 stride,
+		      enum stage2_kind kind)
+{
+	for (u32 i = 0; i < count; i++)
+		set_page(tables, IPA(ipa.raw + i * PAGE_SIZE), PA(pa.raw + i * stride), kind);
 }
 
 enum stage2_kind stage2_lookup(const struct stage2 *tables, ipa_t ipa, pa_t *pa)
