@@ -115,13 +115,14 @@ static void find_disks(void)
 	}
 }
 
-static void start_cores(void)
+/* False: one that firmware has started is not here yet; it may still come. */
+static bool start_cores(void)
 {
 	u32 expected = 0;
 	u64 deadline;
 
 	for (u32 i = 1; i < platform.cpu_count; i++) {
-		mmu_map_stack(i);
+		mmu_map_stack(i, heap_page);
 		if (cpu_start_psci(i, platform.cpu[i].mpidr))
 			expected++;
 		else
@@ -132,10 +133,11 @@ static void start_cores(void)
 	while (__atomic_load_n(&cores_up, __ATOMIC_ACQUIRE) < expected) {
 		if (timer_now() > deadline) {
 			log_line("cpu: %u of %u secondary cores came up", cores_up, expected);
-			break;
+			return false;
 		}
 		cpu_relax();
 	}
+	return true;
 }
 
 void boot_main(u64 tree_pa)
@@ -166,9 +168,9 @@ void boot_main(u64 tree_pa)
 		stop(0);
 	find_disks();
 	vms = vm_create_all(&manifest, &platform.gic);
-	start_cores();
+	if (start_cores())
+		mmu_drop_identity();
 	memory_seal();
-	mmu_drop_identity();
 	log_line("%u VMs on %u cores, GICv%u, %lu KiB for the hypervisor", vms, platform.cpu_count,
 		 platform.gic.version, (mmu_image_bytes() + memory_heap_bytes()) / KIB);
 	vm_start_all();

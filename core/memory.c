@@ -34,7 +34,7 @@ static void range_add(u64 base, u64 end)
 	ranges[range_count++] = (struct range){ base, end - base };
 }
 
-/* Takes [base, end) out of every range. */
+/* Takes [base, end), whole pages, out of every range. */
 static void range_cut(u64 base, u64 end)
 {
 	u32 count = range_count;
@@ -45,9 +45,9 @@ static void range_cut(u64 base, u64 end)
 
 		if (end <= old.base || base >= old_end)
 			continue;
-		ranges[i].bytes = 0;
-		range_add(old.base, min(base, old_end));
-		range_add(max(end, old.base), old_end);
+		/* What lies before keeps the place, so a cut needs one more at most. */
+		ranges[i].bytes = max(base, old.base) - old.base;
+		range_add(end, old_end);
 	}
 }
 

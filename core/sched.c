@@ -5,8 +5,8 @@
  * is loaded; any core may make a vCPU ready, under the queue's lock.
  * Locks: core->lock, the innermost but the console's; nothing is called with it held.
  *
- * Slices: a vCPU that is preempted by a more urgent one keeps its place and what is left of its slice,
- * so that its equals get their turn however often that happens.
+ * Slices: a vCPU that is preempted by a more urgent one keeps its place and what is left of its
+ * slice, so that its equals get their turn however often that happens.
  *
  * Budgets: a vCPU with a budget runs at most that long in each period, which begins when it runs
  * with a full budget. When it is used up the vCPU is throttled until the period ends.
@@ -26,10 +26,10 @@ struct core {
 	struct list ready[PRIORITIES];
 	u32 ready_mask; /* bit p: ready[p] has someone */
 	bool needed;	/* sched_next() has something to decide */
-	u32 pinned; /* vCPUs of this core; boot only */
+	u32 pinned;	/* vCPUs of this core; boot only */
 	struct vcpu *loaded;
-	u64 loaded_at;	      /* until when the loaded vCPU's slice is charged, ticks */
-	struct timeout slice; /* of the loaded vCPU, while it has equals that are ready */
+	u64 slice_from;	       /* until then the loaded vCPU's slice is charged, ticks */
+	struct timeout slice;  /* of the loaded vCPU, while it has equals that are ready */
 	struct timeout budget; /* of the loaded vCPU */
 };
 
@@ -55,7 +55,6 @@ static void vtimer_expired(struct timeout *timeout)
 	struct vcpu *vcpu = container_of(timeout, struct vcpu, vtimer_timeout);
 
 	vgic_timer_fired(vcpu);
-	sched_wake(vcpu);
 }
 
 static void period_over(struct timeout *timeout);
@@ -222,11 +221,9 @@ static u64 what_is_left(u64 of, u64 used)
 	return used < of ? of - used : 0;
 }
 
-/* Time since the last charge comes off the slice and the budget. */
-static void charge(struct core *core, struct vcpu *vcpu, u64 now)
+/* Time since the last charge comes off the budget. */
+static void charge(struct vcpu *vcpu, u64 now)
 {
-	vcpu->slice_left = what_is_left(vcpu->slice_left, now - core->loaded_at);
-	core->loaded_at = now;
 	if (!vcpu->budget)
 		return;
 	vcpu->budget_left = what_is_left(vcpu->budget_left, now - vcpu->charged_at);
@@ -266,7 +263,7 @@ static struct vcpu *take_ready(struct core *core) NEEDS(core->lock)
 }
 
 /* Who should run now; 0: nobody. */
-static struct vcpu *choose(struct core *core) NEEDS(core->lock)
+static struct vcpu *choose(struct core *core, u64 now) NEEDS(core->lock)
 {
 	struct vcpu *loaded = core->loaded;
 
@@ -275,6 +272,7 @@ static struct vcpu *choose(struct core *core) NEEDS(core->lock)
 	if (loaded && loaded->run == VCPU_RUNNING) {
 		u32 rivals = core->ready_mask >> loaded->priority;
 
+		loaded->slice_left = what_is_left(loaded->slice_left, now - core->slice_from);
 		if (!rivals || (rivals == 1 && loaded->slice_left))
 			return loaded;
 		enqueue(core, loaded, loaded->slice_left);
@@ -316,8 +314,8 @@ static void load(struct core *core, struct vcpu *vcpu)
 }
 
 /*
- * The loaded vCPU runs on, but was perhaps ready or blocked in between: who left something for it then
- * relied on that it looks when it is loaded.
+ * The loaded vCPU runs on, but was perhaps ready or blocked in between: who left something for it
+ * then relied on that it looks when it is loaded.
  */
 static void look_again(struct vcpu *vcpu)
 {
@@ -335,9 +333,9 @@ static struct vcpu *decide(struct core *core)
 	bool rivals;
 
 	if (loaded)
-		charge(core, loaded, now);
+		charge(loaded, now);
 	spin_lock(&core->lock);
-	next = choose(core);
+	next = choose(core, now);
 	core->needed = false;
 	rivals = next && core->ready_mask >> next->priority & 1;
 	spin_unlock(&core->lock);
@@ -348,7 +346,7 @@ static struct vcpu *decide(struct core *core)
 		load(core, next);
 	else if (next)
 		look_again(next);
-	core->loaded_at = now;
+	core->slice_from = now;
 	if (next)
 		meter(core, next, now);
 	if (rivals)

@@ -99,8 +99,8 @@ static bool emulate(struct vcpu *self, u32 syndrome)
 /* ---- Aborts ---------------------------------------------------------------------------------- */
 
 /*
- * Translation faults, levels 0 to 3: nothing is mapped there. Only for these is HPFAR_EL2 sure to hold
- * the address; after a permission fault it may be an older fault's. DDI 0487 D19.2.62.
+ * Translation faults, levels 0 to 3: nothing is mapped there. Only for these is HPFAR_EL2 sure to
+ * hold the address; after a permission fault it may be an older fault's. DDI 0487 D19.2.62.
  */
 static bool is_unmapped(u32 syndrome)
 {

@@ -51,7 +51,7 @@ struct vcpu {
 	/* The run queue's lock of `core`. */
 	enum vcpu_run run; /* also read without it, see sched_kick() */
 	struct list queue_link;
-	u64 slice_left; /* of round robin, ticks; charged by the core that has it loaded */
+	u64 slice_left; /* of round robin, ticks */
 	bool ending; /* stopped with its VM while on the core: whoever switches it out reports it */
 
 	/* vm->lock; `restart`: the core resets it from entry and context before it runs. */

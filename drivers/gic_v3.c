@@ -52,7 +52,8 @@
 #define READ(name)	   READ_SYSREG(name)
 #define WRITE(name, value) WRITE_SYSREG(name, value)
 
-#define ICC_SRE_ENABLE 0xful /* SRE, no FIQ or IRQ bypass, Enable for EL1 */
+#define ICC_SRE_ENABLE \
+	0x7ul /* SRE, no FIQ or IRQ bypass; EL1 cannot turn it off for the next vCPU */
 #define ICC_CTLR_EOI_1 0x2ul
 
 static void *distributor, *redistributors;

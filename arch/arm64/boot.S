@@ -26,11 +26,9 @@ primary:
 	cmp	x1, #(2 << 2)
 	b.ne	wrong_el
 	bl	plain_registers
-	// The image's own zero memory, before C runs.
-	adrp	x1, bss_start
-	add	x1, x1, :lo12:bss_start
-	adrp	x2, bss_end
-	add	x2, x2, :lo12:bss_end
+	// The image's own zero memory, before C runs. What a cache holds of it from before must
+	// neither be written back over what is written now, past the cache, nor be read later.
+	bl	forget_bss
 1:	cmp	x1, x2
 	b.hs	2f
 	stp	xzr, xzr, [x1], #16
@@ -39,11 +37,32 @@ primary:
 	mov	sp, x1
 	adrp	x0, _start
 	bl	early_tables		// x0 = root table (physical)
+	bl	forget_bss
 	b	mmu_on
 
+	// Invalidates the bss in the caches; x1 and x2 are its bounds. The linker script gives it
+	// whole lines. Keeps x0 and x20 up.
+forget_bss:
+	adrp	x1, bss_start
+	add	x1, x1, :lo12:bss_start
+	adrp	x2, bss_end
+	add	x2, x2, :lo12:bss_end
+	mrs	x3, ctr_el0		// DminLine: log2 of the words in a line
+	ubfx	x3, x3, #16, #4
+	mov	x4, #4
+	lsl	x3, x4, x3
+	dmb	sy
+	mov	x4, x1
+1:	dc	ivac, x4
+	add	x4, x4, x3
+	cmp	x4, x2
+	b.lo	1b
+	dsb	sy
+	ret
+
 /*
- * A secondary core: PSCI CPU_ON's context in x0 is its index. boot_tables, written by core 0 and
- * cleaned to memory, is the root.
+ * A secondary core: PSCI CPU_ON's context in x0 is its index. Until its MMU is on it reads nothing but
+ * this section, which nobody writes; the tables it walks through the caches, as core 0 writes them.
  */
 	.global secondary_entry
 secondary_entry:
@@ -71,6 +90,7 @@ mmu_on:
 	ldr	x1, =SCTLR_VALUE
 	ldr	x2, =high
 	tlbi	alle2
+	tlbi	alle1			// what ran before us may have used our VMIDs
 	ic	iallu
 	dsb	nsh
 	isb
@@ -96,6 +116,7 @@ high:
 plain_registers:
 	ldr	x1, =HCR_BOOT
 	msr	hcr_el2, x1
+	isb				// without VHE from here on: what the next ones mean
 	ldr	x1, =SCTLR_OFF
 	msr	sctlr_el2, x1
 	ldr	x1, =CPTR_BOOT
@@ -104,11 +125,30 @@ plain_registers:
 	mov	x1, #1			// guests read the counter; CNTP_* traps
 	msr	cnthctl_el2, x1
 	msr	cntvoff_el2, xzr
+	mov	x1, #0
+	mrs	x2, id_aa64dfr0_el1	// PMUVer: 0 none, 15 none that we know
+	ubfx	x2, x2, #8, #4
+	add	x2, x2, #1
+	tst	x2, #0xe
+	b.eq	1f
 	mrs	x1, pmcr_el0		// all event counters belong to EL1
 	ubfx	x1, x1, #11, #5
-	orr	x1, x1, #(MDCR_TRAPS & 0xff)
-	orr	x1, x1, #(MDCR_TRAPS & 0xff00)
+1:	ldr	x2, =MDCR_TRAPS
+	orr	x1, x1, x2
 	msr	mdcr_el2, x1
+	mrs	x1, id_aa64mmfr1_el1
+	ubfx	x1, x1, #40, #4		// HCX: extensions of EL1 that it would open stay shut
+	cbz	x1, 1f
+	msr	s3_4_c1_c2_2, xzr	// HCRX_EL2
+1:	mrs	x1, id_aa64mmfr0_el1
+	ubfx	x1, x1, #56, #4		// FGT: zero traps only registers of later extensions
+	cbz	x1, 1f
+	msr	s3_4_c1_c1_4, xzr	// HFGRTR_EL2
+	msr	s3_4_c1_c1_5, xzr	// HFGWTR_EL2
+	msr	s3_4_c1_c1_6, xzr	// HFGITR_EL2
+	msr	s3_4_c3_c1_4, xzr	// HDFGRTR_EL2
+	msr	s3_4_c3_c1_5, xzr	// HDFGWTR_EL2
+1:
 	msr	vttbr_el2, xzr
 	mrs	x1, midr_el1
 	msr	vpidr_el2, x1

@@ -79,6 +79,8 @@ u64 cpu_random(void)
 	return word ^ word >> 31;
 }
 
+#define PA_RANGE_40 2ul
+
 #define KEEP(low, bits) (((1ul << (bits)) - 1) << (low))
 
 /* DDI 0487 D19.2: what a guest sees is what it may use. */
@@ -86,8 +88,12 @@ static u64 processor_features0(u64 value)
 {
 	u64 seen = 0x11; /* EL0 and EL1 in AArch64 only; no EL2, no EL3 */
 
-	/* FP and AdvSIMD as they are, the GIC's system registers as set up, CSV2 and CSV3, DIT. */
-	seen |= value & (KEEP(16, 4) | KEEP(20, 4) | KEEP(56, 4) | KEEP(60, 4) | KEEP(48, 4));
+	/*
+	 * FP and AdvSIMD as they are, the GIC's system registers as set up, DIT, CSV3; CSV2 without
+	 * SCXTNUM_ELx, which is trapped.
+	 */
+	seen |= value & (KEEP(16, 4) | KEEP(20, 4) | KEEP(48, 4) | KEEP(60, 4));
+	seen |= min(value >> 56 & 0xf, 1ul) << 56;
 	if ((value >> 24 & 0xf) && READ_SYSREG(s3_4_c12_c9_5) & 1) /* ICC_SRE_EL2 */
 		seen |= 1ul << 24;
 	return seen;
@@ -95,6 +101,8 @@ static u64 processor_features0(u64 value)
 
 u64 cpu_id_register(u32 crm, u32 op2)
 {
+	u64 value;
+
 	switch (crm << 3 | op2) {
 	case 4 << 3 | 0:
 		return processor_features0(READ_SYSREG(id_aa64pfr0_el1));
@@ -111,7 +119,8 @@ u64 cpu_id_register(u32 crm, u32 op2)
 	case 6 << 3 | 2: /* ISAR2: no APA3, GPA3, WFxT, MOPS */
 		return READ_SYSREG(s3_0_c0_c6_2) & KEEP(4, 4);
 	case 7 << 3 | 0: /* MMFR0: PARange of at most 40 bits; no 16 KiB/64 KiB stage 2 */
-		return READ_SYSREG(id_aa64mmfr0_el1) & (KEEP(0, 12) | KEEP(16, 16));
+		value = READ_SYSREG(id_aa64mmfr0_el1);
+		return (value & (KEEP(4, 8) | KEEP(16, 16))) | min(value & 0xf, PA_RANGE_40);
 	case 7 << 3 | 1: /* MMFR1: access flag, PAN, XNX; no VHE, no LOR */
 		return READ_SYSREG(id_aa64mmfr1_el1) & (KEEP(0, 8) | KEEP(12, 4) | KEEP(20, 4));
 	case 7 << 3 | 2:

@@ -102,7 +102,7 @@ vectors:
 	bl	trap_serror
 	b	leave
 
-	// Lower EL, AArch32: HCR_EL2.RW and the ID registers exclude it.
+	// Lower EL, AArch32: from an AArch64 EL1 (HCR_EL2.RW) exits come to the vectors above.
 	el2_vector 12
 	el2_vector 13
 	el2_vector 14

@@ -31,5 +31,8 @@
 #define HCR_BOOT 0x80000038
 /* RES1, and FP/SIMD open until the first guest runs: libfdt may use it. */
 #define CPTR_BOOT 0x32ff
-/* TPMCR TPM TDA TDOSA TDRA: guests have no debug and no PMU unless the manifest says. */
-#define MDCR_TRAPS 0x0e60
+/*
+ * TPMCR TPM TDA TDOSA TDRA TPMS TTRF: guests have no debug, no profiling, no trace, and no PMU
+ * unless the manifest says.
+ */
+#define MDCR_TRAPS 0x84e60

@@ -20,7 +20,6 @@ static u64 heap_next; /* virtual */
 static u64 device_next = VA_DEVICES;
 static u64 blob_next = VA_BLOBS;
 static u32 early_used;
-static u64 *spare_table; /* the next level-3 table of the heap, from the heap itself */
 static u64 window_page[MAX_PCPUS][WINDOW_COUNT];
 
 static u64 image_offset(void)
@@ -60,14 +59,9 @@ static u64 *table_at(u64 descriptor)
 
 static u64 *table_new(void)
 {
-	u64 *table = spare_table;
-
 	if (early_used < ARRAY_SIZE(early.spare))
 		return early.spare[early_used++];
-	if (!table)
-		return mmu_heap_grow();
-	spare_table = 0;
-	return table;
+	return mmu_heap_grow();
 }
 
 /* The entry for an address at a level, tables on the way made as needed. */
@@ -151,7 +145,7 @@ void mmu_heap_start(pa_t base)
 	*entry_at(VA_HEAP, 2) = table_pa(early.heap) | DESC_TABLE;
 }
 
-void *mmu_heap_grow(void)
+static void *heap_take(void)
 {
 	u64 va = heap_next;
 
@@ -160,14 +154,21 @@ void *mmu_heap_grow(void)
 	heap_next += PAGE_SIZE;
 	map(va, va - heap_delta, PAGE_SIZE, MAP_DATA);
 	memset((void *)va, 0, PAGE_SIZE);
-	/* So that the next 2 MiB of the heap find theirs. */
-	if (!spare_table) {
-		spare_table = (u64 *)heap_next;
-		heap_next += PAGE_SIZE;
-		map((u64)spare_table, (u64)spare_table - heap_delta, PAGE_SIZE, MAP_DATA);
-		memset(spare_table, 0, PAGE_SIZE);
-	}
 	return (void *)va;
+}
+
+/*
+ * The last page of each 2 MiB is the level-3 table of the next, so that growing never needs a table
+ * that is not there, whoever else takes tables from the heap.
+ */
+void *mmu_heap_grow(void)
+{
+	void *page = heap_take();
+
+	if (heap_next & (BLOCK_2M - 1) || heap_next == VA_HEAP_END)
+		return page;
+	*entry_at(heap_next, 2) = table_pa(page) | DESC_TABLE;
+	return heap_take();
 }
 
 pa_t mmu_heap_pa(const void *in_heap)
@@ -180,12 +181,12 @@ void *mmu_heap_va(pa_t in_heap)
 	return (void *)(in_heap.raw + heap_delta);
 }
 
-void mmu_map_stack(u32 core)
+void mmu_map_stack(u32 core, void *(*alloc)(void))
 {
 	u64 va = STACK_BASE + (core + 1) * STACK_STRIDE - STACK_BYTES;
 
 	for (u64 offset = 0; offset < STACK_BYTES; offset += PAGE_SIZE)
-		map(va + offset, mmu_heap_pa(mmu_heap_grow()).raw, PAGE_SIZE, MAP_DATA);
+		map(va + offset, mmu_heap_pa(alloc()).raw, PAGE_SIZE, MAP_DATA);
 }
 
 void *mmu_window(enum window window, pa_t page)

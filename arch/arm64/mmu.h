@@ -31,7 +31,8 @@ u64 mmu_image_bytes(void);
 enum window { WINDOW_SOURCE, WINDOW_TARGET, WINDOW_COUNT };
 void *mmu_window(enum window window, pa_t page);
 
-/* A stack for a secondary core, below a guard page; before it starts. */
-void mmu_map_stack(u32 core);
+/* A stack for a secondary core, below a guard page, of zeroed pages of the heap; before it starts.
+ */
+void mmu_map_stack(u32 core, void *(*alloc)(void));
 /* When all cores are up: the physical address at which the MMU was turned on is unmapped. */
 void mmu_drop_identity(void);

@@ -36,14 +36,16 @@ static inline void isb(void)
 #define HCR_TIDCP     (1ul << 20)
 #define HCR_TACR      (1ul << 21)
 #define HCR_TSW	      (1ul << 22)
-#define HCR_TLOR      (1ul << 35)
 #define HCR_RW	      (1ul << 31)
+#define HCR_TLOR      (1ul << 35)
+#define HCR_TERR      (1ul << 36)
 
-/* CPTR_EL2 without VHE: RES1 bits, trap of FP/SIMD, of SVE, of trace. */
+/* CPTR_EL2 without VHE: RES1 bits, trap of FP/SIMD, of SVE, of trace, of activity monitors. */
 #define CPTR_RES1 0x32fful
 #define CPTR_TZ	  (1ul << 8)
 #define CPTR_TFP  (1ul << 10)
 #define CPTR_TTA  (1ul << 20)
+#define CPTR_TAM  (1ul << 30)
 
 /* MDCR_EL2: debug and performance monitor traps. */
 #define MDCR_TPMCR (1ul << 5)
@@ -52,7 +54,19 @@ static inline void isb(void)
 #define MDCR_TDA   (1ul << 9)
 #define MDCR_TDOSA (1ul << 10)
 #define MDCR_TDRA  (1ul << 11)
+#define MDCR_TPMS  (1ul << 14)
+#define MDCR_TTRF  (1ul << 19)
+#define MDCR_HPMN  0x1ful
 
-#define SPSR_EL1H 0x5ul
-#define SPSR_EL2H 0x9ul
-#define SPSR_DAIF (0xful << 6)
+#define SPSR_EL1H    0x5ul
+#define SPSR_EL2H    0x9ul
+#define SPSR_DAIF    (0xful << 6)
+#define SPSR_EL	     (0xful << 0) /* M[3:0]: 0 is EL0 */
+#define SPSR_AARCH32 (1ul << 4)
+#define SPSR_SSBS    (1ul << 12)
+#define SPSR_PAN     (1ul << 22)
+#define SPSR_DIT     (1ul << 24)
+#define SPSR_NZCV    (0xful << 28)
+
+#define SCTLR_SPAN  (1ul << 23)
+#define SCTLR_DSSBS (1ul << 44)

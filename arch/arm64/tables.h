@@ -32,8 +32,10 @@ struct early_tables {
 	u64 stacks[TABLE_ENTRIES]; /* level 3 */
 	u64 identity1[TABLE_ENTRIES];
 	u64 identity2[TABLE_ENTRIES];
-	u64 heap[TABLE_ENTRIES];     /* level 3 of the first 2 MiB */
-	u64 spare[3][TABLE_ENTRIES]; /* the tree: level 2 and, if it lies so, two of level 3 */
+	u64 heap[TABLE_ENTRIES]; /* level 3 of the first 2 MiB */
+	/* The tree: level 2 and, if it lies so, two of level 3; and one for the UART of who stops.
+	 */
+	u64 spare[4][TABLE_ENTRIES];
 };
 
 extern u64 early_root[TABLE_ENTRIES];

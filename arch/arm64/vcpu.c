@@ -1,7 +1,8 @@
 /*
  * Saving, loading and looking at a virtual CPU (vcpu.h).
  *
- * Owns: which vCPU's FP/SIMD registers are in the unit of each core.
+ * Owns: which vCPU's FP/SIMD registers are in the unit of each core, and which vCPU of each VM left
+ * its translations in the TLB of each core.
  */
 #include "arch/arm64/vcpu.h"
 
@@ -12,12 +13,14 @@
 
 #define GUEST_HCR                                                                                \
 	(HCR_RW | HCR_TSW | HCR_TACR | HCR_TIDCP | HCR_TSC | HCR_TID3 | HCR_BSU_INNER | HCR_FB | \
-	 HCR_AMO | HCR_IMO | HCR_FMO | HCR_VM)
+	 HCR_AMO | HCR_IMO | HCR_FMO | HCR_VM | HCR_TLOR | HCR_TERR)
+#define GUEST_CPTR (CPTR_RES1 | CPTR_TZ | CPTR_TTA | CPTR_TAM)
 
 /* SCTLR_EL1: RES1 bits, MMU and caches off, little-endian. DDI 0487 D19.2.123. */
 #define SCTLR_EL1_RESET 0x30d00980ul
 
 static struct arch_vcpu *fp_owner[MAX_PCPUS];
+static const struct arch_vcpu *tlb_owner[MAX_PCPUS][MAX_VMS + 1]; /* by VMID */
 
 /* fp.S */
 void fp_save(struct fp_state *state);
@@ -29,7 +32,7 @@ void arch_vcpu_init(struct arch_vcpu *vcpu, u32 core, u64 vmpidr, u64 vttbr, boo
 	vcpu->vmpidr = vmpidr;
 	vcpu->vttbr = vttbr;
 	vcpu->hcr = GUEST_HCR;
-	vcpu->mdcr = (READ_SYSREG(pmcr_el0) >> 11 & 0x1f) | MDCR_TRAPS;
+	vcpu->mdcr = (READ_SYSREG(mdcr_el2) & MDCR_HPMN) | MDCR_TRAPS;
 	if (pmu)
 		vcpu->mdcr &= ~(MDCR_TPM | MDCR_TPMCR);
 }
@@ -84,6 +87,23 @@ void arch_vcpu_save(struct arch_vcpu *vcpu)
 	WRITE_SYSREG(cntv_ctl_el0, 0);
 }
 
+/*
+ * vCPUs of one VM have the VMID in common, but each is a PE with translations of its own: the same
+ * ASID may mean other tables. So one does not follow another on a core with what that left in the
+ * TLB.
+ */
+static void own_tlb(const struct arch_vcpu *vcpu)
+{
+	const struct arch_vcpu **owner = &tlb_owner[cpu_index()][vcpu->vttbr >> 48];
+
+	if (*owner && *owner != vcpu) {
+		__asm__ volatile("tlbi vmalle1\n\tic iallu" ::: "memory");
+		dsb(nsh);
+		isb();
+	}
+	*owner = vcpu;
+}
+
 void arch_vcpu_load(struct arch_vcpu *vcpu)
 {
 	bool owns_fp = fp_owner[cpu_index()] == vcpu;
@@ -119,15 +139,16 @@ void arch_vcpu_load(struct arch_vcpu *vcpu)
 	WRITE_SYSREG(hcr_el2, vcpu->hcr);
 	WRITE_SYSREG(mdcr_el2, vcpu->mdcr);
 	WRITE_SYSREG(vttbr_el2, vcpu->vttbr);
-	WRITE_SYSREG(cptr_el2, CPTR_RES1 | CPTR_TZ | CPTR_TTA | (owns_fp ? 0 : CPTR_TFP));
+	WRITE_SYSREG(cptr_el2, GUEST_CPTR | (owns_fp ? 0 : CPTR_TFP));
 	isb();
+	own_tlb(vcpu);
 }
 
 void arch_vcpu_take_fp(struct arch_vcpu *vcpu)
 {
 	struct arch_vcpu **owner = &fp_owner[cpu_index()];
 
-	WRITE_SYSREG(cptr_el2, CPTR_RES1 | CPTR_TZ | CPTR_TTA);
+	WRITE_SYSREG(cptr_el2, GUEST_CPTR);
 	isb();
 	if (*owner == vcpu)
 		return;
@@ -150,13 +171,28 @@ void arch_set_wfi_trap(struct arch_vcpu *vcpu, bool trap)
 	vcpu->hcr = trap ? vcpu->hcr | HCR_TWI : vcpu->hcr & ~HCR_TWI;
 }
 
+/* PSTATE at EL1 after an exception: UAO, SS, IL and BTYPE become 0. DDI 0487 D1.3.3. */
+static u64 pstate_at_el1(u64 pstate)
+{
+	u64 control = READ_SYSREG(sctlr_el1);
+	u64 taken = (pstate & (SPSR_NZCV | SPSR_DIT | SPSR_PAN)) | SPSR_EL1H | SPSR_DAIF;
+
+	if (!(control & SCTLR_SPAN))
+		taken |= SPSR_PAN;
+	if (control & SCTLR_DSSBS)
+		taken |= SPSR_SSBS;
+	return taken;
+}
+
 /* DDI 0487 D1.3.4: taking a synchronous exception to EL1. */
 static void inject(u64 esr)
 {
 	u64 pstate = READ_SYSREG(spsr_el2);
 	u64 vector = READ_SYSREG(vbar_el1);
 
-	if ((pstate & 0xf) == 0)
+	if (pstate & SPSR_AARCH32)
+		vector += 0x600; /* from EL0, for EL1 is AArch64 */
+	else if ((pstate & SPSR_EL) == 0)
 		vector += 0x400; /* from EL0 */
 	else if (pstate & 1)
 		vector += 0x200; /* from EL1h */
@@ -164,7 +200,7 @@ static void inject(u64 esr)
 	WRITE_SYSREG(elr_el1, READ_SYSREG(elr_el2));
 	WRITE_SYSREG(spsr_el1, pstate);
 	WRITE_SYSREG(elr_el2, vector);
-	WRITE_SYSREG(spsr_el2, SPSR_EL1H | SPSR_DAIF);
+	WRITE_SYSREG(spsr_el2, pstate_at_el1(pstate));
 }
 
 void arch_inject_undefined(void)
@@ -175,7 +211,7 @@ void arch_inject_undefined(void)
 
 void arch_inject_abort(bool instruction, u64 far)
 {
-	bool from_el0 = (READ_SYSREG(spsr_el2) & 0xf) == 0;
+	bool from_el0 = (READ_SYSREG(spsr_el2) & SPSR_EL) == 0;
 	u64 class = (instruction ? 0x20 : 0x24) + (from_el0 ? 0 : 1);
 	u64 write = instruction ? 0 : READ_SYSREG(esr_el2) & 1ul << 6; /* WnR of the exit */
 

@@ -12,10 +12,14 @@
 	 (u32)(crm) << 1)
 #define ENCODING_MASK ENCODING(3, 7, 15, 15, 7)
 
-#define ICC_SGI1R_EL1 ENCODING(3, 0, 12, 11, 5)
-#define ACTLR_EL1     ENCODING(3, 0, 1, 0, 1)
-#define OSLSR_EL1     ENCODING(2, 0, 1, 1, 4)
-#define OSLSR_OSLM    8ul /* the OS lock is there, and open */
+#define ICC_SGI1R_EL1  ENCODING(3, 0, 12, 11, 5)
+#define ICC_ASGI1R_EL1 ENCODING(3, 0, 12, 11, 6)
+#define ICC_SGI0R_EL1  ENCODING(3, 0, 12, 11, 7)
+#define ICC_SRE_EL1    ENCODING(3, 0, 12, 12, 5)
+#define ICC_SRE_FIXED  7ul /* system registers, no bypass */
+#define ACTLR_EL1      ENCODING(3, 0, 1, 0, 1)
+#define OSLSR_EL1      ENCODING(2, 0, 1, 1, 4)
+#define OSLSR_OSLM     8ul /* the OS lock is there, and open */
 
 static u32 op0_of(u32 encoding)
 {
@@ -47,6 +51,12 @@ static bool read(u32 encoding, u64 *value)
 		*value = cpu_id_register(crm_of(encoding), op2_of(encoding));
 		return true;
 	}
+	/* Trapped where ICC_SRE_EL2.Enable is 0: who could clear SRE would clear it for the next
+	 * vCPU. */
+	if (encoding == ICC_SRE_EL1 && gic_version() == 3) {
+		*value = ICC_SRE_FIXED;
+		return true;
+	}
 	if (encoding == OSLSR_EL1)
 		*value = OSLSR_OSLM;
 	/* Debug registers read as zero: a VM has no debugger of its own. */
@@ -55,9 +65,15 @@ static bool read(u32 encoding, u64 *value)
 
 static bool write(struct vcpu *self, u32 encoding, u64 value)
 {
-	if (encoding == ICC_SGI1R_EL1 && gic_version() == 3) {
-		vgic_sgi1r(self, value);
-		return true;
+	if (gic_version() == 3) {
+		/* One security state: the group is the interrupt's own, and there is no other
+		 * state. */
+		if (encoding == ICC_SGI1R_EL1 || encoding == ICC_SGI0R_EL1) {
+			vgic_sgi1r(self, value);
+			return true;
+		}
+		if (encoding == ICC_ASGI1R_EL1 || encoding == ICC_SRE_EL1)
+			return true;
 	}
 	/*
 	 * op0 1: cache maintenance by set/way. It cannot work on a machine with other cores and
