@@ -57,7 +57,7 @@ TARGET_FLAGS += -mno-outline-atomics $(if $(LLVM),-Wthread-safety)
 # The compiler's own headers and ours: what a C library has installed is not seen.
 # Before the set-up has run there is no compiler to ask; make starts again when it has.
 NO_LIBC := -nostdinc -isystem core/base/libc \
-	$(if $(wildcard build/setup$(if $(LLVM),-test).mk),-isystem $(shell $(CC) -print-file-name=include))
+	$(if $(if $(LLVM),$(LLD),$(CROSS_COMPILE)),-isystem $(shell $(CC) -print-file-name=include))
 
 # ---- The hypervisor ------------------------------------------------------------------------------
 

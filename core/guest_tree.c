@@ -1,6 +1,6 @@
 /*
  * The device tree that a VM gets: its own from the manifest, or one that describes the machine of
- * DESIGN section 5 with the names that QEMU's virt machine uses, so that kernels know it.
+ * core/vm.h with the names that QEMU's virt machine uses, so that kernels know it.
  */
 #include <libfdt.h>
 #include <weir/abi.h>

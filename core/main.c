@@ -23,9 +23,8 @@
 
 #define TREE_MAGIC 0xd00dfeedu
 #define TREE_MAX   (2 * MIB)
-#define START_US                                                                        \
-	1000000 /* a core that firmware started and that is not here by then is missing \
-		 */
+/* A core that firmware started and that is not here by then is missing. */
+#define START_US 1000000
 
 static struct platform platform;
 static struct manifest manifest;
@@ -153,7 +152,7 @@ void boot_main(u64 tree_pa)
 		start_console(), stop(0);
 	cpu_use_psci(platform.psci);
 	if (!memory_init(&platform))
-		start_console(), stop("no memory");
+		start_console(), stop(0);
 	start_console();
 	if (!gic_init(&platform.gic))
 		stop("/intc: the interrupt controller cannot be used");

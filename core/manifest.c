@@ -191,6 +191,7 @@ static void read_memory(struct reader *reader, struct manifest_vm *vm)
 	bool by_kib = reader_has(reader, "memory-kib");
 	const char *name = by_kib ? "memory-kib" : "memory-mib";
 	u64 kernel, need = align_up(vm->ramdisk.bytes, PAGE_SIZE);
+	u64 tree = max(PAGE_SIZE, align_up(vm->tree.bytes, PAGE_SIZE));
 
 	vm->memory_bytes = by_kib ? reader_number(reader, name, 0) * KIB
 				  : reader_number(reader, name, 0) * MIB;
@@ -209,14 +210,14 @@ static void read_memory(struct reader *reader, struct manifest_vm *vm)
 	kernel = place_kernel(reader, vm);
 	if (reader->wrong)
 		return;
-	need += vm->shared_bytes;
+	need += tree + vm->shared_bytes;
 	/* Each alone is compared first: an Image header may claim any size. */
 	if (vm->load_offset > vm->memory_bytes || kernel > vm->memory_bytes ||
 	    align_up(vm->load_offset + kernel, PAGE_SIZE) + need > vm->memory_bytes)
 		reader_complain(
 			reader, name,
-			"%lu KiB do not hold %lu KiB of kernel at %lu KiB, ramdisk and shared-kib; "
-			"give more",
+			"%lu KiB do not hold %lu KiB of kernel at %lu KiB, ramdisk, tree and "
+			"shared-kib; give more",
 			vm->memory_bytes / KIB, align_up(kernel, KIB) / KIB, vm->load_offset / KIB);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The system image, read and validated: what ../configs say about VMs, channels and disks (DESIGN
- * section 4 is the format; configs/README.md the user's page). Strings and blobs point into the
+ * The system image, read and validated: what configs/ say about VMs, channels and disks (the
+ * format: configs/README.md). Strings and blobs point into the
  * image, which stays mapped read-only. Read-only after boot.
  * Source: manifest.c
  */

@@ -16,7 +16,7 @@
 #include "core/vdev/vuart.h"
 #include "drivers/gic.h"
 
-/* Guest physical layout: the subset of QEMU's virt machine of DESIGN section 5, and Weir's pages.
+/* Guest physical layout: the part of QEMU's virt machine that kernels rely on, and Weir's own.
  */
 #define VM_GICD_BASE   0x08000000ul
 #define VM_GICD_BYTES  0x10000ul

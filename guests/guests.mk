@@ -44,7 +44,8 @@ tests-guests: $(GUEST_TEST_BINARIES)
 bench-guests: $(GUEST_BENCH_BINARIES)
 
 # For guests that are built elsewhere: `pkg-config --cflags weir`, and `--libs` for a link by $(LD).
-INSTALL_TO = $(DESTDIR)$(PREFIX)
+PREFIX_PATH = $(abspath $(PREFIX))
+INSTALL_TO = $(DESTDIR)$(PREFIX_PATH)
 install-headers: $(GUEST_START) $(GUEST_LIB)
 	$(call step,INSTALL,$(INSTALL_TO)/include/weir)
 	$(Q)install -d $(INSTALL_TO)/include/weir $(INSTALL_TO)/lib/weir $(INSTALL_TO)/lib/pkgconfig
@@ -52,5 +53,5 @@ install-headers: $(GUEST_START) $(GUEST_LIB)
 	$(Q)install -m 644 guests/lib/guest.h $(INSTALL_TO)/lib/weir/guest.h
 	$(Q)install -m 644 guests/lib/guest.lds $(GUEST_LIB) $(INSTALL_TO)/lib/weir
 	$(Q)install -m 644 $(GUEST_START) $(INSTALL_TO)/lib/weir/start.o
-	$(Q)sed 's|@PREFIX@|$(PREFIX)|' guests/lib/weir.pc.in >$(INSTALL_TO)/lib/pkgconfig/weir.pc
+	$(Q)sed 's|@PREFIX@|$(PREFIX_PATH)|' guests/lib/weir.pc.in >$(INSTALL_TO)/lib/pkgconfig/weir.pc
 	$(Q)chmod 644 $(INSTALL_TO)/lib/pkgconfig/weir.pc

@@ -158,7 +158,7 @@ plain_registers:
 
 /*
  * At EL1 or EL3 nothing is known about the machine: the line goes to where the PL011 of QEMU's virt
- * is, if the tree in x0 is one and names it ("pl011@9000000" in the first KiBs); else silence.
+ * is, if the tree in x0 is one and names it ("pl011@9000000" in the first 64 KiB); else silence.
  */
 wrong_el:
 	cbz	x0, 9f

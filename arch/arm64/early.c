@@ -1,6 +1,7 @@
 /*
  * The first translation tables, built by core 0 with the MMU off: the image at its virtual address
- * with W^X, the boot core's stack, and the page that turns the MMU on at its physical address.
+ * with W^X, the boot core's stack, and the 2 MiB, read-only, in which boot.S turns the MMU on
+ * at its physical address. mmu_drop_identity() takes those away again.
  *
  * Runs at the physical address: PC-relative addressing only, memory is Device, so no unaligned
  * access. Owns: early_root, early, boot_stack.

@@ -1,6 +1,6 @@
 /*
  * EL2's virtual addresses and control register values, for C and assembly alike. Everything lies in
- * level-0 slot 511 (DESIGN section 3). The first GiB has the areas below, so they share one level-2
+ * level-0 slot 511, which no physical address uses. The first GiB has the areas below, so they share one level-2
  * table; the second GiB has the blobs.
  */
 #pragma once

@@ -2,7 +2,8 @@
  * The runtime of a bare-metal guest: all that a guest of one page needs.
  *
  * A guest defines `int main(void)`; it runs on the first vCPU, as that vCPU's first task, with MMU,
- * caches and interrupts on. When it returns, the VM powers off.
+ * caches and interrupts on. When it returns, the VM powers off. main's stack is 12 KiB, that of the
+ * handlers 4 KiB (guest.lds).
  *
  * Contexts. A *task* runs at EL1 with SP_EL0 and may wait. A *handler* (of an interrupt, event,
  * upcall or timer) runs with interrupts masked on the vCPU's own interrupt stack; it may call all

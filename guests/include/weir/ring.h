@@ -2,7 +2,7 @@
  * The bulk ring: a stream of records from one producer to one consumer, through shared pages.
  *
  * It makes no hypercall: how the pages are shared (grant.h) and how the other side is woken
- *(event.h) is the caller's. Each side trusts the other with nothing but its own data.
+ * (event.h) is the caller's. Each side trusts the other with nothing but its own data.
  *
  * Pages, and who writes them:
  *   producer's pages: one or more, the producer writes, the consumer has them read-only: struct
@@ -13,12 +13,13 @@
  * Positions are counts of data bytes since the start, 64 bits, and do not wrap; 8-byte aligned. The
  * data holds records one after the other, none of them broken by the end: what does not fit before
  * it is filled by a padding record. A record is 8-byte aligned:
- *   u32  WEIR_RING_RECORD | bytes of content, or WEIR_RING_PADDING | bytes up to the end of the
- *data u32  tag: the caller's, the ring does not look at it the content, then up to 7 bytes without
- *meaning So a page of zeroes (a grant that was revoked) holds no record.
+ *   u32  WEIR_RING_RECORD | bytes of content, or WEIR_RING_PADDING | bytes up to the end of the data
+ *   u32  tag: the caller's, the ring does not look at it
+ *   the content, then up to 7 bytes without meaning
+ * So a page of zeroes (a grant that was revoked) holds no record.
  *
- * Wake-ups, event-index style. Who is about to sleep writes into its own page the position at which
- *it wants to be woken, *arms*, and looks once more; who moves its position past that one is told
+ * Wake-ups, event-index style. Who is about to sleep *arms*: it writes into its own page the position
+ * at which it wants to be woken, and looks once more. Who moves its position past that one is told
  * ("kick"), and sends an event. A side that does not sleep is not woken.
  *
  * Errors:
@@ -26,13 +27,13 @@
  *   WEIR_INVALID: a record larger than a quarter of the data (weir_ring_max); on read, the caller's
  *		   buffer is too small, and the record stays.
  *   WEIR_CLOSED:  the peer wrote a position or length that cannot be, or revoked its pages. The
- *ring stays closed: all further calls answer this. Each word of the peer is read once and checked
- *before it is used; no address outside of the ring's pages is ever formed from one. What is
- **peeked* may change under the reader's eyes; read copies out.
+ *		   ring stays closed: all further calls answer this.
+ * Each word of the peer is read once and checked before it is used; no address outside of the ring's
+ * pages is ever formed from one. What is *peeked* may change under the reader's eyes; read copies out.
  *
  * Producer: weir_ring_reserve, fill in, weir_ring_commit, as often as there is room; then
  * weir_ring_publish. Consumer: weir_ring_read, or weir_ring_peek and weir_ring_skip, as often as
- *there are records; then weir_ring_release.
+ * there are records; then weir_ring_release.
  *
  * Contexts: each side's functions are called by one task, or under one lock, of that side.
  * Tests: tests/host/test_ring.c. Since ABI 1.
