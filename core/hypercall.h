@@ -17,3 +17,6 @@ u64 ipc_shared_bytes(const struct manifest_vm *config);
 /* The VM is off: closes its ports, grants, upcalls; its requests in flight are waited for without
  * blocking. */
 void ipc_vm_stop(struct vm *vm);
+/* Does the VM's grant window show a page there? Waits for a change that another core has begun.
+ * ipc/grant.c */
+bool ipc_window_shows(struct vm *vm, ipa_t ipa);

@@ -109,8 +109,13 @@ static bool is_unmapped(u32 syndrome)
 
 static void data_abort(struct vcpu *self, u32 syndrome)
 {
-	if (is_unmapped(syndrome) && !(syndrome & ABORT_S1PTW) && emulate(self, syndrome))
-		return;
+	if (is_unmapped(syndrome)) {
+		if (!(syndrome & ABORT_S1PTW) && emulate(self, syndrome))
+			return;
+		/* Another core has just ended the grant: the access is tried again. */
+		if (ipc_window_shows(self->vm, arch_exit_ipa()))
+			return;
+	}
 	arch_inject_abort(false, arch_exit_far());
 }
 

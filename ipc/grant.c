@@ -18,6 +18,7 @@
 #include "ipc/grant.h"
 
 #include "core/base/panic.h"
+#include "core/hypercall.h"
 #include "core/memory.h"
 #include "ipc/block.h"
 #include "ipc/event.h"
@@ -306,6 +307,24 @@ static void window_scratch(struct vm *peer, u64 first) NEEDS(&peer->ipc->grant.l
 	stage2_set_pages(&peer->stage2, window_ipa(first), page->pages, scratch, 0, STAGE2_SHARED);
 	for (u32 i = 0; i < page->pages; i++)
 		page[i].state = WINDOW_SCRATCH;
+}
+
+/*
+ * For a guest that faulted in its window: while a page is swapped there is none, for a moment
+ * (break before make, DDI 0487 D8.14). Who has the lock after that sees the new one.
+ */
+bool ipc_window_shows(struct vm *vm, ipa_t ipa)
+{
+	u64 page = (ipa.raw - VM_WINDOW_BASE) / PAGE_SIZE;
+	bool shows;
+
+	if (ipa.raw < VM_WINDOW_BASE || page >= vm->ipc->grant.window_pages)
+		return false;
+	page = index_nospec(page, vm->ipc->grant.window_pages);
+	grant_lock(vm);
+	shows = vm->ipc->grant.window[page].state != WINDOW_FREE;
+	grant_unlock(vm);
+	return shows;
 }
 
 static void grant_end(struct vm *vm, struct vm *peer, struct grant *grant)

@@ -168,6 +168,21 @@ TEST(the_largest_grant_can_be_mapped)
 	CHECK(command(UNMAP));
 }
 
+/* The peer reads on its own core all the time: it sees the old page or the new one, never none. */
+TEST(revoke_is_one_step_for_a_peer_that_reads)
+{
+	for (uint32_t round = 0; round < 200; round++) {
+		weir_handle grant;
+
+		fill(0, WEIR_GRANT_PAGES_MAX);
+		grant = share(0, WEIR_GRANT_PAGES_MAX, WEIR_READ);
+		CHECK(command(MAP));
+		CHECK(command(READ_ON));
+		CHECK_IS(weir_grant_revoke(grant), WEIR_OK);
+		CHECK(command(UNMAP));
+	}
+}
+
 /* Generations: many more grants than there are numbers, each with a handle of its own. */
 TEST(grants_can_be_made_and_revoked_for_ever)
 {
@@ -213,6 +228,7 @@ TESTS = {
 	RUN(read_only_means_read_only),
 	RUN(revoke_works_while_the_peer_has_it_mapped),
 	RUN(the_largest_grant_can_be_mapped),
+	RUN(revoke_is_one_step_for_a_peer_that_reads),
 	RUN(grants_can_be_made_and_revoked_for_ever),
 	RUN(a_grant_is_for_one_peer_only),
 	RUN(sharing_with_a_peer_that_is_off_is_closed),

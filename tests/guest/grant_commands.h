@@ -16,7 +16,8 @@
 #define READ_ONLY 3u /* writing must abort, and change nothing */
 #define UNMAP	  4u /* and then reading must abort */
 #define REVOKED	  5u /* all pages must read as zero, and be this VM's own to write */
-#define END	  6u
+#define READ_ON	  6u /* after the answer, read all pages until they are zero: none may abort */
+#define END	  7u
 
 static inline uint64_t pattern(uint64_t page, uint64_t word)
 {

@@ -85,6 +85,24 @@ static bool revoked(void)
 	return !tap_failure.line;
 }
 
+/* The first word of a page is 0 only when it is not the sharer's any more. */
+static void read_on(void)
+{
+	uint64_t end = timer_now() + timer_ticks(WAIT_NS);
+	uint32_t zero = 0;
+
+	aborts = 0;
+	exception_handle(skip);
+	while (zero != mapped_pages && timer_now() < end) {
+		zero = 0;
+		for (uint64_t page = 0; page < mapped_pages; page++)
+			zero += page_words(page)[0] == 0;
+	}
+	exception_handle(NULL);
+	CHECK_IS(zero, mapped_pages);
+	CHECK_IS(aborts, 0);
+}
+
 static bool serve(uint64_t command)
 {
 	switch (command) {
@@ -134,6 +152,8 @@ TEST(commands_are_served)
 		word |= serve(COMMAND_OF(word)) ? COMMAND_DONE : COMMAND_DONE | COMMAND_FAILED;
 		CHECK_IS(weir_port_publish(control, word), WEIR_OK);
 		word = last;
+		if (COMMAND_OF(word) == READ_ON)
+			read_on();
 	}
 	CHECK_IS(COMMAND_OF(word), END);
 }

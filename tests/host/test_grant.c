@@ -274,6 +274,30 @@ TEST(grant_revoked_in_use_shows_scratch_and_raises_an_event)
 	assert_sees(1, 1, STAGE2_NONE, 0);
 }
 
+/* What decides whether a guest that faulted in its window tries again, or gets an abort. */
+TEST(the_window_shows_what_is_mapped_and_what_is_left_of_it)
+{
+	weir_handle grant = share(0, 0, 2, 3, WEIR_READ);
+	struct vm *peer = vm_get(1);
+	u64 end = VM_WINDOW_BASE + peer->window_bytes;
+
+	assert_false(ipc_window_shows(peer, IPA(VM_WINDOW_BASE + PAGE_SIZE)));
+	assert_int_equal(map(1, 0, grant, 1), WEIR_OK);
+	for (u32 round = 0; round < 2; round++) {
+		assert_false(ipc_window_shows(peer, IPA(VM_WINDOW_BASE + PAGE_SIZE - 1)));
+		assert_true(ipc_window_shows(peer, IPA(VM_WINDOW_BASE + PAGE_SIZE)));
+		assert_true(ipc_window_shows(peer, IPA(VM_WINDOW_BASE + 4 * PAGE_SIZE - 1)));
+		assert_false(ipc_window_shows(peer, IPA(VM_WINDOW_BASE + 4 * PAGE_SIZE)));
+		if (round == 0)
+			assert_int_equal(revoke(0, grant), WEIR_OK);
+	}
+	assert_int_equal(unmap(1, 1), WEIR_OK);
+	assert_false(ipc_window_shows(peer, IPA(VM_WINDOW_BASE + PAGE_SIZE)));
+	assert_false(ipc_window_shows(peer, IPA(end)));
+	assert_false(ipc_window_shows(peer, IPA(VM_WINDOW_BASE - 1)));
+	assert_false(ipc_window_shows(peer, IPA(0)));
+}
+
 TEST(the_remains_of_a_grant_have_nothing_to_do_with_its_successor)
 {
 	weir_handle grant = share(0, 0, 2, 3, WEIR_READ);
@@ -654,6 +678,7 @@ int main(void)
 		CASE(unmap_takes_all_pages_out_and_the_grant_can_be_mapped_again),
 		CASE(unmap_rejects_what_is_not_the_first_page_of_a_mapping),
 		CASE(grant_revoked_in_use_shows_scratch_and_raises_an_event),
+		CASE(the_window_shows_what_is_mapped_and_what_is_left_of_it),
 		CASE(the_remains_of_a_grant_have_nothing_to_do_with_its_successor),
 		CASE(a_scratch_page_belongs_to_one_vm_and_is_zero),
 		CASE(grant_revoked_out_of_use_raises_nothing),
