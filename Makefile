@@ -15,7 +15,9 @@ VARIANT := $(if $(LLVM),-clang)$(if $(DEBUG),-debug)$(if $(BENCH),-bench)
 B := build$(if $(VARIANT),/$(patsubst -%,%,$(VARIANT)))
 # Relative to where the user stands, which under `make -C` is not here.
 INPUT ?= $(CURDIR)/README.md
-INPUT_PATH = $(if $(filter /%,$(INPUT)),$(INPUT),$(or $(PWD),$(CURDIR))/$(INPUT))
+# To the recipe by the environment, as it was typed: a file may be called anything.
+run: export WEIR_INPUT = $(if $(filter command environment,$(origin INPUT)),$(value INPUT),$(INPUT))
+run: export WEIR_FROM = $(or $(value PWD),$(CURDIR))
 PREFIX ?= /usr/local
 
 # Goals that build nothing need no set-up.
@@ -122,7 +124,8 @@ all: $(B)/weir.bin $(IMAGES)
 images: $(IMAGES)
 
 run: all
-	@tools/carry "$(INPUT_PATH)" --weir $(B)/weir.bin --image $(B)/images/carry.dtb
+	@case "$$WEIR_INPUT" in /* | '') ;; *) WEIR_INPUT="$$WEIR_FROM/$$WEIR_INPUT" ;; esac; \
+	tools/carry "$$WEIR_INPUT" --weir $(B)/weir.bin --image $(B)/images/carry.dtb
 
 fmt:
 	$(Q)git ls-files -co --exclude-standard '*.c' '*.h' | xargs $(or $(CLANG_FORMAT),clang-format-14) -i

@@ -1,7 +1,8 @@
 /*
  * The other half of Weir's main job: receives a file from the VM at the other end of the channel
  * "file", and writes it to the first disk of this VM. carry.h is the protocol. The header is zeroed
- * first and written last, with a flush before and after it: what has a header is whole.
+ * first and written last, with a flush before and after it: what has a header is whole. One that
+ * may not have reached the medium is taken back.
  */
 #include "guests/carry.h"
 
@@ -14,21 +15,21 @@ static uint64_t received_bytes;
 
 static struct carry_header *header;
 
-static void flush(void)
+static enum weir_status flush(void)
 {
 	struct block_request request = { .operation = WEIR_BLOCK_FLUSH };
 
-	carry_check(block_run(&request), "flush");
+	return block_run(&request);
 }
 
-static void write_header(void)
+static enum weir_status write_header(void)
 {
 	struct block_request request = { .operation = WEIR_BLOCK_WRITE,
 					 .sectors = 1,
 					 .buffer = header };
+	enum weir_status status = block_run(&request);
 
-	carry_check(block_run(&request), "write the header");
-	flush();
+	return status == WEIR_OK ? flush() : status;
 }
 
 static void open_copy(void)
@@ -36,7 +37,7 @@ static void open_copy(void)
 	carry_check(weir_block_info(0, &disk), "find the disk");
 	carry_check(disk.read_only ? WEIR_DENIED : WEIR_OK, "write to the disk");
 	header = carry_pages(sizeof(*header));
-	write_header();
+	carry_check(write_header(), "clear the header");
 }
 
 /* This VM's part of the ring is one page, the first of the pool. */
@@ -124,12 +125,19 @@ static void receive_file(void)
 
 static void finish_copy(void)
 {
+	enum weir_status status;
+
 	for (uint32_t i = 0; i < CARRY_SLOTS; i++)
 		carry_check(block_wait(&slots[i]), "write");
-	flush();
+	carry_check(flush(), "flush");
 	memcpy(header->magic, CARRY_MAGIC, sizeof(header->magic));
 	header->bytes = received_bytes;
-	write_header();
+	status = write_header();
+	if (status != WEIR_OK) {
+		memset(header, 0, sizeof(*header));
+		write_header();
+		carry_fail("write the header", status);
+	}
 	release();
 }
 

@@ -574,11 +574,12 @@ def test_the_command_line_is_as_promised():
         "-global virtio-mmio.force-legacy=false -icount shift=0,sleep=off -seed 1 "
         "-rtc base=2026-01-01T00:00:00,clock=vm -kernel w -initrd i "
         "-drive if=none,format=raw,id=d0,file=a,,b,cache=writeback "
-        "-device virtio-blk-device,drive=d0,bus=virtio-mmio-bus.0 "
+        "-device virtio-blk-device,drive=d0,bus=virtio-mmio-bus.0,rerror=report,werror=report "
         "-drive if=none,format=raw,id=d1,file=./x:y,cache=writeback,readonly=on "
-        "-device virtio-blk-device,drive=d1,bus=virtio-mmio-bus.1 "
+        "-device virtio-blk-device,drive=d1,bus=virtio-mmio-bus.1,rerror=report,werror=report "
         "-drive if=none,format=raw,id=d2,file=d/x:y,cache=writeback "
-        "-device virtio-blk-device,drive=d2,bus=virtio-mmio-bus.2 -d int")
+        "-device virtio-blk-device,drive=d2,bus=virtio-mmio-bus.2,rerror=report,werror=report "
+        "-d int")
 
 
 def test_run_prints_the_command_line_that_it_would_run(folder):
@@ -594,7 +595,7 @@ def test_run_prints_the_command_line_that_it_would_run(folder):
 def test_run_takes_qemu_from_the_environment_and_returns_its_status(folder):
     (folder / "m.dts").write_text(GOOD)
     weir(folder, "image", "m.dts", "-I", "files", "-o", "m.dtb")
-    (folder / "weir.bin").write_bytes(b"x")
+    (folder / "weir.bin").write_bytes(bytes(56) + b"ARM\x64" + bytes(200))
     (folder / "qemu").write_text('#!/bin/sh\necho "$@"\nexit 7\n')
     (folder / "qemu").chmod(0o755)
     env = dict(os.environ, WEIR_QEMU=str(folder / "qemu"))
@@ -608,6 +609,7 @@ def test_run_takes_qemu_from_the_environment_and_returns_its_status(folder):
     (["m.dts"], r"m\.dts: not a device-tree blob: make one with `tools/weir image`"),
     (["other.dtb"], r"other\.dtb: not a system image: make one with `weir image`"),
     (["m.dtb", "--weir", "none.bin"], r"none\.bin: there is no such file: `make` builds"),
+    (["m.dtb", "--weir", "m.dts"], r"m\.dts: not the hypervisor: `make` builds build/weir\.bin"),
     (["m.dtb", "--disk", "none.img"], r"none\.img: there is no such file: name a raw disk image"),
     (["m.dtb", "--qemu", "./none"], r"\./none: QEMU is not there: run tools/setup"),
 ])
@@ -616,7 +618,7 @@ def test_run_says_what_is_missing(folder, words, message):
     weir(folder, "image", "m.dts", "-I", "files", "-o", "m.dtb")
     subprocess.run(["dtc", "-q", "-O", "dtb", "-o", folder / "other.dtb"], check=True, text=True,
                    input="/dts-v1/; / { };")
-    (folder / "weir.bin").write_bytes(b"x")
+    (folder / "weir.bin").write_bytes(bytes(56) + b"ARM\x64" + bytes(200))
     done = weir(folder, "run", "--weir", "weir.bin", "--qemu", "true", *words)
     assert done.returncode == 1
     assert re.match(message, done.stderr), done.stderr

@@ -11,7 +11,7 @@ import re
 import subprocess
 from dataclasses import dataclass, field
 
-from .errors import Mistake
+from .errors import Mistake, printable
 
 try:
     import libfdt
@@ -80,7 +80,7 @@ def load_blob(path: str) -> Node:
         return _load_node(fdt, 0, "/")
     except (libfdt.FdtException, ValueError):
         raise Mistake(
-            f"{path}: not a device-tree blob: make one with `tools/weir image`"
+            f"{printable(path)}: not a device-tree blob: make one with `tools/weir image`"
         ) from None
 
 

@@ -14,6 +14,17 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def check_writable(path: str) -> None:
+    """Raises Mistake if no file can be made there, so that nothing is begun in vain."""
+    name, folder = printable(path), os.path.dirname(path) or "."
+    if os.path.isdir(path) or not os.path.basename(path):
+        raise Mistake(f"{name}: is a directory: name a file")
+    if not os.path.isdir(folder):
+        raise Mistake(f"{name}: there is no such directory: make it first, or name another file")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise Mistake(f"{name}: cannot be written: name another file")
+
+
 def _describe(error: OSError) -> str:
     what = error.strerror or str(error)
     return printable(f"{error.filename}: {what}" if error.filename else what)

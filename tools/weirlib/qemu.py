@@ -4,7 +4,7 @@ import argparse
 import os
 import shutil
 
-from .errors import Mistake
+from .errors import Mistake, printable
 
 DEFAULTS = {
     "weir": "build/weir.bin",
@@ -33,8 +33,8 @@ def qemu_command(
     The words of a command that boots the hypervisor `weir` with the system image `image`
     (None: without one).
 
-    `disks` are raw images, each a path or a pair (path, read_only); the first is device 0 of the
-    manifest. `icount` makes time a count of instructions, so that a run repeats exactly.
+    `disks` are raw images, each a path or a pair (path, read_only), or a dict of -drive's options;
+    the first is device 0 of the manifest. `icount` makes time a count of instructions, so that a run repeats exactly.
     """
     machine = f"{board},virtualization=on,gic-version={gic}"
     if icount:
@@ -69,19 +69,35 @@ def require_files(paths, remedy="`make` builds Weir and its images") -> None:
     """QEMU's own message about a missing file does not say what to do."""
     for path in paths:
         if not os.path.exists(path):
-            raise Mistake(f"{path}: there is no such file: {remedy}")
+            raise Mistake(f"{printable(str(path))}: there is no such file: {remedy}")
+
+
+def require_weir(path) -> None:
+    """What is not the hypervisor would be started all the same, and say nothing."""
+    require_files([path])
+    with open(path, "rb") as file:
+        if file.read(60)[56:] != b"ARM\x64":  # the header of an arm64 Image
+            raise Mistake(f"{printable(str(path))}: not the hypervisor: `make` builds "
+                          f"{DEFAULTS['weir']}")
 
 
 def _disk_options(slot: int, disk) -> list:
+    drive = {"if": "none", "format": "raw", "id": f"d{slot}"}
+    drive.update(disk if isinstance(disk, dict) else _raw_image(disk))
+    words = ",".join(f"{name}={str(value).replace(',', ',,')}" for name, value in drive.items())
+    # Errors are the guest's; by default QEMU stops the machine when the host's disk is full.
+    errors = "rerror=report,werror=report"
+    device = f"virtio-blk-device,drive=d{slot},bus=virtio-mmio-bus.{slot},{errors}"
+    return ["-drive", words, "-device", device]
+
+
+def _raw_image(disk) -> dict:
     path, read_only = (disk, False) if isinstance(disk, (str, os.PathLike)) else disk
     path = str(path)
     if ":" in path.split("/")[0]:
         path = "./" + path  # else QEMU takes what stands before the colon for a protocol
-    drive = f"if=none,format=raw,id=d{slot},file={path.replace(',', ',,')},cache=writeback"
-    if read_only:
-        drive += ",readonly=on"
-    device = f"virtio-blk-device,drive=d{slot},bus=virtio-mmio-bus.{slot}"
-    return ["-drive", drive, "-device", device]
+    options = {"file": path, "cache": "writeback"}
+    return {**options, "readonly": "on"} if read_only else options
 
 
 def positive(text: str) -> int:
