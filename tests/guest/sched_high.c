@@ -6,22 +6,9 @@
 
 #define ROUNDS 64u
 
-static uint64_t lateness[ROUNDS];
-
-static void sort(void)
-{
-	for (uint32_t i = 1; i < ROUNDS; i++)
-		for (uint32_t k = i; k && lateness[k - 1] > lateness[k]; k--) {
-			uint64_t swap = lateness[k];
-
-			lateness[k] = lateness[k - 1];
-			lateness[k - 1] = swap;
-		}
-}
-
 /*
- * A slice is 5 ms: without preemption half of the wake-ups would be later than 2 ms. The host may
- * be busy, so only the quicker quarter is asked for.
+ * A slice is 5 ms: without preemption half of the wake-ups would be later than 2 ms. Time counts
+ * instructions in this image's runs (tests/qemu/test_guests.py), so a busy host delays none.
  */
 TEST(it_wakes_in_less_than_a_slice)
 {
@@ -29,10 +16,8 @@ TEST(it_wakes_in_less_than_a_slice)
 		uint64_t due = timer_now() + timer_ticks(7000000);
 
 		task_sleep(7000000);
-		lateness[i] = timer_ns(timer_now() - due);
+		CHECK(timer_ns(timer_now() - due) < 100000);
 	}
-	sort();
-	CHECK(lateness[ROUNDS / 4] < 1000000);
 }
 
 TESTS = {

@@ -89,8 +89,8 @@ TEST(an_answer_cannot_be_given_twice)
  */
 TEST(a_late_answer_is_stale)
 {
+	uint64_t flags = irq_save(); /* first: a request that is served now is the last before us */
 	uint64_t reply[WEIR_UPCALL_REPLIES] = { 0 }, sequence = last_sequence, end;
-	uint64_t flags = irq_save();
 	uint32_t before = SHARED_READ(calls);
 
 	end = timer_now() + timer_ticks(WAIT_NS);

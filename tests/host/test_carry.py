@@ -217,8 +217,13 @@ def test_a_machine_that_is_slow_but_alive_is_left_alone(folder):
 def test_a_signal_ends_the_machine_and_removes_the_files(folder, number, status):
     env = dict(os.environ, TMPDIR=str(folder / "tmp"))
     spoil = "print(os.getpid(), flush=True); time.sleep(60)"
+    # What a shell starts in the background has SIGINT ignored, and so would the tool.
+    def heed():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     with subprocess.Popen(command(folder, spoil, "in put.bin"), cwd=folder, env=env, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tool:
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          preexec_fn=heed) as tool:
         assert tool.stdout.readline() == "weir: reader: started\n"  # as soon as it is printed
         machine = int(tool.stdout.readline())
         tool.send_signal(number)

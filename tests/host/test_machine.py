@@ -77,7 +77,9 @@ def test_wait_for_finds_a_line_and_fails_at_the_end(machine):
 
 
 def test_silence_is_a_hang(machine):
-    run = machine("import time; print('alive'); time.sleep(60)", patience=0.5)
+    run = machine("import time; print('alive'); time.sleep(60)")
+    run.wait_for("alive")  # on a busy machine Python needs a while to start
+    run._patience = 0.5
     with pytest.raises(Hang, match="after 'alive'"):
         run.end()
 

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from conftest import ROOT, existing
+from machine import failing_disk
 
 SIZES = {"0": 0, "1": 1, "511": 511, "512": 512, "513": 513, "5MiB": 5 << 20}
 BOARDS = [dict(cpu="cortex-a72", gic=2), dict(cpu="max", gic=3)]
@@ -59,3 +60,58 @@ def test_the_upcall_asks_for_progress_even_for_an_empty_file(tmp_path, log):
     result = carry(path)
     check_carried(result, 0, log)
     assert re.search(r"^weir: reader: (done|\d+ %)", result.stdout, re.MULTILINE), result.stdout
+
+
+# QEMU, but its disk fails: what -drive says of the image is replaced.
+FAILING = """\
+#!/usr/bin/python3
+import os, sys
+words = ["qemu-system-aarch64", *sys.argv[1:]]
+words[words.index("-drive") + 1] = {drive!r}
+os.execvp(words[0], words)
+"""
+SOURCE, COPY = 2048, 135168  # the sectors of the headers: configs/carry.dts
+
+
+def second(event, iotype, **where):
+    """The second time, and from then on."""
+    return [dict(event=event, state=1, new_state=2),
+            dict(event=event, state=2, iotype=iotype, **where)]
+
+
+# Each with the one line that tells of it.
+ERRORS = {
+    "read-header": ([dict(iotype="read", sector=SOURCE)], "reader failed: read the header"),
+    "read-data": ([dict(iotype="read", sector=SOURCE + 500)], "reader failed: read"),
+    "clear-header": ([dict(iotype="write", sector=COPY)], "writer failed: clear the header"),
+    "write-data": ([dict(iotype="write", sector=COPY + 500)], "writer failed: write"),
+    "write-header": ([dict(event="flush_to_disk", state=1, new_state=2),
+                      dict(event="flush_to_disk", state=2, new_state=3),
+                      dict(event="pwritev", state=3, iotype="write", sector=COPY)],
+                     "writer failed: write the header"),
+    "flush-data": (second("flush_to_disk", "flush"), "writer failed: flush"),
+    "flush-header": ([dict(event="flush_to_disk", state=1, new_state=2),
+                      dict(event="flush_to_disk", state=2, new_state=3),
+                      dict(event="flush_to_disk", state=3, iotype="flush")],
+                     "writer failed: write the header"),
+}
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: f"{board['cpu']}-gic{board['gic']}")
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_of_the_disk_is_told_and_leaves_no_copy(tmp_path, name, board, log):
+    path, disk, qemu = tmp_path / "file", tmp_path / "disk.img", tmp_path / "qemu"
+    rules, line = ERRORS[name]
+    drive = {"if": "none", "format": "raw", "id": "d0", **failing_disk(disk, *rules)}
+    words = ",".join(f"{key}={value}" for key, value in drive.items())
+    qemu.write_text(FAILING.format(drive=words))
+    qemu.chmod(0o755)
+    path.write_bytes(random.Random(name).randbytes(1 << 20))
+    result = carry(path, "--qemu", qemu, "--disk", disk, "--cpu", board["cpu"],
+                   "--gic", str(board["gic"]))
+    log.write_text(" ".join(map(str, result.args)) + "\n" + result.stdout)
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[-1] == f"carry: file: {line}: I/O error"
+    with open(disk, "rb") as file:
+        file.seek(COPY * 512)
+        assert not any(file.read(512))

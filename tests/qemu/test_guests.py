@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from machine import LAST_LINE, Failure, check_tap
+from machine import LAST_LINE, Failure, check_tap, failing_disk
 from weirlib import dts
 
 BOARDS = [dict(cpu="cortex-a72", gic=2), dict(cpu="max", gic=3)]
@@ -17,21 +17,32 @@ NAMES = sorted({path.stem for path in pathlib.Path(__file__).parent.glob("*.dts"
 
 BAD = [r"^weir: fault: VM bad vCPU 0: ", r"^weir: fault: VM bad vCPU 0: instruction abort .* PC \S+ PSTATE "]
 
+# How the disks of block_error.dts fail: tests/guest/block_error.h.
+DISK_ERRORS = {
+    0: [dict(iotype="read", sector=700), dict(iotype="write", sector=1100)],
+    1: [dict(iotype="flush", once="on")],
+}
+
 SETTINGS = {
     "fault": dict(silent=["bad"], allowed=BAD, expected=BAD),
     "block": dict(disks=2),
+    # What these promise about time would not hold on a host that is busy: time counts instructions.
+    "runtime": dict(icount=True),
+    "sched": dict(icount=True),
+    "block_error": dict(disks=2, errors=DISK_ERRORS),
 }
 
 
-def make_disks(folder, count):
+def make_disks(folder, count, errors):
     """Disks of 4 MiB; each sector starts with its number, and the disk's in the next word."""
-    paths = []
+    disks = []
     for disk in range(count):
-        paths.append(folder / f"disk{disk}.img")
-        with open(paths[-1], "wb") as file:
+        path = folder / f"disk{disk}.img"
+        with open(path, "wb") as file:
             for sector in range(8192):
                 file.write(sector.to_bytes(8, "little") + disk.to_bytes(8, "little") + bytes(496))
-    return paths
+        disks.append(failing_disk(path, *errors[disk]) if disk in errors else path)
+    return disks
 
 
 def board_name(board):
@@ -45,7 +56,8 @@ def test_guest(boot, image, tmp_path, name, board):
     blob = image(name)
     vms = [vm.name for vm in dts.load_blob(str(blob)).child("vms").children]
     machine = boot(blob, allowed=settings.get("allowed", ()), cores=2,
-                   disks=make_disks(tmp_path, settings.get("disks", 0)), **board)
+                   disks=make_disks(tmp_path, settings.get("disks", 0), settings.get("errors", {})),
+                   icount=settings.get("icount", False), **board)
     lines = machine.end()
     check_tap(lines, [vm for vm in vms if vm not in settings.get("silent", ())])
     assert LAST_LINE in lines

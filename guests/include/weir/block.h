@@ -30,7 +30,8 @@
  *   Write means written: after WEIR_OK for a flush every write that had completed before the flush
  *   was submitted is on the medium.
  *
- * Source: ipc/block.c. Tests: tests/guest/block.c, tests/host/test_block.c. Since ABI 1.
+ * Source: ipc/block.c. Tests: tests/guest/block.c, tests/guest/block_error.c,
+ * tests/host/test_block.c. Since ABI 1.
  */
 #pragma once
 
