@@ -5,7 +5,7 @@
 #define EC_DATA	       0x25u /* data abort, same level */
 #define FAULT_EXTERNAL 0x10u /* synchronous external abort, not on a table walk */
 #define SYNDROME_WRITE (1u << 6)
-#define UNMAPPED_DEVICE                                                           \
+#define UNMAPPED_DEVICE \
 	0x0a100000ul /* between virtio-mmio and Weir's pages: devices for stage 1 \
 		      */
 #define UNMAPPED_MEMORY 0x20000000ul
