@@ -7,7 +7,8 @@
  * look. Only a loaded vCPU has list registers in use: they are emptied when it is saved.
  *
  * Locks: vm->vgic.lock guards all banks (SPIs and every vCPU's private bank) and the list registers
- * of a loaded vCPU; `inbox` is atomic. Source: vgic.c, vgic_registers.c, vgic_v2.c, vgic_v3.c
+ * of a loaded vCPU; `inbox` is atomic.
+ * Source: vgic.c, vgic_lists.c, vgic_registers.c, vgic_v2.c, vgic_v3.c
  */
 #pragma once
 

@@ -1,9 +1,19 @@
-/* Between the files of the virtual interrupt controller: vgic.c, vgic_registers.c, vgic_v*.c. */
+/*
+ * Between the files of the virtual interrupt controller: vgic.c, vgic_lists.c, vgic_registers.c,
+ * vgic_v2.c, vgic_v3.c.
+ */
 #pragma once
 
 #include "core/vm.h"
 
+/* Not on a hot path: out of line, so that the functions that are stay small. */
+#define COLD __attribute__((noinline))
+
 #define VGIC_TIMER 27u /* INTID of the virtual timer, the guest's and the machine's */
+
+/* Bits of a private bank. */
+#define VGIC_SGIS      0xffffu
+#define VGIC_TIMER_BIT (1u << VGIC_TIMER)
 
 /* Weir's own implementer and product: ARM's JEP106 code, product 'W'. */
 #define VGIC_IIDR 0x5700043bu
@@ -18,12 +28,77 @@ static inline u32 vgic_bank_pending(const struct vgic_bank *bank)
 	return bank->latched | (bank->line & ~bank->edge);
 }
 
+/* Pending, enabled and forwarded to the CPU interface. */
+static inline u32 vgic_bank_forwarded(const struct vgic *gic, const struct vgic_bank *bank)
+{
+	u32 pending = vgic_bank_pending(bank) & bank->enabled;
+
+	return pending & ((bank->group1 & gic->open[1]) | (~bank->group1 & gic->open[0]));
+}
+
+/* And neither active nor listed. */
+static inline u32 vgic_bank_deliverable(const struct vgic *gic, const struct vgic_bank *bank)
+{
+	return vgic_bank_forwarded(gic, bank) & ~(bank->active | bank->listed);
+}
+
+/* What should be in a list register and is not: an active one so that the guest can end it. */
+static inline u32 vgic_bank_wanted(const struct vgic *gic, const struct vgic_bank *bank)
+{
+	return vgic_bank_deliverable(gic, bank) | (bank->active & ~bank->listed);
+}
+
+static inline struct vgic_spi_bank *vgic_spi_of(struct vm *vm, u32 intid)
+{
+	return &vm->vgic.spi[index_nospec(intid / 32 - 1, VGIC_SPI_BANKS)];
+}
+
+/* Whose list registers an SPI that is not listed belongs in. */
+static inline u32 vgic_spi_home(const struct vgic_spi_bank *spi, u32 n)
+{
+	return spi->bank.active >> n & 1 ? spi->owner[n] : spi->target[n];
+}
+
+static inline void vgic_spi_summarize(struct vgic *gic, const struct vgic_spi_bank *spi)
+{
+	u32 bit = 1u << (spi - gic->spi);
+
+	gic->wanted = vgic_bank_wanted(gic, &spi->bank) ? gic->wanted | bit : gic->wanted & ~bit;
+}
+
 /*
  * What `bits` of a bank mean for list registers, after they changed: mask of the vCPUs that have to
  * look. `private_of`: whose private bank it is; 0: an SPI bank.
  */
 u32 vgic_changed(struct vm *vm, struct vcpu *private_of, struct vgic_bank *bank, u32 bits)
 	NEEDS(vm->vgic.lock);
+u32 vgic_spi_changed(struct vm *vm, struct vgic_spi_bank *spi, u32 bits) NEEDS(vm->vgic.lock);
+
+/*
+ * By core: the virtual timer's interrupt is active in the physical GIC. While a vCPU is loaded that
+ * is the same as line 27 of its private bank: the line is up from the interrupt until the guest has
+ * ended it, and the physical interrupt cannot come a second time meanwhile.
+ */
+extern bool vgic_timer_active[MAX_PCPUS];
+
+/* The guest has ended the hardware one, and so the physical interrupt. */
+static inline void vgic_timer_ended(struct vcpu *vcpu)
+{
+	vcpu->vgic.private.line &= ~VGIC_TIMER_BIT;
+	vgic_timer_active[vcpu->core] = false;
+}
+
+/* Asks the timer whether its line is still up. */
+void vgic_timer_compare(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock);
+
+/* The line may have dropped since the interrupt came: then it must be able to come again. */
+static inline void vgic_timer_look(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+{
+	const struct vgic_bank *bank = &vcpu->vgic.private;
+
+	if (bank->line & VGIC_TIMER_BIT && !((bank->listed | bank->active) & VGIC_TIMER_BIT))
+		vgic_timer_compare(vcpu);
+}
 
 /* Lets the vCPUs of the mask look: `self` at once, the others by a kick. Releases the lock. */
 void vgic_attend(struct vcpu *self, u32 vcpus) RELEASES(self->vm->vgic.lock);

@@ -105,7 +105,7 @@ static bool access_targets(struct vcpu *self, struct mmio *access, u32 offset)
 	}
 	if (!there || first < 32)
 		return true;
-	spi = &vm->vgic.spi[index_nospec(first / 32 - 1, VGIC_SPI_BANKS)];
+	spi = vgic_spi_of(vm, first);
 	spin_lock(&self->vm->vgic.lock);
 	for (u32 i = 0; i < access->bytes; i++) {
 		u32 n = first % 32 + i, mask = access->value >> 8 * i & all_vcpus(vm);
@@ -115,7 +115,7 @@ static bool access_targets(struct vcpu *self, struct mmio *access, u32 offset)
 		changed |= (u32)(spi->target[n] != target) << n;
 		spi->target[n] = target;
 	}
-	vgic_attend(self, vgic_changed(self->vm, 0, &spi->bank, changed));
+	vgic_attend(self, vgic_spi_changed(self->vm, spi, changed));
 	return true;
 }
 

@@ -32,13 +32,13 @@
 static void set_route(struct vcpu *self, u32 intid, u32 route)
 {
 	struct vm *vm = self->vm;
-	struct vgic_spi_bank *spi = &vm->vgic.spi[index_nospec(intid / 32 - 1, VGIC_SPI_BANKS)];
+	struct vgic_spi_bank *spi = vgic_spi_of(vm, intid);
 	u32 n = intid % 32;
 
 	spin_lock(&self->vm->vgic.lock);
 	spi->route[n] = route & ROUTE_AFFINITY;
 	spi->target[n] = spi->route[n] < vm->vcpu_count ? (u8)spi->route[n] : VGIC_NOBODY;
-	vgic_attend(self, vgic_changed(self->vm, 0, &spi->bank, 1u << n));
+	vgic_attend(self, vgic_spi_changed(self->vm, spi, 1u << n));
 }
 
 /* 64 bits an interrupt, accessed whole or by halves; the upper half is zero. */

@@ -2,7 +2,8 @@
  * The virtual interrupt controller: registers, list registers as a cache, the virtual timer,
  * several vCPUs, both versions. tests/host/test_vgic_random.c compares it with a slow model.
  *
- * Sources: core/vdev/vgic.c core/vdev/vgic_registers.c core/vdev/vgic_v2.c core/vdev/vgic_v3.c
+ * Sources: core/vdev/vgic.c core/vdev/vgic_lists.c core/vdev/vgic_registers.c
+ * Sources: core/vdev/vgic_v2.c core/vdev/vgic_v3.c
  * Sources: tests/host/fake/list_regs.c tests/host/fake/sched.c tests/host/fake/timer.c
  * Sources: tests/host/fake/cpu.c tests/host/fake/panic.c
  */

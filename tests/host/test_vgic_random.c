@@ -3,7 +3,8 @@
  * booleans, and the next one is found by looking at all of them. After every step of a random
  * sequence the list registers must offer the guest what the model says.
  *
- * Sources: core/vdev/vgic.c core/vdev/vgic_registers.c core/vdev/vgic_v2.c core/vdev/vgic_v3.c
+ * Sources: core/vdev/vgic.c core/vdev/vgic_lists.c core/vdev/vgic_registers.c
+ * Sources: core/vdev/vgic_v2.c core/vdev/vgic_v3.c
  * Sources: tests/host/fake/list_regs.c tests/host/fake/sched.c tests/host/fake/timer.c
  * Sources: tests/host/fake/cpu.c tests/host/fake/panic.c
  */
