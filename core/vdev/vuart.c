@@ -9,40 +9,13 @@
 #include "core/base/string.h"
 #include "core/console.h"
 #include "core/vm.h"
-
-enum {
-	DR = 0x00,
-	RSR = 0x04, /* ECR when written */
-	FR = 0x18,
-	IBRD = 0x24,
-	FBRD = 0x28,
-	LCR_H = 0x2c,
-	CR = 0x30,
-	IFLS = 0x34,
-	IMSC = 0x38,
-	RIS = 0x3c,
-	MIS = 0x40,
-	ICR = 0x44,
-	ID = 0xfe0, /* PeriphID0..3, PCellID0..3 */
-};
-
-#define FR_BUSY BIT(3)
-#define FR_RXFE BIT(4)
-#define FR_TXFF BIT(5)
-#define FR_RXFF BIT(6)
-#define FR_TXFE BIT(7)
-
-#define INT_RX	BIT(4)
-#define INT_TX	BIT(5)
-#define INT_ALL 0x7ffu
-
-#define LCR_H_FEN BIT(4)
+#include "drivers/pl011.h"
 
 static const u8 id[] = { 0x11, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
 
 static u32 fifo_depth(const struct vuart *uart)
 {
-	return (uart->line_control & LCR_H_FEN) ? VUART_FIFO : 1;
+	return (uart->line_control & PL011_LCR_H_FEN) ? VUART_FIFO : 1;
 }
 
 /*
@@ -52,13 +25,13 @@ static u32 fifo_depth(const struct vuart *uart)
 static void update(struct vm *vm, bool stuck) NEEDS(vm->uart.lock)
 {
 	struct vuart *uart = &vm->uart;
-	u32 flags = stuck ? FR_TXFF | FR_BUSY : FR_TXFE;
+	u32 flags = stuck ? PL011_FR_TXFF | PL011_FR_BUSY : PL011_FR_TXFE;
 	bool level = (uart->raw & uart->mask) != 0;
 
 	if (!uart->fifo_count)
-		flags |= FR_RXFE;
+		flags |= PL011_FR_RXFE;
 	if (uart->fifo_count >= fifo_depth(uart))
-		flags |= FR_RXFF;
+		flags |= PL011_FR_RXFF;
 	__atomic_store_n(&uart->flags, flags, __ATOMIC_RELAXED);
 	if (level == uart->interrupt)
 		return;
@@ -68,7 +41,7 @@ static void update(struct vm *vm, bool stuck) NEEDS(vm->uart.lock)
 
 static bool is_stuck(const struct vuart *uart)
 {
-	return (uart->flags & FR_TXFF) != 0;
+	return (uart->flags & PL011_FR_TXFF) != 0;
 }
 
 /* Gives the line to the console; false: it stays here, and vuart_resume() will be called. */
@@ -104,9 +77,9 @@ static void transmit(struct vm *vm, u8 byte) NEEDS(vm->uart.lock)
 	if (byte == '\n' || uart->line_length == VUART_LINE)
 		printed = print_line(vm);
 	if (printed)
-		uart->raw |= INT_TX;
+		uart->raw |= PL011_INT_TX;
 	else
-		uart->raw &= ~INT_TX;
+		uart->raw &= ~PL011_INT_TX;
 	update(vm, !printed);
 }
 
@@ -120,7 +93,7 @@ static u32 read_data(struct vm *vm) NEEDS(vm->uart.lock)
 	byte = uart->fifo[uart->fifo_head];
 	uart->fifo_head = (uart->fifo_head + 1) % VUART_FIFO;
 	if (!--uart->fifo_count)
-		uart->raw &= ~INT_RX;
+		uart->raw &= ~PL011_INT_RX;
 	update(vm, is_stuck(uart));
 	return byte;
 }
@@ -129,27 +102,27 @@ static u32 read_data(struct vm *vm) NEEDS(vm->uart.lock)
 static u32 read_plain(const struct vuart *uart, u32 offset)
 {
 	switch (offset) {
-	case FR:
+	case PL011_FR:
 		return uart->flags;
-	case IBRD:
+	case PL011_IBRD:
 		return uart->integer_baud;
-	case FBRD:
+	case PL011_FBRD:
 		return uart->fraction_baud;
-	case LCR_H:
+	case PL011_LCR_H:
 		return uart->line_control;
-	case CR:
+	case PL011_CR:
 		return uart->control;
-	case IFLS:
+	case PL011_IFLS:
 		return uart->fifo_levels;
-	case IMSC:
+	case PL011_IMSC:
 		return uart->mask;
-	case RIS:
+	case PL011_RIS:
 		return uart->raw;
-	case MIS:
+	case PL011_MIS:
 		return uart->raw & uart->mask;
 	default:
 		/* Reserved, and what reads as zero here: RSR, ICR, DMACR (there is no DMA). */
-		return offset >= ID ? id[(offset - ID) / 4 % sizeof(id)] : 0;
+		return offset >= PL011_ID ? id[(offset - PL011_ID) / 4 % sizeof(id)] : 0;
 	}
 }
 
@@ -158,25 +131,25 @@ static void write_plain(struct vm *vm, u32 offset, u32 value) NEEDS(vm->uart.loc
 	struct vuart *uart = &vm->uart;
 
 	switch (offset) {
-	case IBRD:
+	case PL011_IBRD:
 		uart->integer_baud = value & 0xffff;
 		break;
-	case FBRD:
+	case PL011_FBRD:
 		uart->fraction_baud = value & 0x3f;
 		break;
-	case LCR_H:
+	case PL011_LCR_H:
 		uart->line_control = value & 0xff;
 		break;
-	case CR:
+	case PL011_CR:
 		uart->control = value & 0xffff;
 		break;
-	case IFLS:
+	case PL011_IFLS:
 		uart->fifo_levels = value & 0x3f;
 		break;
-	case IMSC:
-		uart->mask = value & INT_ALL;
+	case PL011_IMSC:
+		uart->mask = value & PL011_INT_ALL;
 		break;
-	case ICR:
+	case PL011_ICR:
 		uart->raw &= ~value;
 		break;
 	default:
@@ -198,16 +171,16 @@ static void write_register(struct vm *vm, const struct mmio *access) NEEDS(vm->u
 {
 	u32 offset = (u32)access->offset & ~3u;
 
-	if (access->offset == DR)
+	if (access->offset == PL011_DR)
 		transmit(vm, (u8)access->value);
-	else if (offset != DR)
+	else if (offset != PL011_DR)
 		write_plain(vm, offset, merged(read_plain(&vm->uart, offset), access));
 }
 
 static u64 read_register(struct vm *vm, const struct mmio *access) NEEDS(vm->uart.lock)
 {
 	u32 offset = (u32)access->offset & ~3u;
-	u32 word = offset == DR ? read_data(vm) : read_plain(&vm->uart, offset);
+	u32 word = offset == PL011_DR ? read_data(vm) : read_plain(&vm->uart, offset);
 	u32 value = mmio_extract(access, word);
 
 	return access->bytes < 4 ? value & ((1u << (8 * access->bytes)) - 1) : value;
@@ -217,7 +190,7 @@ static u64 read_register(struct vm *vm, const struct mmio *access) NEEDS(vm->uar
 static __attribute__((noinline)) bool access_register(struct vm *vm, struct mmio *access)
 {
 	/* A guest that polls because its line is stuck drives the console on, interrupt or not. */
-	if (access->offset == FR && is_stuck(&vm->uart))
+	if (access->offset == PL011_FR && is_stuck(&vm->uart))
 		console_service();
 	spin_lock(&vm->uart.lock);
 	if (access->write)
@@ -235,7 +208,7 @@ bool vuart_mmio(struct vcpu *self, struct mmio *access)
 
 	if (access->bytes > 4)
 		return false; /* the peripheral bus is 32 bits wide */
-	if (access->write || access->offset != FR || (flags & FR_TXFF))
+	if (access->write || access->offset != PL011_FR || (flags & PL011_FR_TXFF))
 		return access_register(vm, access);
 	access->value = flags;
 	return true;
@@ -250,7 +223,7 @@ bool vuart_receive(struct vm *vm, u8 byte)
 	room = uart->fifo_count < fifo_depth(uart);
 	if (room) {
 		uart->fifo[(uart->fifo_head + uart->fifo_count++) % VUART_FIFO] = byte;
-		uart->raw |= INT_RX;
+		uart->raw |= PL011_INT_RX;
 		update(vm, is_stuck(uart));
 	}
 	spin_unlock(&vm->uart.lock);
@@ -274,7 +247,7 @@ void vuart_resume(struct vm *vm)
 
 	spin_lock(&vm->uart.lock);
 	if (is_stuck(uart) && print_line(vm)) {
-		uart->raw |= INT_TX;
+		uart->raw |= PL011_INT_TX;
 		update(vm, false);
 	}
 	spin_unlock(&vm->uart.lock);
@@ -285,7 +258,7 @@ void vuart_init(struct vm *vm)
 	struct vuart *uart = &vm->uart;
 
 	memset(uart, 0, sizeof(*uart));
-	uart->control = 0x300;	  /* TXE, RXE: reset values of DDI 0183 3.3 */
-	uart->fifo_levels = 0x12; /* half full both ways */
-	uart->flags = FR_TXFE | FR_RXFE;
+	uart->control = PL011_CR_TXE | PL011_CR_RXE; /* the reset values of DDI 0183 3.3 */
+	uart->fifo_levels = PL011_IFLS_RECEIVE_1_2 | PL011_IFLS_TRANSMIT_1_2;
+	uart->flags = PL011_FR_TXFE | PL011_FR_RXFE;
 }

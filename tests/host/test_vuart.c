@@ -8,6 +8,7 @@
 #include "core/console.h"
 #include "core/vm.h"
 
+/* By the manual, not from drivers/pl011.h: so a wrong number there is seen. */
 enum {
 	DR = 0x00,
 	RSR = 0x04,
