@@ -293,54 +293,27 @@ u32 guest_tree_write(const struct vm *vm, struct range ramdisk, void *buffer, u3
 					   : write_generated(vm, ramdisk, buffer, size);
 
 	if (bytes)
-		guest_tree_reseed(buffer, bytes);
+		guest_tree_reseed(guest_tree_seed(buffer));
 	return bytes;
 }
 
 /* ---- The seed ---- */
 
-static u32 word(const u8 *tree, u32 offset)
+struct guest_seed guest_tree_seed(void *tree)
 {
-	return (u32)tree[offset] << 24 | tree[offset + 1] << 16 | tree[offset + 2] << 8 |
-	       tree[offset + 3];
+	int bytes = 0;
+	void *data = fdt_getprop_w(tree, fdt_path_offset(tree, "/chosen"), "rng-seed", &bytes);
+
+	return (struct guest_seed){ data, data ? (u32)bytes : 0 };
 }
 
-static void fill_random(u8 *to, u32 bytes)
+void guest_tree_reseed(struct guest_seed seed)
 {
 	u64 value = 0;
 
-	for (u32 i = 0; i < bytes; i++, value >>= 8) {
+	for (u32 i = 0; i < seed.bytes; i++, value >>= 8) {
 		if (i % 8 == 0)
 			value = cpu_random();
-		to[i] = (u8)value;
-	}
-}
-
-/* The tree was checked or written by libfdt before; the bounds are for the search's own sake. */
-void guest_tree_reseed(void *tree, u32 bytes)
-{
-	static const char name[] = "rng-seed";
-	u8 *blob = tree;
-	u32 at = word(blob, offsetof(struct fdt_header, off_dt_struct));
-	u32 strings = word(blob, offsetof(struct fdt_header, off_dt_strings));
-
-	while (at <= bytes - 12) {
-		u32 tag = word(blob, at), length, string;
-
-		at += 4;
-		if (tag == FDT_END)
-			return;
-		if (tag == FDT_BEGIN_NODE)
-			at = (u32)align_up(at + strnlen((char *)blob + at, bytes - at) + 1, 4);
-		if (tag != FDT_PROP)
-			continue;
-		length = word(blob, at);
-		string = strings + word(blob, at + 4);
-		at += 8;
-		if (length > bytes - at)
-			return;
-		if (string <= bytes - sizeof(name) && !memcmp(blob + string, name, sizeof(name)))
-			fill_random(blob + at, length);
-		at += (u32)align_up(length, 4);
+		seed.data[i] = (u8)value;
 	}
 }

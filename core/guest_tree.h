@@ -2,7 +2,14 @@
 #pragma once
 
 #include "core/platform.h"
-#include "core/vm.h"
+
+struct vm;
+
+/* Where the seed is in a tree; 0 bytes: it has none. */
+struct guest_seed {
+	u8 *data;
+	u32 bytes;
+};
 
 /*
  * Makes the tree of `vm` (its own from the manifest, or generated) in `buffer`; `ramdisk` is where
@@ -10,5 +17,7 @@
  * (said why).
  */
 u32 guest_tree_write(const struct vm *vm, struct range ramdisk, void *buffer, u32 size);
-/* Replaces the rng-seed in a written tree; plain search, no libfdt (a guest may be running). */
-void guest_tree_reseed(void *tree, u32 bytes);
+/* Where /chosen/rng-seed is in a written tree. Boot. */
+struct guest_seed guest_tree_seed(void *tree);
+/* Another seed, at any time: it needs no libfdt, which is for boot only. */
+void guest_tree_reseed(struct guest_seed seed);

@@ -186,7 +186,7 @@ TEST(seed_is_fresh_in_each_tree_and_after_each_reseed)
 	write_tree((struct range){ 0 });
 	get_seed(second);
 	assert_memory_not_equal(first, second, 32);
-	guest_tree_reseed(tree, tree_bytes);
+	guest_tree_reseed(guest_tree_seed(tree));
 	get_seed(third);
 	assert_memory_not_equal(second, third, 32);
 	assert_int_equal(fdt_check_full(tree, tree_bytes), 0);
@@ -199,10 +199,22 @@ TEST(reseed_changes_nothing_else)
 
 	write_tree((struct range){ 0 });
 	memcpy(before, tree, tree_bytes);
-	guest_tree_reseed(tree, tree_bytes);
+	guest_tree_reseed(guest_tree_seed(tree));
 	at = (int)((const u8 *)fdt_getprop(tree, tree_node(tree, "/chosen"), "rng-seed", 0) - tree);
 	memset(before + at, 0, 32);
 	memset(tree + at, 0, 32);
+	assert_memory_equal(before, tree, tree_bytes);
+}
+
+TEST(tree_without_a_seed_is_left_alone)
+{
+	u8 before[TREE_BYTES];
+
+	write_tree((struct range){ 0 });
+	assert_int_equal(fdt_delprop(tree, tree_node(tree, "/chosen"), "rng-seed"), 0);
+	memcpy(before, tree, tree_bytes);
+	assert_int_equal(guest_tree_seed(tree).bytes, 0);
+	guest_tree_reseed(guest_tree_seed(tree));
 	assert_memory_equal(before, tree, tree_bytes);
 }
 
@@ -309,6 +321,7 @@ int main(void)
 		RUN_CLEAN(bootargs_and_ramdisk_are_there_only_if_the_vm_has_them),
 		RUN_CLEAN(seed_is_fresh_in_each_tree_and_after_each_reseed),
 		RUN_CLEAN(reseed_changes_nothing_else),
+		RUN_CLEAN(tree_without_a_seed_is_left_alone),
 		RUN_CLEAN(dtc_finds_nothing_to_warn_about),
 		RUN_CLEAN(tree_of_8_vcpus_with_long_bootargs_fits_a_page),
 		RUN_CLEAN(tree_that_does_not_fit_is_said),
