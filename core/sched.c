@@ -356,13 +356,21 @@ static struct vcpu *decide(struct core *core)
 	return next;
 }
 
+/* It is not the guest's turn but its VM's, which is made anew in this vCPU's time. */
+static bool rebuilding(const struct vcpu *vcpu)
+{
+	return read_once(vcpu->vm->state) == VM_REBUILDING;
+}
+
 struct vcpu *sched_next(void)
 {
 	struct core *core = this_core();
 	struct vcpu *next;
 
-	while (!(next = decide(core)) || read_once(core->needed)) {
-		if (!next && !read_once(core->needed))
+	while (!(next = decide(core)) || rebuilding(next) || read_once(core->needed)) {
+		if (next && rebuilding(next))
+			vm_rebuild_step(next->vm);
+		else if (!read_once(core->needed))
 			cpu_wait();
 		irq_handle(core->loaded);
 	}

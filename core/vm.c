@@ -1,5 +1,5 @@
 /*
- * Building, starting and ending virtual machines (vm.h).
+ * Building, starting, ending and rebuilding virtual machines (vm.h).
  *
  * Owns: the table of VMs. Locks: vm->lock for `state`.
  */
@@ -54,29 +54,28 @@ u64 vm_pool_base(const struct vm *vm)
 
 /* ---- Filling RAM ----------------------------------------------------------------------------- */
 
-/* What one page of RAM starts with: parts of the blobs that lie in it, zeroes elsewhere. */
-struct image_part {
-	u64 offset; /* from the start of RAM */
-	struct blob blob;
-};
-
-static void fill_page(const struct vm *vm, u64 page_offset, const struct image_part *parts,
-		      u32 part_count)
+/*
+ * What RAM starts with: parts of the blobs that lie in it, zeroes elsewhere. [at, at + bytes) lies
+ * in one page, which is zeroed as a whole with its first piece.
+ */
+static void fill(const struct vm *vm, u64 at, u64 bytes)
 {
-	u8 *page = mmu_window(WINDOW_TARGET, PA(vm->ram.raw + page_offset));
+	u64 page = align_down(at, PAGE_SIZE);
+	u8 *to_page = mmu_window(WINDOW_TARGET, PA(vm->ram.raw + page));
 
-	cache_zero(page);
-	for (u32 i = 0; i < part_count; i++) {
-		u64 from = max(parts[i].offset, page_offset);
-		u64 to = min(parts[i].offset + parts[i].blob.bytes, page_offset + PAGE_SIZE);
+	if (at == page)
+		cache_zero(to_page);
+	for (u32 i = 0; i < VM_IMAGE_PARTS; i++) {
+		const struct vm_image_part *part = &vm->image[i];
+		u64 from = max(part->offset, at);
+		u64 to = min(part->offset + part->blob.bytes, at + bytes);
 
 		if (from < to)
-			memcpy(page + (from - page_offset),
-			       (const u8 *)parts[i].blob.data + (from - parts[i].offset),
-			       to - from);
+			memcpy(to_page + (from - page),
+			       (const u8 *)part->blob.data + (from - part->offset), to - from);
 	}
 	/* The guest starts with its MMU off and reads memory itself. */
-	cache_clean_invalidate(page, PAGE_SIZE);
+	cache_clean_invalidate(to_page + (at - page), bytes);
 }
 
 static bool refuse(const struct vm *vm, const char *property, const char *why)
@@ -86,33 +85,33 @@ static bool refuse(const struct vm *vm, const char *property, const char *why)
 }
 
 /* From the top: pool, tree, ramdisk; the kernel where it wants to be. False: it does not fit. */
-static bool fill_ram(struct vm *vm)
+static bool lay_out(struct vm *vm)
 {
 	const struct manifest_vm *config = vm->config;
 	u32 tree_room = max(TREE_BYTES_MIN, (u32)align_up(config->tree.bytes, PAGE_SIZE));
 	u64 top = vm->ram_bytes - vm->pool_bytes - tree_room;
 	u64 ramdisk = align_down(top - config->ramdisk.bytes, PAGE_SIZE);
-	struct image_part parts[3];
+	void *tree;
+	u32 tree_bytes;
 
 	if (tree_room + vm->pool_bytes > vm->ram_bytes || config->ramdisk.bytes > top)
 		return refuse(vm, "ramdisk", "does not fit into the VM's memory: raise memory-mib");
 	if (config->load_offset + config->kernel.bytes > ramdisk)
 		return refuse(vm, "kernel", "does not fit into the VM's memory: raise memory-mib");
 
-	vm->tree = heap_alloc(tree_room);
-	vm->tree_bytes =
+	tree = heap_alloc(tree_room);
+	tree_bytes =
 		guest_tree_write(vm, (struct range){ VM_RAM_BASE + ramdisk, config->ramdisk.bytes },
-				 vm->tree, tree_room);
-	if (!vm->tree_bytes) /* it said why */
+				 tree, tree_room);
+	if (!tree_bytes) /* it said why */
 		return false;
+	vm->seed = guest_tree_seed(tree);
 	vm->tree_ipa = VM_RAM_BASE + top;
 	vm->entry_ipa = VM_RAM_BASE + config->entry_offset;
 
-	parts[0] = (struct image_part){ config->load_offset, config->kernel };
-	parts[1] = (struct image_part){ ramdisk, config->ramdisk };
-	parts[2] = (struct image_part){ top, { vm->tree, vm->tree_bytes } };
-	for (u64 offset = 0; offset < vm->ram_bytes; offset += PAGE_SIZE)
-		fill_page(vm, offset, parts, ARRAY_SIZE(parts));
+	vm->image[0] = (struct vm_image_part){ config->load_offset, config->kernel };
+	vm->image[1] = (struct vm_image_part){ ramdisk, config->ramdisk };
+	vm->image[2] = (struct vm_image_part){ top, { tree, tree_bytes } };
 	return true;
 }
 
@@ -161,8 +160,10 @@ static struct vm *create(u32 id, const struct manifest_vm *config)
 		refuse(vm, "memory-mib", "the machine has not so much memory left in one piece");
 		return 0;
 	}
-	if (!fill_ram(vm))
+	if (!lay_out(vm))
 		return 0;
+	for (u64 offset = 0; offset < vm->ram_bytes; offset += PAGE_SIZE)
+		fill(vm, offset, PAGE_SIZE);
 	map_memory(vm);
 	for (u32 i = 0; i < vm->vcpu_count; i++)
 		create_vcpu(vm, i);
@@ -192,6 +193,16 @@ u32 vm_create_all(const struct manifest *manifest, const struct gic_registers *g
 	return running;
 }
 
+/* vCPU 0 alone is on, and will begin at the VM's entry. */
+static void power_on(struct vm *vm)
+{
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		vm->vcpu[i]->power = i == 0 ? VCPU_ON : VCPU_OFF;
+	vm->vcpu[0]->entry = vm->entry_ipa;
+	vm->vcpu[0]->context = vm->tree_ipa;
+	vm->vcpu[0]->restart = true;
+}
+
 void vm_start_all(void)
 {
 	cache_invalidate_instructions(); /* the kernels were written as data */
@@ -203,10 +214,7 @@ void vm_start_all(void)
 		if (!vm)
 			continue;
 		vm->state = VM_RUNNING;
-		vm->vcpu[0]->entry = vm->entry_ipa;
-		vm->vcpu[0]->context = vm->tree_ipa;
-		vm->vcpu[0]->restart = true;
-		vm->vcpu[0]->power = VCPU_ON;
+		power_on(vm);
 		sched_start(vm->vcpu[0]);
 	}
 }
@@ -222,13 +230,57 @@ static void machine_off(bool reset)
 		cpu_power_off();
 }
 
+/*
+ * From dying to rebuilding, when both are so: all that others can still do to it is over, and so is
+ * the last request that a device had. Whichever happens later finds the other: `closed` is set
+ * before ipc_vm_idle() is asked there, and asked for under the lock after the request is over here.
+ */
+static void try_rebuild(struct vm *vm)
+{
+	bool mine;
+
+	if (!ipc_vm_idle(vm))
+		return;
+	spin_lock(&vm->lock);
+	mine = vm->state == VM_DYING && vm->again && vm->closed;
+	if (mine) {
+		vm->rebuilt = 0;
+		power_on(vm);
+		vm->state = VM_REBUILDING;
+	}
+	spin_unlock(&vm->lock);
+	if (!mine)
+		return;
+	vuart_reset(vm);
+	vgic_init(vm);
+	stage2_forget(&vm->stage2);
+	guest_tree_reseed(vm->seed);
+	sched_start(vm->vcpu[0]);
+}
+
+void vm_device_done(struct vm *vm)
+{
+	try_rebuild(vm);
+}
+
+/* No vCPU of it is on a core any more. */
 static void ended(struct vm *vm)
 {
+	bool again;
+
 	vuart_flush(vm);
 	ipc_vm_stop(vm);
 	spin_lock(&vm->lock);
-	vm->state = VM_OFF;
+	again = vm->again;
+	if (again)
+		vm->closed = true;
+	else
+		vm->state = VM_OFF;
 	spin_unlock(&vm->lock);
+	if (again) {
+		try_rebuild(vm);
+		return;
+	}
 	if (__atomic_sub_fetch(&running, 1, __ATOMIC_ACQ_REL) || stay)
 		return;
 	log_line("all VMs are off, powering off");
@@ -243,30 +295,75 @@ void vm_vcpu_left(struct vm *vm)
 
 void vm_stop(struct vm *vm, enum vm_end why)
 {
+	enum on_fault policy = vm->config->on_fault;
 	bool mine;
 
 	spin_lock(&vm->lock);
 	mine = vm->state == VM_RUNNING;
-	if (mine)
+	if (mine) {
 		vm->state = VM_DYING;
+		vm->closed = false;
+		vm->again =
+			why == VM_END_RESET || (why == VM_END_FAULT && policy == ON_FAULT_RESTART);
+	}
 	spin_unlock(&vm->lock);
 	if (!mine)
 		return;
-	if (why == VM_END_RESET)
-		log_line("%s asks for a restart, which this version does not do: it is off",
-			 vm->config->name);
 	/* One for each vCPU, and one that keeps the VM from ending while the loop is at it. */
 	__atomic_store_n(&vm->ending, vm->vcpu_count + 1, __ATOMIC_RELEASE);
 	for (u32 i = 0; i < vm->vcpu_count; i++)
 		if (sched_stop(vm->vcpu[i], true))
 			vm_vcpu_left(vm);
 	vm_vcpu_left(vm);
-	if (why == VM_END_FAULT && vm->config->on_fault == ON_FAULT_STOP_MACHINE) {
+	if (why == VM_END_FAULT && policy == ON_FAULT_STOP_MACHINE) {
 		log_line("%s faulted and its on-fault is stop-machine: powering off",
 			 vm->config->name);
 		machine_off(false);
 	}
 }
+
+/* ---- Rebuilding ------------------------------------------------------------------------------ */
+
+/*
+ * Of the image; some 2,500 instructions if its blob is not as aligned as RAM, so that it is copied
+ * byte by byte.
+ */
+#define REBUILD_BYTES 512
+
+/* How much of RAM a step fills from here on: an empty page is quick. */
+static u64 piece(const struct vm *vm, u64 at)
+{
+	u64 page = align_down(at, PAGE_SIZE);
+
+	for (u32 i = 0; i < VM_IMAGE_PARTS; i++)
+		if (vm->image[i].offset < page + PAGE_SIZE &&
+		    page < vm->image[i].offset + vm->image[i].blob.bytes)
+			return REBUILD_BYTES;
+	return PAGE_SIZE;
+}
+
+void vm_rebuild_step(struct vm *vm)
+{
+	u64 at = vm->rebuilt;
+
+	if (at < vm->ram_bytes) {
+		u64 bytes = piece(vm, at);
+
+		fill(vm, at, bytes);
+		vm->rebuilt += bytes;
+		return;
+	}
+	vm->rebuilt++;
+	if (ipc_vm_rebuild(vm, at - vm->ram_bytes))
+		return;
+	cache_invalidate_instructions(); /* the kernel was written as data */
+	log_line("%s starts again", vm->config->name);
+	spin_lock(&vm->lock);
+	vm->state = VM_RUNNING;
+	spin_unlock(&vm->lock);
+}
+
+/* ---- Faults ---------------------------------------------------------------------------------- */
 
 static const char *exception_name(u64 syndrome)
 {

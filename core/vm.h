@@ -10,6 +10,7 @@
 #include "arch/arm64/lock.h"
 #include "arch/arm64/stage2.h"
 #include "arch/arm64/vcpu.h"
+#include "core/guest_tree.h"
 #include "core/manifest.h"
 #include "core/timeout.h"
 #include "core/vdev/vgic.h"
@@ -31,6 +32,11 @@
 #define VM_WINDOW_BASE 0x10000000ul
 #define VM_RAM_BASE    0x40000000ul
 
+/*
+ * Dying: its vCPUs leave their cores, then what it has with others is closed; if it is to start
+ * again, until no device writes to its RAM any more. Rebuilding: the scheduler runs
+ * vm_rebuild_step() as vCPU 0.
+ */
 enum vm_state { VM_OFF, VM_BUILDING, VM_RUNNING, VM_DYING, VM_REBUILDING };
 enum vcpu_power { VCPU_OFF, VCPU_ON };
 enum vcpu_run { VCPU_STOPPED, VCPU_BLOCKED, VCPU_READY, VCPU_RUNNING, VCPU_THROTTLED };
@@ -72,12 +78,23 @@ struct vcpu {
 	struct vcpu_ipc *ipc;
 };
 
+/* What RAM has in it when the VM starts; all else is zero. */
+struct vm_image_part {
+	u64 offset; /* from the start of RAM */
+	struct blob blob;
+};
+
+#define VM_IMAGE_PARTS 3 /* kernel, ramdisk, tree */
+
 struct vm {
 	const struct manifest_vm *config;
 	u32 id; /* index in the manifest */
 	struct spinlock lock;
-	enum vm_state state;
-	u32 ending; /* atomic: vCPUs that are still on a core while the VM is dying */
+	enum vm_state state; /* also read without the lock */
+	bool again;	     /* dying: to be rebuilt then */
+	bool closed;	     /* dying: nobody but a device has to do with it any more */
+	u32 ending;	     /* atomic: vCPUs that are still on a core while the VM is dying */
+	u64 rebuilt;	     /* rebuilding: bytes of RAM, then steps; owned by vCPU 0's core */
 
 	struct stage2 stage2; /* entries: ipc's grant lock after boot */
 	pa_t ram;
@@ -88,8 +105,8 @@ struct vm {
 
 	struct vgic vgic;
 	struct vuart uart;
-	void *tree; /* pristine, in the heap */
-	u32 tree_bytes;
+	struct vm_image_part image[VM_IMAGE_PARTS]; /* pristine; the tree is in the heap */
+	struct guest_seed seed;			    /* in that tree */
 	u64 tree_ipa, entry_ipa;
 	struct vm_ipc *ipc;
 };
@@ -106,9 +123,19 @@ struct vm *vm_get(u32 id); /* 0: refused or out of range */
 bool vm_ram(const struct vm *vm, ipa_t ipa, u64 bytes, pa_t *pa);
 u64 vm_pool_base(const struct vm *vm); /* IPA */
 
-/* Ends a VM: every vCPU stops, ipc_vm_stop() closes what it had. Any core, any context. */
+/*
+ * Ends a VM: every vCPU stops, ipc_vm_stop() closes what it had. After a reset, or a fault with
+ * on-fault restart, it is rebuilt and starts again. Nothing while it is not running. Any core, any
+ * context.
+ */
 enum vm_end { VM_END_OFF, VM_END_RESET, VM_END_FAULT };
 void vm_stop(struct vm *vm, enum vm_end why);
+
+/* Called by the block service: a request of a VM that ended is over. Any core. */
+void vm_device_done(struct vm *vm);
+
+/* Called by the scheduler in the time of vCPU 0 of a VM that is rebuilding: one bounded step. */
+void vm_rebuild_step(struct vm *vm);
 
 /* Called by the scheduler: a vCPU that ended with its VM has left its core. */
 void vm_vcpu_left(struct vm *vm);

@@ -101,7 +101,8 @@ static void return_slot(struct block_slot *slot)
 	spin_unlock(&block->lock);
 }
 
-/* The request is over: tells the vCPU, unless its VM is off. */
+/* The request is over: tells the vCPU, unless its VM is off; then its end may have waited for it.
+ */
 static void complete(struct block_slot *slot, enum weir_status status)
 {
 	struct vcpu *vcpu = slot->vcpu;
@@ -122,6 +123,8 @@ static void complete(struct block_slot *slot, enum weir_status status)
 	spin_unlock(&block->lock);
 	if (tell)
 		vgic_pend(vcpu, WEIR_INTID_BLOCK);
+	else
+		vm_device_done(vcpu->vm);
 }
 
 /* What waits for a device. */
@@ -373,6 +376,18 @@ void block_vm_stop(struct vm *vm)
 		drop_waiting(vm, i);
 	/* A completion that did not see the flag has left its lock after this. */
 	block_vm_idle(vm);
+}
+
+void block_vm_reset(struct vm *vm)
+{
+	for (u32 i = 0; i < vm->vcpu_count; i++) {
+		struct block_vcpu *block = &vm->vcpu[i]->ipc->block;
+
+		spin_lock(&block->lock);
+		block->accepted = block->tail = block->head = 0;
+		spin_unlock(&block->lock);
+	}
+	__atomic_store_n(&vm->ipc->block.stopped, false, __ATOMIC_RELAXED);
 }
 
 /* At boot. */

@@ -44,7 +44,7 @@ struct block_turn {
 struct block_vm {
 	struct block_disk disk[MANIFEST_VM_DISKS];
 	u32 disk_count;
-	bool stopped; /* atomic; set once, see block_vm_stop() */
+	bool stopped; /* atomic; between block_vm_stop() and block_vm_reset() */
 	struct block_turn turn[BLOCK_DEVICES_MAX];
 };
 
@@ -53,10 +53,13 @@ void block_vm_create(struct vm *vm, const struct manifest *manifest);
 
 /*
  * The VM is off: what waits is dropped, what a device has is left to finish and then dropped. RAM
- * of the VM may be touched by a device until block_vm_idle() is true. Any core.
+ * of the VM may be touched by a device until block_vm_idle() is true; vm_device_done() is called
+ * after each request that ends. Any core.
  */
 void block_vm_stop(struct vm *vm);
 bool block_vm_idle(const struct vm *vm);
+/* As new: the VM is idle, and its pages are zeroed. Any core. */
+void block_vm_reset(struct vm *vm);
 
 /*
  * A request that is not finished names memory of this range. For the grant module, under its lock:

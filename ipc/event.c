@@ -256,6 +256,30 @@ void event_vm_stop(struct vm *vm)
 		port_close(&event->port[i]);
 }
 
+/*
+ * The port is as new, under another handle; then its peer sees it open, and is told. The order of
+ * the two locks is that of port_close(): each end's `peer_open` is kept by the other.
+ */
+void event_port_reset(struct vm *vm, u32 index)
+{
+	struct port *port = &vm->ipc->event.port[index];
+	struct port *peer = port->peer;
+
+	spin_lock(&port->owner->lock);
+	port->handle += PORTS_MAX; /* the next generation */
+	port->ring = &vm->vcpu[0]->ipc->event.ring[0];
+	port->entered = 0;
+	port->word = 0;
+	port->open = true;
+	spin_unlock(&port->owner->lock);
+
+	spin_lock(&peer->owner->lock);
+	peer->peer_open = true;
+	peer->word = 0;
+	spin_unlock(&peer->owner->lock);
+	port_signal(peer, 0);
+}
+
 /* Channels of the manifest that end at a VM, or as many of them as it may have ports. */
 static u32 channels_of(const struct vm *vm, const struct manifest *manifest)
 {
@@ -280,7 +304,7 @@ void event_vm_create(struct vm *vm, const struct manifest *manifest)
 		event->port = heap_alloc(event->port_room * sizeof(*event->port));
 }
 
-void event_vcpu_create(struct vcpu *vcpu, u32 *slots)
+void event_vcpu_reset(struct vcpu *vcpu, u32 *slots)
 {
 	struct vcpu_ipc *ipc = vcpu->ipc;
 	u64 count = ring_slots(vcpu->vm->config);

@@ -12,14 +12,17 @@
 /* Bytes of one vCPU's event rings, whole pages. */
 u64 event_ring_bytes(const struct manifest_vm *config);
 
-/* Boot: the VM's ports, none joined; the rings of a vCPU in `slots` (event_ring_bytes(), zeroed).
- */
+/* Boot: the VM's ports, none joined. */
 void event_vm_create(struct vm *vm, const struct manifest *manifest);
-void event_vcpu_create(struct vcpu *vcpu, u32 *slots);
+/* While no port is open: empty rings of a vCPU in `slots` (event_ring_bytes()); its pages are
+ * zeroed. */
+void event_vcpu_reset(struct vcpu *vcpu, u32 *slots);
 /* Boot, when every VM has its ports: joins the manifest's channels, in their order. */
 void event_connect(const struct manifest *manifest);
 /* Closes the VM's ports and tells the peers. Any core. */
 void event_vm_stop(struct vm *vm);
+/* Opens one of them again, as new, and tells the peer. Any core. */
+void event_port_reset(struct vm *vm, u32 index);
 
 /*
  * The VM's own port behind a handle. WEIR_INVALID: there is no such port; WEIR_STALE: it was closed

@@ -18,6 +18,7 @@
 #include "ipc/grant.h"
 
 #include "core/base/panic.h"
+#include "core/base/string.h"
 #include "core/hypercall.h"
 #include "core/memory.h"
 #include "ipc/block.h"
@@ -418,9 +419,15 @@ static void revoke_all(struct vm *vm)
 
 static void unmap_all(struct vm *vm)
 {
-	for (u32 i = 0; i < vm->ipc->grant.window_pages; i++) {
-		struct vm *sharer = window_sharer(vm, i);
+	const struct grant_vm *table = &vm->ipc->grant;
 
+	for (u32 i = 0; i < table->window_pages; i++) {
+		struct vm *sharer;
+
+		/* Mappings only end from now on, and only this VM ends its own: no lock to look. */
+		if (!__atomic_load_n(&table->window[i].pages, __ATOMIC_RELAXED))
+			continue;
+		sharer = window_sharer(vm, i);
 		if (sharer)
 			window_unmap(vm, sharer, i);
 	}
@@ -431,6 +438,15 @@ void grant_vm_stop(struct vm *vm)
 	forbid(vm);
 	revoke_all(vm);
 	unmap_all(vm);
+}
+
+void grant_vm_reset(struct vm *vm)
+{
+	if (vm->ipc->grant.scratch)
+		memset(vm->ipc->grant.scratch, 0, PAGE_SIZE);
+	grant_lock(vm);
+	vm->ipc->grant.stopped = false;
+	grant_unlock(vm);
 }
 
 void grant_vm_create(struct vm *vm)

@@ -32,6 +32,8 @@ bool grant_pages_shared(const struct vm *vm, pa_t pa, u64 bytes) NEEDS(&vm->ipc-
 void grant_vm_create(struct vm *vm);
 /* Revokes what the VM shared, unmaps what it had mapped. Its ports are still open. Any core. */
 void grant_vm_stop(struct vm *vm);
+/* As new, after grant_vm_stop(); generations go on. Any core. */
+void grant_vm_reset(struct vm *vm);
 
 /* Handlers of ipc/hypercall.c. */
 enum weir_status grant_share_call(struct vcpu *self, const struct call_args *in,

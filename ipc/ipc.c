@@ -1,12 +1,15 @@
 /*
- * Makes and ends what a VM has for communication: the order in which the modules are called.
+ * Makes, ends and renews what a VM has for communication: the order in which the modules are
+ *called.
  *
  * Owns:  the shared pages of every vCPU: `in`, `out` and the event rings, one after the other from
  *	  VM_SHARED_BASE on, vCPU by vCPU (weir/abi.h).
- * Locks: none; creation is the boot core's alone, before any guest runs.
+ * Locks: none; creation is the boot core's alone, before any guest runs, and while a VM is rebuilt
+ *no guest of it runs.
  */
 #include "ipc/ipc.h"
 
+#include "core/base/string.h"
 #include "core/hypercall.h"
 #include "core/memory.h"
 #include "ipc/block.h"
@@ -46,7 +49,7 @@ static void vcpu_create(struct vcpu *vcpu)
 	ipc->out = (struct weir_out *)(pages + PAGE_SIZE);
 	vcpu->ipc = ipc;
 	map_pages(vcpu->vm, ipc->shared_ipa, pages, bytes);
-	event_vcpu_create(vcpu, (u32 *)(pages + 2 * PAGE_SIZE));
+	event_vcpu_reset(vcpu, (u32 *)(pages + 2 * PAGE_SIZE));
 	upcall_vcpu_create(vcpu);
 }
 
@@ -74,4 +77,49 @@ void ipc_vm_stop(struct vm *vm)
 	grant_vm_stop(vm);
 	event_vm_stop(vm);
 	block_vm_stop(vm);
+}
+
+bool ipc_vm_idle(const struct vm *vm)
+{
+	return block_vm_idle(vm);
+}
+
+/* One page of the shared pages, in the order in which the guest sees them. Its vCPUs do not run. */
+static void page_reset(struct vm *vm, u64 page)
+{
+	u64 each = vcpu_shared_bytes(vm->config) / PAGE_SIZE;
+	u8 *pages = (u8 *)(uintptr_t)vm->vcpu[page / each]->ipc->in;
+
+	memset(pages + page % each * PAGE_SIZE, 0, PAGE_SIZE);
+}
+
+static void vcpu_reset(struct vcpu *vcpu)
+{
+	event_vcpu_reset(vcpu, (u32 *)(vcpu->ipc->out + 1));
+}
+
+/* Ports last, when all that is behind them is there: peers go on with the first of them. */
+bool ipc_vm_rebuild(struct vm *vm, u64 step)
+{
+	u64 pages = ipc_shared_bytes(vm->config) / PAGE_SIZE;
+
+	if (step < pages) {
+		page_reset(vm, step);
+		return true;
+	}
+	step -= pages;
+	if (step < vm->vcpu_count) {
+		vcpu_reset(vm->vcpu[step]);
+		return true;
+	}
+	step -= vm->vcpu_count;
+	if (step == 0) {
+		block_vm_reset(vm);
+		grant_vm_reset(vm);
+		return true;
+	}
+	if (step > vm->ipc->event.port_count)
+		return false;
+	event_port_reset(vm, (u32)step - 1);
+	return true;
 }

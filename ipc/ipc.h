@@ -32,8 +32,8 @@ struct event_ring {
 
 /*
  * One end of a channel. `handle`, `peer`, `owner` and `name` are fixed while the VM that owns the
- * port runs (handle) or for ever (the others), so the port's own VM reads them without a lock; the
- * rest is guarded by owner->lock.
+ * port runs (handle: each time it starts again it is another) or for ever (the others), so the
+ * port's own VM reads them without a lock; the rest is guarded by owner->lock.
  */
 struct port {
 	weir_handle handle; /* generation << 16 | number */
@@ -95,7 +95,7 @@ struct grant_vm {
 };
 
 struct upcall_vm {
-	bool stopped;	      /* atomic: set by any core, never cleared */
+	u64 ends;	      /* atomic: how often the VM has ended; counted by any core */
 	struct vcpu *watched; /* atomic: the first that registered; asked every upcall-ms */
 };
 
@@ -104,6 +104,7 @@ typedef void (*upcall_answered)(void *context, enum weir_status status, const u6
 /* Owner: the core that the vCPU is pinned to; no lock. */
 struct upcall_vcpu {
 	struct vcpu *vcpu; /* whose it is */
+	u64 life;	   /* `ends` of the VM when it registered: all below is of that life */
 	u32 services;	   /* bit n: enum weir_service n is offered */
 	bool open;	   /* request `sequence` waits for its answer */
 	u64 sequence;	   /* of the last request */

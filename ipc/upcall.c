@@ -3,8 +3,12 @@
  *
  * Owns:  struct upcall_vcpu; struct upcall_vm.
  * Locks: none. A vCPU's hypercalls, its timeouts and upcall_request() all run on the core that it
- *	  is pinned to, with interrupts masked. The end of the VM, on any core, is an atomic flag.
+ *	  is pinned to, with interrupts masked. The end of the VM, on any core, is an atomic count.
  * ABI:   guests/include/weir/upcall.h
+ *
+ * A VM may end and start again before a vCPU's own core has looked. So what a vCPU has says of
+ *which life of the VM it is; in a later one it counts for nothing, and goes when the vCPU
+ *registers.
  */
 #include "ipc/upcall.h"
 
@@ -16,9 +20,15 @@
 #define REPLY_WORDS 6
 #define ANSWER_US   1000000 /* how long the periodic question waits for its answer */
 
+static u64 life(const struct vcpu *vcpu)
+{
+	return __atomic_load_n(&vcpu->vm->ipc->upcall.ends, __ATOMIC_RELAXED);
+}
+
+/* The VM has ended since this vCPU registered, and perhaps started again. */
 static bool stopped(const struct vcpu *vcpu)
 {
-	return __atomic_load_n(&vcpu->vm->ipc->upcall.stopped, __ATOMIC_RELAXED);
+	return vcpu->ipc->upcall.life != life(vcpu);
 }
 
 static struct upcall_vcpu *upcall_of(struct vcpu *vcpu)
@@ -86,7 +96,7 @@ enum weir_status upcall_return_call(struct vcpu *self, const struct call_args *i
 	(void)out;
 	if (!is_status(in->x2))
 		return WEIR_INVALID;
-	if (!upcall->open || in->x1 != upcall->sequence)
+	if (stopped(self) || !upcall->open || in->x1 != upcall->sequence)
 		return WEIR_STALE;
 	for (u32 i = 0; i < REPLY_WORDS; i++)
 		reply[i] = read_once(self->ipc->in->upcall_reply[i]);
@@ -179,6 +189,19 @@ static void watch(struct vcpu *self)
 		ask(self);
 }
 
+/* Whatever is left of an earlier life of the VM. The sequence goes on: no old one fits again. */
+static void forget(struct upcall_vcpu *upcall)
+{
+	static const u64 none[REPLY_WORDS];
+
+	if (upcall->open)
+		finish(upcall, WEIR_CLOSED, none);
+	timeout_cancel(&upcall->period);
+	upcall->services = 0;
+	upcall->said = false;
+	upcall->life = life(upcall->vcpu);
+}
+
 enum weir_status upcall_register_call(struct vcpu *self, const struct call_args *in,
 				      struct call_results *out)
 {
@@ -187,6 +210,8 @@ enum weir_status upcall_register_call(struct vcpu *self, const struct call_args 
 	(void)out;
 	if (in->x1 & ~SERVICES)
 		return WEIR_INVALID;
+	if (stopped(self))
+		forget(upcall);
 	if (upcall->open)
 		return WEIR_BUSY;
 	upcall->services = (u32)in->x1;
@@ -205,5 +230,6 @@ void upcall_vcpu_create(struct vcpu *vcpu)
 
 void upcall_vm_stop(struct vm *vm)
 {
-	__atomic_store_n(&vm->ipc->upcall.stopped, true, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&vm->ipc->upcall.ends, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&vm->ipc->upcall.watched, 0, __ATOMIC_RELAXED);
 }

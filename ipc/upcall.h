@@ -23,7 +23,7 @@ enum weir_status upcall_request(struct vcpu *target, enum weir_service service,
 				void *context);
 
 void upcall_vcpu_create(struct vcpu *vcpu);
-/* No more requests. Any core. */
+/* No more requests, until a vCPU registers in the VM's next life. Any core; no vCPU is on one. */
 void upcall_vm_stop(struct vm *vm);
 
 /* Handlers of ipc/hypercall.c. */

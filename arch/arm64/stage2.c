@@ -175,6 +175,20 @@ void stage2_set_pages(struct stage2 *tables, ipa_t ipa, u32 count, pa_t pa, u64 
 	dsb(ishst);
 }
 
+/* DDI 0487 D8.13: stages 1 and 2 of this VMID. */
+void stage2_forget(const struct stage2 *tables)
+{
+	u64 mine = READ_SYSREG(vttbr_el2);
+
+	WRITE_SYSREG(vttbr_el2, tables->vttbr);
+	isb();
+	dsb(ishst);
+	__asm__ volatile("tlbi vmalls12e1is");
+	dsb(ish);
+	WRITE_SYSREG(vttbr_el2, mine);
+	isb();
+}
+
 enum stage2_kind stage2_lookup(const struct stage2 *tables, ipa_t ipa, pa_t *pa)
 {
 	u32 level;

@@ -46,5 +46,8 @@ void stage2_make_tables(struct stage2 *tables, ipa_t ipa, u64 bytes);
 void stage2_set_pages(struct stage2 *tables, ipa_t ipa, u32 count, pa_t pa, u64 stride,
 		      enum stage2_kind kind);
 
+/* Forgets what any core's TLB holds for these tables: the guest begins anew. */
+void stage2_forget(const struct stage2 *tables);
+
 /* What is mapped at an address; STAGE2_NONE if nothing. `pa` includes the offset. */
 enum stage2_kind stage2_lookup(const struct stage2 *tables, ipa_t ipa, pa_t *pa);

@@ -263,6 +263,7 @@ void vgic_init(struct vm *vm)
 	 */
 	u8 target = gic_version() == 2 && vm->vcpu_count > 1 ? VGIC_NOBODY : 0;
 
+	spin_lock(&gic->lock);
 	gic->version = gic_version();
 	gic->control = gic->wanted = gic->open[0] = gic->open[1] = 0;
 	for (u32 b = 0; b < VGIC_SPI_BANKS; b++) {
@@ -273,12 +274,11 @@ void vgic_init(struct vm *vm)
 		memset(spi->owner, 0, sizeof(spi->owner));
 		memset(spi->route, 0, sizeof(spi->route));
 	}
-	for (u32 i = 0; i < vm->vcpu_count; i++) {
-		struct vgic_vcpu *v = &vm->vcpu[i]->vgic;
-
-		memset(v, 0, sizeof(*v));
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		memset(&vm->vcpu[i]->vgic, 0, sizeof(vm->vcpu[i]->vgic));
+	spin_unlock(&gic->lock);
+	for (u32 i = 0; i < vm->vcpu_count; i++)
 		vgic_vcpu_reset(vm->vcpu[i]);
-	}
 }
 
 void vgic_vcpu_reset(struct vcpu *vcpu)

@@ -253,12 +253,23 @@ void vuart_resume(struct vm *vm)
 	spin_unlock(&vm->uart.lock);
 }
 
-void vuart_init(struct vm *vm)
+/* A line that the console did not take yet stays, and FR with it. */
+void vuart_reset(struct vm *vm)
 {
 	struct vuart *uart = &vm->uart;
 
-	memset(uart, 0, sizeof(*uart));
+	spin_lock(&vm->uart.lock);
+	uart->fifo_head = uart->fifo_count = 0;
+	uart->line_control = uart->integer_baud = uart->fraction_baud = 0;
+	uart->mask = uart->raw = 0;
 	uart->control = PL011_CR_TXE | PL011_CR_RXE; /* the reset values of DDI 0183 3.3 */
 	uart->fifo_levels = PL011_IFLS_RECEIVE_1_2 | PL011_IFLS_TRANSMIT_1_2;
-	uart->flags = PL011_FR_TXFE | PL011_FR_RXFE;
+	update(vm, is_stuck(uart));
+	spin_unlock(&vm->uart.lock);
+}
+
+void vuart_init(struct vm *vm)
+{
+	memset(&vm->uart, 0, sizeof(vm->uart));
+	vuart_reset(vm);
 }

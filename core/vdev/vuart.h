@@ -31,6 +31,8 @@ struct vuart {
 };
 
 void vuart_init(struct vm *vm);
+/* Registers and FIFO as new; what the VM has printed is printed. After vuart_flush(). */
+void vuart_reset(struct vm *vm);
 bool vuart_mmio(struct vcpu *self, struct mmio *access);
 /* A byte typed at the console for this VM; false: its FIFO is full. */
 bool vuart_receive(struct vm *vm, u8 byte);

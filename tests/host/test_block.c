@@ -60,6 +60,15 @@ static u64 shared_ipa; /* one page of a is in a grant, 0: none */
 static bool grant_locked;
 static struct vm *stop_in_pool_check;
 
+static u32 device_done[2]; /* calls for each VM, and those of them when it was idle */
+static u32 device_done_idle[2];
+
+void vm_device_done(struct vm *vm)
+{
+	device_done[vm - vms]++;
+	device_done_idle[vm - vms] += block_vm_idle(vm);
+}
+
 void grant_lock(struct vm *vm) NO_THREAD_SAFETY
 {
 	(void)vm;
@@ -1057,6 +1066,50 @@ TEST(request_that_is_being_made_while_its_vm_stops_does_not_wait)
 	assert_true(block_vm_idle(a));
 }
 
+TEST(each_request_that_ends_after_its_vm_is_told_and_the_last_finds_it_idle)
+{
+	memset(device_done, 0, sizeof(device_done));
+	memset(device_done_idle, 0, sizeof(device_done_idle));
+	self = a->vcpu[0];
+	for (u64 i = 0; i < 3; i++)
+		assert_int_equal(read_one(i), WEIR_OK);
+	self = b->vcpu[0];
+	assert_int_equal(read_one(9), WEIR_OK);
+	fake_virtio_serve(&hardware[0]);
+	interrupt(0);
+	block_vm_stop(a);
+	assert_int_equal(device_done[0], 0);
+	serve_all(0);
+	assert_int_equal(device_done[0], 2);
+	assert_int_equal(device_done_idle[0], 1);
+	assert_int_equal(device_done[1], 0);
+}
+
+/* Completions unread, positions far on: the guest begins at 0 and may have all slots in flight. */
+TEST(vm_that_started_again_has_its_slots_and_completions_as_new)
+{
+	self = a->vcpu[0];
+	for (u64 i = 0; i < 5; i++)
+		assert_int_equal(read_one(i), WEIR_OK);
+	serve_all(0);
+	expect_next(0, WEIR_OK);
+	assert_int_equal(read_one(6), WEIR_OK);
+	block_vm_stop(a);
+	serve_all(0);
+	assert_true(block_vm_idle(a));
+	memset((void *)self->ipc->in, 0, PAGE_SIZE);
+	memset(self->ipc->out, 0, PAGE_SIZE);
+	block_vm_reset(a);
+	expect_none();
+	for (u64 i = 0; i < WEIR_COMPLETIONS; i++)
+		assert_int_equal(read_one(100 + i), WEIR_OK);
+	assert_int_equal(read_one(0), WEIR_QUOTA);
+	serve_all(0);
+	for (u64 i = 0; i < WEIR_COMPLETIONS; i++)
+		expect_next(100 + i, WEIR_OK);
+	expect_none();
+}
+
 /* For the grant module. */
 
 TEST(pages_are_busy_from_submit_to_completion)
@@ -1144,6 +1197,8 @@ int main(void)
 		RUN_SERVICE(vm_that_stopped_hears_no_more_and_is_idle_when_dma_is_over),
 		RUN_SERVICE(vm_that_stopped_drops_what_waits_and_leaves_the_others_waiting),
 		RUN_SERVICE(request_that_is_being_made_while_its_vm_stops_does_not_wait),
+		RUN_SERVICE(each_request_that_ends_after_its_vm_is_told_and_the_last_finds_it_idle),
+		RUN_SERVICE(vm_that_started_again_has_its_slots_and_completions_as_new),
 		RUN_SERVICE(pages_are_busy_from_submit_to_completion),
 		RUN_SERVICE(flush_makes_no_page_busy),
 	};

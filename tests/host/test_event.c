@@ -266,6 +266,102 @@ TEST(both_ends_may_stop)
 	assert_int_equal(next(2, 0), 0);
 }
 
+TEST(peer_of_a_vm_that_started_again_is_told_and_goes_on)
+{
+	weir_handle a = port_of(0, "ab");
+	bool open = false;
+	u64 word;
+
+	ipc_run(1, 0);
+	assert_int_equal(weir_port_publish(port_of(1, "ab"), 5), WEIR_OK);
+	assert_int_equal(next(0, 0), 0);
+	ipc_vm_stop(ipc_vm(1));
+	while (next(0, 0) >= 0)
+		;
+	for (u64 step = 0; ipc_vm_rebuild(ipc_vm(1), step); step++)
+		;
+	assert_int_equal(next(0, 0), 0);
+	assert_int_equal(next(0, 0), 2);
+	assert_int_equal(next(0, 0), -1);
+	ipc_run(0, 0);
+	assert_int_equal(weir_port_peer(a, &word, &open), WEIR_OK);
+	assert_int_equal(word, 0);
+	assert_true(open);
+	assert_int_equal(weir_event_send(a), WEIR_OK);
+	assert_int_equal(next(1, 0), 0);
+	send(1, "ab");
+	assert_int_equal(next(0, 0), 0);
+}
+
+TEST(old_handles_of_a_vm_that_started_again_are_stale)
+{
+	weir_handle old = port_of(1, "ab"), new;
+
+	for (u64 life = 2; life < 5; life++) {
+		ipc_vm_renew(1);
+		new = port_of(1, "ab");
+		assert_int_equal(new, life << 16);
+		assert_int_equal(weir_event_send(old), WEIR_STALE);
+		assert_int_equal(weir_port_publish(old, 1), WEIR_STALE);
+		assert_int_equal(weir_port_peer(old, 0, 0), WEIR_STALE);
+		assert_int_equal(weir_port_bind(old, 0, 0), WEIR_STALE);
+		assert_int_equal(weir_event_send(new + (1 << 16)), WEIR_INVALID);
+		assert_int_equal(weir_event_send(new), WEIR_OK);
+	}
+}
+
+/* Bound elsewhere, an event unread, a word of the peer, heads far on: none of it is left. */
+TEST(vm_that_started_again_has_rings_and_ports_as_new)
+{
+	struct weir_pages pages = ipc_pages(1, 1);
+	u64 slots = pages.event_slots, word = 1;
+	weir_handle b = port_of(1, "ab");
+
+	assert_int_equal(weir_port_bind(b, 1, 2), WEIR_OK);
+	ipc_run(0, 0);
+	assert_int_equal(weir_port_publish(port_of(0, "ab"), 7), WEIR_OK);
+	assert_int_equal(pages.out->event_tail[2], 1);
+	memset(pages.in, 0xee, sizeof(*pages.in));
+	ipc_vm_renew(1);
+	for (u32 vcpu = 0; vcpu < 2; vcpu++) {
+		static const struct weir_in zero;
+		struct weir_out expected = { .event_slots = slots };
+
+		pages = ipc_pages(1, vcpu);
+		assert_memory_equal(pages.in, &zero, sizeof(zero));
+		assert_memory_equal(pages.out, &expected, sizeof(expected));
+		assert_int_equal(next(1, vcpu), -1);
+	}
+	ipc_run(1, 0);
+	assert_int_equal(weir_port_peer(port_of(1, "ab"), &word, 0), WEIR_OK);
+	assert_int_equal(word, 0);
+	send(0, "ab");
+	assert_int_equal(next(1, 1), -1);
+	assert_int_equal(next(1, 0), 0);
+}
+
+TEST(both_ends_may_start_again)
+{
+	bool open = true;
+
+	ipc_vm_stop(ipc_vm(0));
+	ipc_vm_renew(1);
+	ipc_run(1, 0);
+	assert_int_equal(weir_port_peer(port_of(1, "ab"), 0, &open), WEIR_OK);
+	assert_false(open);
+	assert_int_equal(weir_event_send(port_of(1, "ab")), WEIR_CLOSED);
+	ipc_vm_renew(0);
+	ipc_run(1, 0);
+	assert_int_equal(weir_port_peer(port_of(1, "ab"), 0, &open), WEIR_OK);
+	assert_true(open);
+	while (next(1, 0) >= 0 || next(0, 0) >= 0)
+		;
+	send(1, "ab");
+	assert_int_equal(next(0, 0), 0);
+	send(0, "ab");
+	assert_int_equal(next(1, 0), 0);
+}
+
 TEST(raise_makes_a_port_pending_until_its_vm_stops)
 {
 	event_raise(ipc_vm(0), 2);
@@ -532,6 +628,10 @@ int main(void)
 		CASE(publish_leaves_a_word_and_tells_the_peer),
 		CASE(peer_of_a_vm_that_stopped_is_told_and_gets_closed),
 		CASE(both_ends_may_stop),
+		CASE(peer_of_a_vm_that_started_again_is_told_and_goes_on),
+		CASE(old_handles_of_a_vm_that_started_again_are_stale),
+		CASE(vm_that_started_again_has_rings_and_ports_as_new),
+		CASE(both_ends_may_start_again),
 		CASE(raise_makes_a_port_pending_until_its_vm_stops),
 		CASE(channels_beyond_the_vm_s_ports_are_not_joined),
 		CASE(channels_to_a_refused_vm_are_not_joined),

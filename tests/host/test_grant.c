@@ -395,6 +395,30 @@ TEST(a_vm_that_stopped_neither_shares_nor_maps)
 	assert_int_equal(share_status(1, PORT(1), 0, 1, 0), WEIR_CLOSED);
 }
 
+/* Ports of the new life have another handle: generation 2. */
+TEST(a_vm_that_started_again_shares_and_maps_again)
+{
+	weir_handle old = share(1, 0, 0, 4, WEIR_READ_WRITE), theirs = share(0, 0, 0, 2, WEIR_READ);
+	weir_handle port = 2ul << 16, new = 0;
+
+	assert_int_equal(map(1, 0, theirs, 5), WEIR_OK);
+	memset((void *)ipc_scratch_pa(1), 0xee, PAGE_SIZE);
+	ipc_vm_renew(1);
+	for (u64 i = 0; i < PAGE_SIZE; i++)
+		assert_int_equal(((u8 *)ipc_scratch_pa(1))[i], 0);
+	ipc_run(1, 0);
+	assert_int_equal(weir_grant_share(PORT(0), 0, 1, WEIR_READ, &new), WEIR_STALE);
+	assert_int_equal(weir_grant_share(port, 0, 1, WEIR_READ, &new), WEIR_OK);
+	assert_int_equal(new, 2ul << 16);
+	assert_int_equal(revoke(1, old), WEIR_STALE);
+	assert_int_equal(map(0, 0, old, 0), WEIR_STALE);
+	assert_int_equal(map(0, 0, new, 0), WEIR_OK);
+	/* The peer's grant is still there, and not mapped. */
+	ipc_run(1, 0);
+	assert_int_equal(weir_grant_map(port, theirs, 5, 0, 0), WEIR_OK);
+	assert_sees(1, 5, STAGE2_SHARED_READ, ipc_pool_pa(0, 0));
+}
+
 TEST(block_learns_which_pages_are_shared)
 {
 	struct vm *vm = ipc_vm(0);
@@ -687,6 +711,7 @@ int main(void)
 		CASE(the_end_of_the_sharer_leaves_scratch),
 		CASE(the_end_of_the_peer_frees_the_grant),
 		CASE(a_vm_that_stopped_neither_shares_nor_maps),
+		CASE(a_vm_that_started_again_shares_and_maps_again),
 		CASE(block_learns_which_pages_are_shared),
 		CASE(random_grants_leave_the_tables_that_the_model_says),
 	};

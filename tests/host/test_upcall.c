@@ -239,6 +239,55 @@ TEST(a_vm_that_stopped_is_not_asked)
 	assert_int_equal(request(WEIR_SERVICE_PING), WEIR_NOT_FOUND);
 }
 
+/* What was offered, asked and answered before counts for nothing, whoever remembers it. */
+TEST(a_vm_that_started_again_offers_anew)
+{
+	u64 sequence;
+
+	weir_upcall_register(PING);
+	request(WEIR_SERVICE_PING);
+	sequence = ipc_pages(0, 0).out->upcall_sequence;
+	ipc_vm_renew(0);
+	ipc_run(0, 0);
+	assert_int_equal(request(WEIR_SERVICE_PING), WEIR_NOT_FOUND);
+	assert_int_equal(weir_do(WEIR_FN_UPCALL_RETURN, sequence, 0, 0, 0, 0), WEIR_STALE);
+	assert_int_equal(answer.count, 0);
+	assert_int_equal(weir_upcall_register(PROGRESS), WEIR_OK);
+	assert_int_equal(answer.count, 1);
+	assert_int_equal(answer.status, WEIR_CLOSED);
+	assert_int_equal(request(WEIR_SERVICE_PING), WEIR_NOT_FOUND);
+	assert_int_equal(request(WEIR_SERVICE_PROGRESS), WEIR_OK);
+	assert_int_equal(weir_do(WEIR_FN_UPCALL_RETURN, sequence, 0, 0, 0, 0), WEIR_STALE);
+	pass(99); /* the old deadline is gone */
+	assert_int_equal(answer.count, 1);
+	reply(WEIR_OK, 1, 2);
+	assert_int_equal(answer.count, 2);
+	assert_int_equal(answer.status, WEIR_OK);
+}
+
+/* In the next life another vCPU is the first that registers: the old one's period has ended. */
+TEST(a_vm_that_started_again_is_watched_once)
+{
+	make(250);
+	weir_upcall_register(PROGRESS);
+	reply(WEIR_OK, 0, 1);
+	ipc_vm_renew(0);
+	ipc_run(0, 1);
+	weir_upcall_register(PROGRESS);
+	ipc_run(0, 0);
+	weir_upcall_register(PROGRESS);
+	for (u32 i = 0; i < 10; i++) {
+		const u64 words[6] = { i, 20 };
+		struct weir_pages pages = ipc_pages(0, 1);
+
+		ipc_run(0, 1);
+		weir_upcall_return(&pages, weir_upcall_get(&pages).sequence, WEIR_OK, words);
+		pass(250);
+	}
+	assert_int_equal(ipc_pends(ipc_vcpu(0, 0), WEIR_INTID_UPCALL), 1);
+	assert_int_equal(ipc_pends(ipc_vcpu(0, 1), WEIR_INTID_UPCALL), 11);
+}
+
 TEST(progress_is_asked_at_once_and_then_periodically)
 {
 	make(250);
@@ -418,6 +467,8 @@ int main(void)
 		CASE(register_rejects_what_is_no_service),
 		CASE(register_waits_for_an_open_request),
 		CASE(a_vm_that_stopped_is_not_asked),
+		CASE(a_vm_that_started_again_offers_anew),
+		CASE(a_vm_that_started_again_is_watched_once),
 		CASE(progress_is_asked_at_once_and_then_periodically),
 		CASE(progress_is_said_only_when_it_changed),
 		CASE(progress_of_nothing_is_said_once),

@@ -376,6 +376,39 @@ TEST(turning_the_fifo_off_loses_nothing)
 	assert_true(get(FR) & FR_RXFE);
 }
 
+TEST(reset_is_as_at_the_start)
+{
+	set(LCR_H, FEN);
+	set(IBRD, 13);
+	set(IMSC, INT_RX);
+	set(CR, 0);
+	assert_true(vuart_receive(&vm, 'a'));
+	assert_true(fake_line(VM_UART_INTID));
+	vuart_reset(&vm);
+	assert_false(fake_line(VM_UART_INTID));
+	assert_int_equal(get(FR), FR_TXFE | FR_RXFE);
+	assert_int_equal(get(IBRD), 0);
+	assert_int_equal(get(IMSC), 0);
+	assert_int_equal(get(RIS), 0);
+	assert_int_equal(get(LCR_H), 0);
+	assert_int_equal(get(CR), 0x300);
+	assert_int_equal(get(DR), 0);
+}
+
+TEST(reset_keeps_a_line_that_the_console_did_not_take)
+{
+	has_room = false;
+	set(DR, 'x');
+	set(DR, '\n');
+	vuart_reset(&vm);
+	assert_true(get(FR) & FR_TXFF);
+	has_room = true;
+	vuart_resume(&vm);
+	assert_int_equal(line_count, 1);
+	assert_string_equal(lines[0], "x");
+	assert_int_equal(get(FR), FR_TXFE | FR_RXFE);
+}
+
 #define FRESH(name) cmocka_unit_test_setup(name, start)
 
 int main(void)
@@ -401,6 +434,8 @@ int main(void)
 		FRESH(the_receive_ring_goes_round),
 		FRESH(without_the_fifo_there_is_room_for_one_byte),
 		FRESH(turning_the_fifo_off_loses_nothing),
+		FRESH(reset_is_as_at_the_start),
+		FRESH(reset_keeps_a_line_that_the_console_did_not_take),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);

@@ -15,7 +15,14 @@ BOARDS = [dict(cpu="cortex-a72", gic=2), dict(cpu="max", gic=3)]
 ELSEWHERE = {"boot", "typed", "flood"}  # images with tests of their own
 NAMES = sorted({path.stem for path in pathlib.Path(__file__).parent.glob("*.dts")} - ELSEWHERE)
 
-BAD = [r"^weir: fault: VM bad vCPU 0: ", r"^weir: fault: VM bad vCPU 0: instruction abort .* PC \S+ PSTATE "]
+
+def fault_of(vm):
+    return [rf"^weir: fault: VM {vm} vCPU 0: ",
+            rf"^weir: fault: VM {vm} vCPU 0: instruction abort .* PC \S+ PSTATE "]
+
+
+BAD = fault_of("bad")
+PHOENIX = [*fault_of("phoenix"), "^weir: phoenix starts again$"]
 
 # How the disks of block_error.dts fail: tests/guest/block_error.h.
 DISK_ERRORS = {
@@ -30,6 +37,10 @@ SETTINGS = {
     "runtime": dict(icount=True),
     "sched": dict(icount=True),
     "block_error": dict(disks=2, errors=DISK_ERRORS),
+    "restart": dict(silent=["phoenix"], disks=1, allowed=PHOENIX, expected=PHOENIX),
+    "restart_large": dict(silent=["large"], expected=["^weir: large starts again$"]),
+    "stop_machine": dict(silent=["bad", "good"], allowed=BAD, expected=BAD,
+                         last="weir: bad faulted and its on-fault is stop-machine: powering off"),
 }
 
 
@@ -60,7 +71,7 @@ def test_guest(boot, image, tmp_path, name, board):
                    icount=settings.get("icount", False), **board)
     lines = machine.end()
     check_tap(lines, [vm for vm in vms if vm not in settings.get("silent", ())])
-    assert LAST_LINE in lines
+    assert settings.get("last", LAST_LINE) in lines
     for expression in settings.get("expected", ()):
         if not any(re.search(expression, line) for line in lines):
             raise Failure(f"no line matches {expression!r}")

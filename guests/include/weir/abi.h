@@ -113,7 +113,8 @@ struct weir_completion {
 
 /*
  * The vCPU's `in` page: only the guest writes. Weir reads each word once and checks the copy.
- * Normal write-back inner-shareable memory (as is `out`): turn the MMU on first. Zero at start.
+ * Normal write-back inner-shareable memory (as is `out`): turn the MMU on first. Zero at start, and
+ * at each restart.
  * 4096 bytes.
  */
 struct weir_in {

@@ -30,6 +30,10 @@
  *   Write means written: after WEIR_OK for a flush every write that had completed before the flush
  *   was submitted is on the medium.
  *
+ * A VM that is restarted begins with an empty completion ring, positions at 0. It does not start
+ * before the device has done with what it had of the VM's requests; whether those that were not
+ * done when the VM ended reached the medium is not said.
+ *
  * Source: ipc/block.c. Tests: tests/guest/block.c, tests/guest/block_error.c,
  * tests/host/test_block.c. Since ABI 1.
  */

@@ -39,9 +39,13 @@
  *   errors: WEIR_INVALID, WEIR_STALE.
  *
  * When a VM ends, its peers get an event on each port that is joined to it; from before that on
- * their sends answer WEIR_CLOSED and x2 of WEIR_FN_PORT_PEER is 0.
+ * their sends answer WEIR_CLOSED and x2 of WEIR_FN_PORT_PEER is 0. When it starts again they get
+ * another event on each: x2 is 1, x1 is 0, sends arrive (the two events may coalesce). The peers'
+ * handles stay; those of the VM itself are new, the old ones answer WEIR_STALE, its bindings are
+ * those of the start and the peers' words are 0: what it has to know, they publish again.
  *
- * Source: ipc/event.c. Tests: tests/guest/event.c, tests/host/test_event.c. Since ABI 1.
+ * Source: ipc/event.c. Tests: tests/guest/event.c, tests/guest/restart_peer.c,
+ * tests/host/test_event.c. Since ABI 1.
  */
 #pragma once
 

@@ -34,9 +34,10 @@
  *   errors: WEIR_INVALID: no such grant. WEIR_STALE: it was revoked before.
  *
  * When a VM ends, its grants are revoked and what it had mapped is unmapped; the sharers' grants
- * stay, not mapped.
+ * stay, not mapped. When it starts again, it may map those anew.
  *
- * Source: ipc/grant.c. Tests: tests/guest/grant.c, tests/host/test_grant.c. Since ABI 1.
+ * Source: ipc/grant.c. Tests: tests/guest/grant.c, tests/guest/restart_peer.c,
+ * tests/host/test_grant.c. Since ABI 1.
  */
 #pragma once
 

@@ -14,6 +14,7 @@
  * WEIR_FN_UPCALL_REGISTER: offer services on this vCPU; replaces what it offered before.
  *   in:  x1 = bit mask of enum weir_service.
  *   errors: WEIR_INVALID: a bit that is no service. WEIR_BUSY: a request is open.
+ *   When the VM ends, it is over: nothing is offered when it starts again.
  *
  * WEIR_FN_UPCALL_RETURN: the answer is in weir_in.upcall_reply.
  *   in:  x1 = upcall_sequence of the request, x2 = enum weir_status of the service (WEIR_NOT_FOUND

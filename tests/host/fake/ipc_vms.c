@@ -60,6 +60,16 @@ void block_vm_stop(struct vm *vm)
 	vm->ipc->block.stopped = true;
 }
 
+bool block_vm_idle(const struct vm *vm)
+{
+	return vm->ipc->block.stopped;
+}
+
+void block_vm_reset(struct vm *vm)
+{
+	vm->ipc->block.stopped = false;
+}
+
 bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes)
 {
 	u64 busy = ipc_pool_pa(vm->id, machine.block_page);
@@ -184,6 +194,16 @@ void ipc_vms_set_upcall_ms(u64 ms)
 void ipc_vms_refuse(u32 vm)
 {
 	next_refused = vm;
+}
+
+void ipc_vm_renew(u32 id)
+{
+	struct vm *vm = ipc_vm(id);
+
+	ipc_vm_stop(vm);
+	assert_true(ipc_vm_idle(vm));
+	for (u64 step = 0; ipc_vm_rebuild(vm, step);)
+		assert_true(++step < 1000);
 }
 
 struct vm *ipc_vm(u32 id)

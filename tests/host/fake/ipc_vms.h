@@ -29,6 +29,8 @@ void ipc_vms_set_upcall_ms(u64 ms);
 void ipc_vms_refuse(u32 vm);
 
 struct vm *ipc_vm(u32 id);
+/* The VM ends and starts again. */
+void ipc_vm_renew(u32 id);
 struct vcpu *ipc_vcpu(u32 vm, u32 index);
 
 /* From now on this thread is that vCPU: its guest's calls come from there. */
