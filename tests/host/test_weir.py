@@ -89,6 +89,7 @@ FILES = {
     "zimg": b"MZ\0\0zimg" + bytes(4000),
     "empty": b"",
     "tree.dtb": b"\xd0\x0d\xfe\xed\0\0\x10\0" + bytes(100),
+    "own.dtb": b"\xd0\x0d\xfe\xed\0\0\x10\x01" + bytes(4089),
 }
 
 
@@ -336,10 +337,13 @@ MISTAKES = [
      "compile it by `dtc -O dtb` and include the result"),
     ('/incbin/("raw.bin")', '/incbin/("huge")',
      "m.dts:8: /vms/reader: memory-mib: 4 is too small for "
-     "kernel 8192 KiB at offset 0 KiB, shared-kib 256: give at least 9"),
-    ("memory-kib = <8192>", "memory-kib = <1088>",
-     "m.dts:23: /vms/writer: memory-kib: 1088 is too small for kernel 64 KiB at offset 512 KiB, "
-     "ramdisk 5 KiB, shared-kib 512: give at least 1096"),
+     "kernel 8192 KiB at offset 0 KiB, device tree 4 KiB, shared-kib 256: give at least 9"),
+    ("memory-kib = <8192>", "memory-kib = <1096>",
+     "m.dts:23: /vms/writer: memory-kib: 1096 is too small for kernel 64 KiB at offset 512 KiB, "
+     "ramdisk 5 KiB, device tree 4 KiB, shared-kib 512: give at least 1100"),
+    ("memory-kib = <8192>;", 'memory-kib = <1100>; tree = /incbin/("own.dtb");',
+     "m.dts:23: /vms/writer: memory-kib: 1100 is too small for kernel 64 KiB at offset 512 KiB, "
+     "ramdisk 5 KiB, device tree 8 KiB, shared-kib 512: give at least 1104"),
     # dtc's own, made readable.
     ("memory-mib = <4>;", "memory-mib = <4>",
      "m.dts:9: syntax error: is a ';', a quote or a bracket missing here or on the line before?"),
@@ -388,6 +392,11 @@ BOARD = [
 def test_what_the_board_lacks_is_told(folder, option, value, prop, line):
     assert check(folder, GOOD) == []
     assert line in check(folder, GOOD, option, value)
+@pytest.mark.parametrize("memory", ["<1100>;", '<1104>; tree = /incbin/("own.dtb");'])
+def test_memory_that_is_just_enough_is_enough(folder, memory):
+    assert check(folder, edit("memory-kib = <8192>;", "memory-kib = " + memory)) == []
+
+
 
 
 def test_a_core_is_left_for_the_vms(folder):

@@ -18,6 +18,7 @@ MAX_VMS = 64
 MAX_VM_DISKS = 8
 DEFAULT_SHARED_KIB = 256
 DEFAULT_PORTS = 128
+TREE_ROOM = 4096  # at least, for the guest's own device tree
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
@@ -325,7 +326,7 @@ def _check_vm(report: Report, node: Node) -> None:
 
 
 def _check_fit(report: Report, node: Node) -> None:
-    """The kernel, the ramdisk and the shareable pool share the VM's RAM."""
+    """The kernel, the ramdisk, the device tree and the shareable pool share the VM's RAM."""
     memory = _memory_bytes(node)
     if not memory:
         return
@@ -340,11 +341,12 @@ def _check_fit(report: Report, node: Node) -> None:
     ramdisk = len(node.props["ramdisk"].value) if "ramdisk" in node.props else 0
     own = _number(node, "load-offset") if "load-offset" in node.props else None
     start, size = kernel.placement(node.props["kernel"].value, own)
-    need = _pages(start + size) + _pages(ramdisk) + shared
+    tree = max(TREE_ROOM, _pages(len(node.props["tree"].value)) if "tree" in node.props else 0)
+    need = _pages(start + size) + _pages(ramdisk) + tree + shared
     if need > memory:
         parts = f"kernel {_kib(size)} at offset {_kib(start)}"
         parts += f", ramdisk {_kib(ramdisk)}" if ramdisk else ""
-        parts += f", shared-kib {shared // 1024}"
+        parts += f", device tree {_kib(tree)}, shared-kib {shared // 1024}"
         unit = 1024 if name == "memory-kib" else 1 << 20
         found = f"{memory // unit} is too small for {parts}"
         report.add(node, name, found, f"give at least {-(-need // unit)}")
