@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import resource
+import shutil
 import signal
 import subprocess
 
@@ -341,6 +342,16 @@ def test_a_reader_that_goes_away_is_no_traceback(folder):
         errors = tool.stderr.read()
     assert tool.returncode == 1
     assert b"carry" not in errors and os.listdir(folder / "tmp") == []
+
+
+def test_what_make_builds_is_found_from_any_folder(folder):
+    shutil.copytree(ROOT / "tools", folder / "moved/tools")
+    (folder / "moved/build/images").mkdir(parents=True)
+    for path in ("build/weir.bin", "build/images/carry.dtb"):
+        done = subprocess.run([folder / "moved/tools/carry", "in put.bin"], cwd=folder,
+                              capture_output=True, text=True, check=False)
+        assert done.stderr.startswith(f"{folder}/moved/{path}: there is no such file")
+        (folder / "moved" / path).write_bytes(bytes(56) + b"ARM\x64")
 
 
 def test_help_is_there():

@@ -12,6 +12,7 @@ import subprocess
 from dataclasses import dataclass, field
 
 from .errors import Mistake, printable
+from .kernel import TREE_MAGIC
 
 try:
     import libfdt
@@ -56,6 +57,10 @@ def read(manifest: str, include_dirs: list, blob_path: str, deps_path: str = "")
     if not os.path.isfile(manifest):
         what = "is a directory" if os.path.isdir(manifest) else "there is no such file"
         raise Mistake(f"{manifest}: {what}: name the .dts file of a manifest")
+    with open(manifest, "rb") as file:
+        if file.read(4) == TREE_MAGIC:
+            remedy = "name the .dts file that it was made of"
+            raise Mistake(f"{printable(manifest)}: is compiled already: {remedy}")
     deps = ["-d", deps_path] if deps_path else []
     _compile(manifest, include_dirs, ["-O", "dtb", "-o", blob_path, *deps])
     root = load_blob(blob_path)

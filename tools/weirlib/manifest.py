@@ -99,6 +99,9 @@ DISK = {
 }
 TABLES = {"/": SYSTEM, "/vms/NAME": VM, "/channels/NAME": CHANNEL, "/disks/NAME": DISK}
 GROUPS = {"vms": VM, "channels": CHANNEL, "disks": DISK}
+# Accepted, so that a manifest may say already what a later version will act on.
+NOT_YET = ("communication-cores", "peers", "rights", "watchdog-ms")
+RIGHTS_IN_EFFECT = ("console",)
 
 
 class Report:
@@ -106,11 +109,16 @@ class Report:
 
     def __init__(self):
         self.entries = []
+        self.meant = set()  # (path, property): what a typo was taken for, which is not missing
 
-    def add(self, node: Node, prop: str, found: str, remedy: str) -> None:
+    def add(self, node: Node, prop: str, *words: str) -> None:
         where = node.props[prop].where if prop in node.props else ""
         place = f"{where or node.where}: {node.path}: {prop + ': ' if prop else ''}"
-        self.entries.append(printable(f"{place}{found}: {remedy}"))
+        self.entries.append(printable(place + ": ".join(words)))
+
+    def lacks(self, node: Node, *props: str) -> bool:
+        """Whether the node has none of them, nor a typo that was told to be one."""
+        return not any(prop in node.props or (node.path, prop) in self.meant for prop in props)
 
     def lines(self) -> list:
         """In the order of the source, each once."""
@@ -129,6 +137,8 @@ def check(root: Node, image_bytes: int = 0, board_cores: int = 0, board_memory_m
     groups = {name: root.child(name) or Node(f"/{name}", root.where) for name in GROUPS}
     names = {name: [child.name for child in group.children] for name, group in groups.items()}
     _check_props(report, root, SYSTEM, names)
+    if report.lacks(root, "compatible"):
+        report.add(root, "compatible", "is missing", 'write compatible = "weir,system";')
     for group, table in GROUPS.items():
         for node in groups[group].children:
             _check_name(report, node)
@@ -141,9 +151,33 @@ def check(root: Node, image_bytes: int = 0, board_cores: int = 0, board_memory_m
     for node in groups["disks"].children:
         _check_disk(report, node)
     _check_ports(report, vms, groups["channels"].children)
-    _check_cores(report, root, vms, board_cores)
-    _check_budgets(report, root, vms, board_cores)
-    _check_board_memory(report, groups["vms"], image_bytes, board_memory_mib)
+    _check_board(report, root, groups["vms"], image_bytes, board_cores, board_memory_mib)
+    return report.lines()
+
+
+def check_board(root: Node, where: str, image_bytes: int, board_cores: int, board_memory_mib: int):
+    """What in an image does not fit the board, as lines. It was checked when it was made."""
+    report = Report()
+    vms = root.child("vms") or Node("/vms")
+    for node, table in [(root, SYSTEM), (vms, {}), *((node, VM) for node in vms.children)]:
+        node.where = where
+        for prop in node.props.values():
+            if prop.value and isinstance(table.get(prop.name), (Number, Numbers)):
+                prop.kind = "cells"  # a blob does not say it
+    _check_board(report, root, vms, image_bytes, board_cores, board_memory_mib)
+    return report.lines()
+
+
+def warnings(root: Node) -> list:
+    """What a manifest without mistakes says in vain, as lines."""
+    report = Report()
+    for node in [root, *root.child("vms").children]:
+        for name in NOT_YET:
+            words = [word for word in _names(node, name) if word not in RIGHTS_IN_EFFECT]
+            if name not in node.props or (name == "rights" and not words):
+                continue
+            found = [_listed(words)] if name == "rights" else []
+            report.add(node, name, *found, "accepted, but this version does not act on it")
     return report.lines()
 
 
@@ -161,8 +195,6 @@ def _check_shape(report: Report, root: Node) -> None:
             for inner in leaf.children:
                 report.add(inner, "", "no such node", f"{leaf.path} has properties only")
     vms = root.child("vms")
-    if "compatible" not in root.props:
-        report.add(root, "compatible", "is missing", 'write compatible = "weir,system";')
     if not vms or not vms.children:
         report.add(vms or root, "", "has no VM", "write /vms/NAME with a kernel and memory-mib")
     elif len(vms.children) > MAX_VMS:
@@ -181,6 +213,8 @@ def _check_known(report: Report, node: Node, table: dict) -> None:
             continue
         homes = [place for place, other in TABLES.items() if name in other]
         remedy = f"it belongs in {homes[0]}" if homes else _did_you_mean(name, table, "remove it")
+        if not homes:
+            report.meant.add((node.path, _closest(name, table)))
         report.add(node, name, "no such property here", remedy)
 
 
@@ -299,14 +333,14 @@ CHECKS = {
 
 
 def _check_vm(report: Report, node: Node) -> None:
-    if "kernel" not in node.props:
+    if report.lacks(node, "kernel"):
         report.add(node, "kernel", "is missing", 'write kernel = /incbin/("FILE");')
-    if "memory-mib" not in node.props and "memory-kib" not in node.props:
+    if report.lacks(node, "memory-mib", "memory-kib"):
         report.add(node, "memory-mib", "is missing", "write memory-mib = <64>; or memory-kib")
     if "memory-mib" in node.props and "memory-kib" in node.props:
         report.add(node, "memory-kib", "stands beside memory-mib", "keep one of the two")
     for given, other in (("budget-us", "period-us"), ("period-us", "budget-us")):
-        if given in node.props and other not in node.props:
+        if given in node.props and report.lacks(node, other):
             report.add(node, given, f"stands without {other}", f"write {other} = <...>; as well")
     budget, period = _number(node, "budget-us"), _number(node, "period-us")
     if budget and period and budget > period:
@@ -354,9 +388,9 @@ def _check_fit(report: Report, node: Node) -> None:
 
 def _check_channel(report: Report, node: Node) -> None:
     ends = _names(node, "ends")
-    if "ends" not in node.props:
+    if report.lacks(node, "ends"):
         report.add(node, "ends", "is missing", 'write ends = "one-vm", "other-vm";')
-    elif _is_text(node.props["ends"]) and len(ends) != 2:
+    elif ends and len(ends) != 2:
         found = f"names {_listed(ends)} (must be two different VMs)"
         report.add(node, "ends", found, 'write ends = "one-vm", "other-vm";')
 
@@ -379,6 +413,12 @@ def _check_ports(report: Report, vms: list, channels: list) -> None:
         if joined > ports:
             found = f"{ports} is too few for its {joined} channels"
             report.add(node, "ports", found, f"write ports = <{joined}>; or more")
+
+
+def _check_board(report: Report, root: Node, vms: Node, image_bytes: int, cores: int, mib: int):
+    _check_cores(report, root, vms.children, cores)
+    _check_budgets(report, root, vms.children, cores)
+    _check_board_memory(report, vms, image_bytes, mib)
 
 
 def _check_cores(report: Report, root: Node, vms: list, board_cores: int) -> None:
@@ -496,6 +536,11 @@ def _listed(words) -> str:
     return ", ".join(f'"{word}"' for word in words)
 
 
+def _closest(name: str, known) -> str:
+    """The known name that a typo stands for, or nothing."""
+    return next(iter(difflib.get_close_matches(name.lower(), list(known), 1, 0.6)), "")
+
+
 def _did_you_mean(name: str, known, otherwise: str) -> str:
-    close = difflib.get_close_matches(name.lower(), list(known), 1, 0.6)
-    return f'did you mean "{close[0]}"?' if close else otherwise
+    close = _closest(name, known)
+    return f'did you mean "{close}"?' if close else otherwise

@@ -2,12 +2,15 @@
 
 import argparse
 import os
+import pathlib
 import shutil
 
 from .errors import Mistake, printable
 
+# Where make builds: beside tools/, wherever the user stands.
+BUILD = str(pathlib.Path(__file__).resolve().parents[2] / "build")
 DEFAULTS = {
-    "weir": "build/weir.bin",
+    "weir": os.path.join(BUILD, "weir.bin"),
     "board": "virt",
     "cpu": "cortex-a72",
     "gic": 2,
@@ -78,7 +81,7 @@ def require_weir(path) -> None:
     with open(path, "rb") as file:
         if file.read(60)[56:] != b"ARM\x64":  # the header of an arm64 Image
             raise Mistake(f"{printable(str(path))}: not the hypervisor: `make` builds "
-                          f"{DEFAULTS['weir']}")
+                          "build/weir.bin")
 
 
 def _disk_options(slot: int, disk) -> list:
