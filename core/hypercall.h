@@ -24,7 +24,7 @@ bool ipc_vm_idle(const struct vm *vm);
  * ipc/grant.c */
 bool ipc_window_shows(struct vm *vm, ipa_t ipa);
 /*
- * Makes all of it as new, after both of the above: called with step 0, 1, ... until it says false,
+ * Makes all of it as new, once it is stopped and idle: called with step 0, 1, ... until it says false,
  * each a bounded piece of work. Peers hear of it as their channels open again, one by one.
  */
 bool ipc_vm_rebuild(struct vm *vm, u64 step);
