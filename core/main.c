@@ -167,6 +167,8 @@ void boot_main(u64 tree_pa)
 		stop(0);
 	find_disks();
 	vms = vm_create_all(&manifest, &platform.gic);
+	if (!vms && !manifest.stay)
+		stop("no VM to run: the lines above say why");
 	if (start_cores())
 		mmu_drop_identity();
 	memory_seal();

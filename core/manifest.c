@@ -181,7 +181,6 @@ static u64 place_kernel(struct reader *reader, struct manifest_vm *vm)
 		bytes = max(bytes, little_endian(header + 16, 8));
 	}
 	vm->load_offset = reader_number(reader, "load-offset", offset);
-	vm->entry_offset = vm->load_offset;
 	return bytes;
 }
 

@@ -29,8 +29,7 @@ struct manifest_vm {
 	struct blob kernel, ramdisk, tree;
 	const char *bootargs; /* 0: none */
 	u64 memory_bytes;
-	u64 load_offset;  /* from the start of RAM */
-	u64 entry_offset; /* = load_offset */
+	u64 load_offset; /* from the start of RAM */
 	u32 vcpus;
 	u32 core[MAX_VCPUS]; /* physical core of each vCPU */
 	u32 priority;

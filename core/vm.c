@@ -78,13 +78,10 @@ static void fill(const struct vm *vm, u64 at, u64 bytes)
 	cache_clean_invalidate(to_page + (at - page), bytes);
 }
 
-static bool refuse(const struct vm *vm, const char *property, const char *why)
-{
-	log_line("manifest: /vms/%s: %s: %s", vm->config->name, property, why);
-	return false;
-}
-
-/* From the top: pool, tree, ramdisk; the kernel where it wants to be. False: it does not fit. */
+/*
+ * From the top: pool, tree, ramdisk; the kernel where it wants to be. The manifest's reader has seen
+ * to it that all of it fits. False: the tree cannot be written.
+ */
 static bool lay_out(struct vm *vm)
 {
 	const struct manifest_vm *config = vm->config;
@@ -94,11 +91,6 @@ static bool lay_out(struct vm *vm)
 	void *tree;
 	u32 tree_bytes;
 
-	if (tree_room + vm->pool_bytes > vm->ram_bytes || config->ramdisk.bytes > top)
-		return refuse(vm, "ramdisk", "does not fit into the VM's memory: raise memory-mib");
-	if (config->load_offset + config->kernel.bytes > ramdisk)
-		return refuse(vm, "kernel", "does not fit into the VM's memory: raise memory-mib");
-
 	tree = heap_alloc(tree_room);
 	tree_bytes =
 		guest_tree_write(vm, (struct range){ VM_RAM_BASE + ramdisk, config->ramdisk.bytes },
@@ -107,7 +99,7 @@ static bool lay_out(struct vm *vm)
 		return false;
 	vm->seed = guest_tree_seed(tree);
 	vm->tree_ipa = VM_RAM_BASE + top;
-	vm->entry_ipa = VM_RAM_BASE + config->entry_offset;
+	vm->entry_ipa = VM_RAM_BASE + config->load_offset;
 
 	vm->image[0] = (struct vm_image_part){ config->load_offset, config->kernel };
 	vm->image[1] = (struct vm_image_part){ ramdisk, config->ramdisk };
@@ -157,7 +149,10 @@ static struct vm *create(u32 id, const struct manifest_vm *config)
 	vm->window_bytes = config->window_bytes;
 	vm->vcpu_count = config->vcpus;
 	if (!memory_take_ram(vm->ram_bytes, &vm->ram)) {
-		refuse(vm, "memory-mib", "the machine has not so much memory left in one piece");
+		log_line(
+			"manifest: /vms/%s: memory-mib: the machine has not so much memory left in "
+			"one piece; give less",
+			config->name);
 		return 0;
 	}
 	if (!lay_out(vm))
@@ -206,8 +201,6 @@ static void power_on(struct vm *vm)
 void vm_start_all(void)
 {
 	cache_invalidate_instructions(); /* the kernels were written as data */
-	if (!running)
-		log_line("no VM to run: see the lines above; `weir check` finds what is wrong");
 	for (u32 id = 0; id < count; id++) {
 		struct vm *vm = vms[id];
 
@@ -221,13 +214,10 @@ void vm_start_all(void)
 
 /* ---- Ending ---------------------------------------------------------------------------------- */
 
-static void machine_off(bool reset)
+static void machine_off(void)
 {
 	console_flush();
-	if (reset)
-		cpu_reset();
-	else
-		cpu_power_off();
+	cpu_power_off();
 }
 
 /*
@@ -284,7 +274,7 @@ static void ended(struct vm *vm)
 	if (__atomic_sub_fetch(&running, 1, __ATOMIC_ACQ_REL) || stay)
 		return;
 	log_line("all VMs are off, powering off");
-	machine_off(false);
+	machine_off();
 }
 
 void vm_vcpu_left(struct vm *vm)
@@ -318,7 +308,7 @@ void vm_stop(struct vm *vm, enum vm_end why)
 	if (why == VM_END_FAULT && policy == ON_FAULT_STOP_MACHINE) {
 		log_line("%s faulted and its on-fault is stop-machine: powering off",
 			 vm->config->name);
-		machine_off(false);
+		machine_off();
 	}
 }
 

@@ -5,9 +5,8 @@
 #include "arch/arm64/mmu.h"
 
 /* Arm DEN 0022 (PSCI) 5.1. */
-#define PSCI_CPU_ON	  0xc4000003u
-#define PSCI_SYSTEM_OFF	  0x84000008u
-#define PSCI_SYSTEM_RESET 0x84000009u
+#define PSCI_CPU_ON	0xc4000003u
+#define PSCI_SYSTEM_OFF 0x84000008u
 
 extern const char secondary_entry[], image_start[];
 
@@ -55,12 +54,6 @@ void cpu_power_off(void)
 {
 	if (have_psci)
 		smc(PSCI_SYSTEM_OFF, 0, 0, 0);
-}
-
-void cpu_reset(void)
-{
-	if (have_psci)
-		smc(PSCI_SYSTEM_RESET, 0, 0, 0);
 }
 
 u64 cpu_random(void)

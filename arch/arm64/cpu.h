@@ -23,9 +23,8 @@ void cpu_wait(void);
 /* Starts a secondary core by PSCI; it comes up in core_main(). False: firmware refused. */
 bool cpu_start_psci(u32 index, u64 mpidr);
 
-/* Machine-wide ends by PSCI; they return only if there is no PSCI. */
+/* The machine off, by PSCI; returns only if there is none. */
 void cpu_power_off(void);
-void cpu_reset(void);
 void cpu_use_psci(bool present);
 
 /* A value nobody can guess, mixed from the counter and RNDR where there is one. */

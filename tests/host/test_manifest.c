@@ -69,7 +69,6 @@ TEST(every_property_arrives_in_its_field)
 	assert_string_equal(vm->bootargs, "console=ttyAMA0");
 	assert_int_equal(vm->memory_bytes, 8192 * KIB);
 	assert_int_equal(vm->load_offset, 0x10000);
-	assert_int_equal(vm->entry_offset, 0x10000);
 	assert_int_equal(vm->vcpus, 3);
 	assert_int_equal(vm->core[0], 1);
 	assert_int_equal(vm->core[1], 2);
