@@ -36,6 +36,7 @@ SETTINGS = {
     # What these promise about time would not hold on a host that is busy: time counts instructions.
     "runtime": dict(icount=True),
     "sched": dict(icount=True),
+    "budget": dict(icount=True),
     "block_error": dict(disks=2, errors=DISK_ERRORS),
     "restart": dict(silent=["phoenix"], disks=1, allowed=PHOENIX, expected=PHOENIX),
     "restart_large": dict(silent=["large"], expected=["^weir: large starts again$"]),
