@@ -63,14 +63,9 @@ NO_LIBC := -nostdinc -isystem core/base/libc \
 
 # ---- The hypervisor ------------------------------------------------------------------------------
 
-WEIR_SOURCES := $(sort $(wildcard arch/arm64/*.S arch/arm64/*.c core/*.c core/base/*.c core/vdev/*.c \
-	drivers/*.c ipc/*.c))
-WEIR_OBJECTS := $(WEIR_SOURCES:%=$(B)/weir/%.o)
-WEIR_FLAGS := $(TARGET_FLAGS) $(WARNINGS) -mbranch-protection=bti -fstack-protector-strong -ffixed-x18 \
-	-I. -Iguests/include $(NO_LIBC) $(if $(DEBUG),-DWEIR_DEBUG) $(if $(BENCH),-DWEIR_BENCH) \
-	$(if $(LIBFDT_INC),-isystem $(LIBFDT_INC))
-
+# Debian's library, or one made from a source tree of the user's own.
 ifdef LIBFDT_SRC
+$(if $(wildcard $(LIBFDT_SRC)/fdt_check.c),,$(error LIBFDT_SRC: $(LIBFDT_SRC) has no fdt_check.c: name the libfdt folder of dtc 1.6 or later))
 FDT_OBJECTS := $(patsubst %,$(B)/libfdt/%.o,fdt fdt_ro fdt_addresses fdt_sw fdt_check)
 LIBFDT_A := $(B)/libfdt/libfdt.a
 LIBFDT_INC := $(LIBFDT_SRC)
@@ -82,6 +77,13 @@ $(LIBFDT_A): $(FDT_OBJECTS)
 	$(call step,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 endif
+
+WEIR_SOURCES := $(sort $(wildcard arch/arm64/*.S arch/arm64/*.c core/*.c core/base/*.c core/vdev/*.c \
+	drivers/*.c ipc/*.c))
+WEIR_OBJECTS := $(WEIR_SOURCES:%=$(B)/weir/%.o)
+WEIR_FLAGS := $(TARGET_FLAGS) $(WARNINGS) -mbranch-protection=bti -fstack-protector-strong -ffixed-x18 \
+	-I. -Iguests/include $(NO_LIBC) $(if $(DEBUG),-DWEIR_DEBUG) $(if $(BENCH),-DWEIR_BENCH) \
+	$(if $(LIBFDT_INC),-isystem $(LIBFDT_INC))
 
 # These run before the MMU and the stack guard are there.
 $(B)/weir/arch/arm64/early.c.o: WEIR_FLAGS += -fno-stack-protector
