@@ -1,0 +1,763 @@
+/*
+ * The scheduler: who runs, for how long, who is told, and what a stop and a restart leave behind.
+ *
+ * Two cores take turns in one thread: on(core) says whose turn it is. What the scheduler calls is
+ * written down in `calls`; at a chosen call another core can come in between (meanwhile()).
+ *
+ * Sources: core/sched.c core/timeout.c tests/host/fake/timer.c tests/host/fake/cpu.c
+ */
+#include <stdio.h>
+#include <string.h>
+#include "fake.h"
+#include "arch/arm64/cpu.h"
+#include "core/irq.h"
+#include "core/sched.h"
+
+#define MS	1000000ul /* ticks of the fake timer */
+#define SLICE	(SLICE_US * 1000ul)
+#define VCPUS	4
+#define ALONE	2u /* a core that only one test uses: vCPUs stay pinned for good */
+#define CROWDED 3u
+
+static struct manifest_vm config[VCPUS];
+static struct vm vms[VCPUS];
+static struct vcpu vcpus[VCPUS]; /* each in its own VM; written down as a, b, c, d */
+static struct vcpu *const a = &vcpus[0], *const b = &vcpus[1], *const c = &vcpus[2];
+
+static u64 now;
+static char calls[512];
+static u32 kicks[MAX_PCPUS], left[VCPUS], steps;
+static bool pending, wfi_trap;
+static enum vcpu_run run_when_asked; /* what another core saw in `run` at vgic_pending, _sync */
+
+static const char *between; /* the call at which another core comes in */
+static void (*other)(void);
+static jmp_buf idle;
+
+static char name(const struct vcpu *vcpu)
+{
+	return (char)('a' + (vcpu - vcpus));
+}
+
+static void note(const char *call, const struct vcpu *vcpu)
+{
+	size_t length = strlen(calls);
+	u32 core = cpu_index();
+
+	snprintf(calls + length, sizeof(calls) - length, "%s%s %c", length ? ", " : "", call,
+		 name(vcpu));
+	if (!between || strcmp(call, between))
+		return;
+	between = 0;
+	fake_cpu_set_index(!core);
+	other();
+	fake_cpu_set_index(core);
+}
+
+static void meanwhile(const char *call, void (*what)(void))
+{
+	between = call;
+	other = what;
+}
+
+/* ---- What is below and beside the scheduler ------------------------------------------------------ */
+
+void gic_kick(u32 core)
+{
+	kicks[core]++;
+}
+
+void vgic_load(struct vcpu *vcpu)
+{
+	note("vgic_load", vcpu);
+}
+
+void vgic_save(struct vcpu *vcpu)
+{
+	note("vgic_save", vcpu);
+}
+
+void vgic_sync(struct vcpu *vcpu)
+{
+	run_when_asked = vcpu->run;
+	note("sync", vcpu);
+}
+
+bool vgic_pending(struct vcpu *vcpu)
+{
+	bool was = pending;
+
+	run_when_asked = vcpu->run;
+	note("pending", vcpu);
+	return was;
+}
+
+void vgic_timer_fired(struct vcpu *vcpu)
+{
+	note("timer", vcpu);
+}
+
+void vgic_vcpu_reset(struct vcpu *vcpu)
+{
+	note("vgic_reset", vcpu);
+}
+
+void arch_vcpu_load(struct arch_vcpu *vcpu)
+{
+	note("load", container_of(vcpu, struct vcpu, arch));
+}
+
+void arch_vcpu_save(struct arch_vcpu *vcpu)
+{
+	note("save", container_of(vcpu, struct vcpu, arch));
+}
+
+void arch_vcpu_reset(struct arch_vcpu *vcpu, u64 entry, u64 context)
+{
+	assert_int_equal(entry, 0x1000);
+	assert_int_equal(context, 0x2000);
+	note("reset", container_of(vcpu, struct vcpu, arch));
+}
+
+void arch_set_wfi_trap(struct arch_vcpu *vcpu, bool trap)
+{
+	(void)vcpu;
+	wfi_trap = trap;
+}
+
+void vm_vcpu_left(struct vm *vm)
+{
+	assert_null(sched_current()); /* it is off the core when its VM hears of it */
+	left[vm - vms]++;
+}
+
+void vm_rebuild_step(struct vm *vm)
+{
+	if (!--steps)
+		vm->state = VM_RUNNING;
+}
+
+void irq_handle(struct vcpu *current)
+{
+	assert_ptr_equal(current, sched_current());
+	if (fake_timer_el2_deadline() <= now)
+		timeout_interrupt();
+}
+
+/* The core would sleep: back to the test. */
+void cpu_wait(void)
+{
+	longjmp(idle, 1);
+}
+
+/* ---- Steps of a test ----------------------------------------------------------------------------- */
+
+static void on(u32 core)
+{
+	fake_cpu_set_index(core);
+}
+
+/* What sched_next() says on this core; 0: it sleeps. */
+static struct vcpu *next(void)
+{
+	if (setjmp(idle))
+		return 0;
+	return sched_next();
+}
+
+static void pass(u64 ticks)
+{
+	now += ticks;
+	fake_timer_set(now);
+	timeout_interrupt();
+}
+
+static void forget(void)
+{
+	calls[0] = 0;
+	memset(kicks, 0, sizeof(kicks));
+}
+
+static struct vcpu *block(void)
+{
+	sched_block();
+	return next();
+}
+
+/* A vCPU that is stopped; budget 0: none. */
+static void add(struct vcpu *vcpu, u32 core, u8 priority, u32 budget_us, u32 period_us)
+{
+	u32 index = (u32)(vcpu - vcpus);
+
+	config[index].budget_us = budget_us;
+	config[index].period_us = period_us;
+	vms[index].config = &config[index];
+	vms[index].state = VM_RUNNING;
+	vcpu->vm = &vms[index];
+	vcpu->core = core;
+	vcpu->priority = priority;
+	vcpu->entry = 0x1000;
+	vcpu->context = 0x2000;
+	sched_add(vcpu);
+}
+
+static void add_ready(struct vcpu *vcpu, u32 core, u8 priority)
+{
+	add(vcpu, core, priority, 0, 0);
+	sched_start(vcpu);
+}
+
+static int cores_make(void **state)
+{
+	(void)state;
+	memset(vcpus, 0, sizeof(vcpus));
+	memset(vms, 0, sizeof(vms));
+	memset(config, 0, sizeof(config));
+	memset(left, 0, sizeof(left));
+	forget();
+	between = 0;
+	pending = false;
+	now = 100 * MS;
+	fake_timer_set(now);
+	for (u32 core = MAX_PCPUS; core--;) {
+		on(core);
+		timeout_init_core();
+		sched_init_core(core);
+	}
+	return 0;
+}
+
+/* Every core is left empty. */
+static int cores_empty(void **state)
+{
+	(void)state;
+	between = 0;
+	for (u32 i = 0; i < VCPUS; i++)
+		if (vcpus[i].vm)
+			sched_stop(&vcpus[i], false);
+	for (u32 core = 0; core < MAX_PCPUS; core++) {
+		on(core);
+		assert_null(next());
+		assert_null(sched_current());
+	}
+	return 0;
+}
+
+#define RUN_ON_CORES(test) cmocka_unit_test_setup_teardown(test, cores_make, cores_empty)
+
+/* ---- Who runs ------------------------------------------------------------------------------------ */
+
+TEST(a_core_without_ready_vcpus_sleeps_with_nobody_loaded)
+{
+	add(a, 0, 3, 0, 0);
+	assert_null(next());
+	assert_null(sched_current());
+	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
+}
+
+TEST(the_highest_priority_runs_first)
+{
+	add_ready(a, 0, 0);
+	add_ready(b, 0, 7);
+	add_ready(c, 0, 3);
+	assert_ptr_equal(next(), b);
+	assert_ptr_equal(sched_current(), b);
+	assert_ptr_equal(block(), c);
+	assert_ptr_equal(block(), a);
+	forget();
+	sched_wake(b);
+	assert_int_equal(kicks[0], 0); /* its own core is asked at the end of the exit */
+	assert_true(*a->sched_needed);
+	assert_ptr_equal(next(), b);
+}
+
+TEST(a_vcpu_without_ready_equals_gets_no_tick)
+{
+	add_ready(a, 0, 3);
+	add_ready(b, 0, 2);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
+}
+
+TEST(equals_take_turns_by_slice)
+{
+	add_ready(a, 0, 3);
+	add_ready(b, 0, 3);
+	add_ready(c, 0, 3);
+	for (u32 turn = 0; turn < 6; turn++) {
+		assert_ptr_equal(next(), &vcpus[turn % 3]);
+		assert_int_equal(fake_timer_el2_deadline(), now + SLICE);
+		pass(SLICE - 1);
+		assert_false(*a->sched_needed);
+		assert_ptr_equal(next(), &vcpus[turn % 3]);
+		pass(1);
+		assert_true(*a->sched_needed);
+	}
+}
+
+TEST(preempted_it_keeps_its_place_and_the_rest_of_its_slice)
+{
+	add_ready(a, 0, 3);
+	add_ready(b, 0, 3);
+	add(c, 0, 4, 0, 0);
+	assert_ptr_equal(next(), a);
+	pass(2 * MS);
+	sched_start(c);
+	assert_ptr_equal(next(), c);
+	pass(SLICE); /* not a's time */
+	assert_ptr_equal(block(), a);
+	assert_int_equal(fake_timer_el2_deadline(), now + SLICE - 2 * MS);
+	pass(SLICE - 2 * MS);
+	assert_ptr_equal(next(), b);
+	assert_int_equal(fake_timer_el2_deadline(), now + SLICE);
+}
+
+TEST(a_switch_saves_the_old_before_it_loads_the_new)
+{
+	add_ready(a, 0, 3);
+	next();
+	add_ready(b, 0, 4);
+	forget();
+	assert_ptr_equal(next(), b);
+	assert_string_equal(calls, "vgic_save a, save a, load b, vgic_load b");
+}
+
+TEST(wfi_traps_only_if_others_share_the_core)
+{
+	on(ALONE);
+	add_ready(a, ALONE, 3);
+	wfi_trap = true;
+	assert_ptr_equal(next(), a);
+	assert_false(wfi_trap);
+	on(CROWDED);
+	add_ready(b, CROWDED, 3);
+	add(c, CROWDED, 3, 0, 0);
+	assert_ptr_equal(next(), b);
+	assert_true(wfi_trap);
+}
+
+/* ---- Budgets ------------------------------------------------------------------------------------- */
+
+TEST(a_used_budget_throttles_until_the_period_ends)
+{
+	add(a, 0, 5, 2000, 10000);
+	sched_start(a);
+	add_ready(b, 0, 1);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(fake_timer_el2_deadline(), now + 2 * MS);
+	pass(2 * MS);
+	assert_true(*a->sched_needed);
+	assert_ptr_equal(next(), b);
+	assert_int_equal(a->run, VCPU_THROTTLED);
+	assert_int_equal(fake_timer_el2_deadline(), now + 8 * MS);
+	sched_kick(a); /* no way around it */
+	sched_wake(a);
+	assert_int_equal(a->run, VCPU_THROTTLED);
+	pass(8 * MS);
+	assert_true(*b->sched_needed);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(fake_timer_el2_deadline(), now + 2 * MS);
+}
+
+TEST(a_throttled_vcpu_leaves_its_core_asleep)
+{
+	add(a, 0, 5, 2000, 10000);
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	pass(2 * MS);
+	assert_null(next());
+	pass(8 * MS);
+	assert_ptr_equal(next(), a);
+}
+
+TEST(a_budget_is_charged_only_while_it_runs_and_lasts_over_a_block)
+{
+	add(a, 0, 5, 2000, 10000);
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	pass(MS);
+	assert_null(block());
+	pass(3 * MS);
+	sched_wake(a);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(fake_timer_el2_deadline(), now + MS);
+	pass(MS);
+	assert_null(next());
+	assert_int_equal(a->run, VCPU_THROTTLED);
+	/* One that blocked with nothing left is throttled when it wakes. */
+	pass(5 * MS);
+	assert_ptr_equal(next(), a);
+	pass(2 * MS);
+	assert_null(block());
+	sched_wake(a);
+	assert_null(next());
+	assert_int_equal(a->run, VCPU_THROTTLED);
+}
+
+TEST(a_period_that_ends_while_it_runs_gives_a_full_budget)
+{
+	add(a, 0, 5, 2000, 10000);
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	pass(MS);
+	assert_null(block());
+	pass(8 * MS + MS / 2);
+	sched_wake(a);
+	assert_ptr_equal(next(), a);
+	pass(MS / 2);
+	assert_true(*a->sched_needed);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(fake_timer_el2_deadline(), now + 2 * MS);
+}
+
+TEST(one_without_a_budget_gets_no_tick_from_who_ran_before)
+{
+	add(a, 0, 5, 2000, 10000);
+	sched_start(a);
+	add_ready(b, 0, 1);
+	assert_ptr_equal(next(), a);
+	pass(MS);
+	assert_ptr_equal(block(), b);
+	assert_int_equal(fake_timer_el2_deadline(), now + 9 * MS); /* a's period */
+}
+
+/* ---- Wake, kick, block --------------------------------------------------------------------------- */
+
+TEST(waking_a_more_urgent_one_on_another_core_kicks_that_core)
+{
+	add_ready(a, 1, 3);
+	add_ready(b, 1, 4);
+	on(1);
+	assert_ptr_equal(next(), b);
+	assert_ptr_equal(block(), a);
+	on(0);
+	forget();
+	sched_wake(b);
+	assert_int_equal(kicks[1], 1);
+	assert_int_equal(kicks[0], 0);
+	assert_true(*a->sched_needed);
+	sched_wake(b); /* it is ready */
+	assert_int_equal(kicks[1], 1);
+	on(1);
+	assert_ptr_equal(next(), b);
+}
+
+TEST(waking_a_less_urgent_one_disturbs_nobody)
+{
+	add_ready(a, 1, 3);
+	add(b, 1, 4, 0, 0);
+	on(1);
+	assert_ptr_equal(next(), a);
+	sched_block();
+	sched_start(b);
+	assert_ptr_equal(next(), b);
+	on(0);
+	forget();
+	sched_wake(a);
+	assert_int_equal(a->run, VCPU_READY);
+	assert_int_equal(kicks[1], 0);
+	assert_false(*a->sched_needed);
+}
+
+TEST(a_sleeping_core_is_kicked_for_whoever_wakes)
+{
+	add_ready(a, 1, 0);
+	on(1);
+	assert_ptr_equal(next(), a);
+	assert_null(block());
+	on(0);
+	forget();
+	sched_wake(a);
+	assert_int_equal(kicks[1], 1);
+}
+
+TEST(kick_reaches_whoever_runs_on_another_core_and_wakes_who_is_blocked)
+{
+	add_ready(a, 1, 3);
+	add_ready(b, 1, 2);
+	on(1);
+	assert_ptr_equal(next(), a);
+	forget();
+	sched_kick(a); /* on its own core: it looks before it goes back */
+	assert_int_equal(kicks[1], 0);
+	on(0);
+	forget();
+	sched_kick(a);
+	assert_int_equal(kicks[1], 1);
+	sched_kick(b); /* ready: it looks when it is loaded */
+	assert_int_equal(kicks[1], 1);
+	on(1);
+	assert_ptr_equal(block(), b);
+	on(0);
+	sched_kick(a);
+	assert_int_equal(a->run, VCPU_READY);
+	assert_int_equal(kicks[1], 2);
+}
+
+TEST(a_stopped_vcpu_is_not_woken)
+{
+	add(a, 0, 3, 0, 0);
+	sched_wake(a);
+	sched_kick(a);
+	assert_int_equal(a->run, VCPU_STOPPED);
+	assert_null(next());
+}
+
+TEST(block_with_a_pending_interrupt_does_not_sleep)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	pending = true;
+	forget();
+	assert_ptr_equal(block(), a);
+	assert_string_equal(calls, "pending a, sync a"); /* and it was never switched out */
+}
+
+static void kick_a(void)
+{
+	sched_kick(a);
+}
+
+TEST(an_interrupt_that_comes_just_after_block_has_looked_wakes_it)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	meanwhile("pending", kick_a);
+	sched_block();
+	assert_int_equal(run_when_asked, VCPU_BLOCKED);
+	assert_int_equal(a->run, VCPU_READY);
+	assert_ptr_equal(next(), a);
+}
+
+TEST(an_interrupt_left_while_woken_but_still_loaded_is_looked_at)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	sched_block();
+	on(1);
+	sched_wake(a);
+	forget();
+	sched_kick(a); /* ready: nobody is told */
+	assert_int_equal(kicks[0], 0);
+	on(0);
+	assert_ptr_equal(next(), a);
+	assert_string_equal(calls, "sync a");
+	assert_int_equal(run_when_asked, VCPU_RUNNING); /* from here on it is kicked */
+}
+
+/* ---- The virtual timer of one that is not loaded ------------------------------------------------- */
+
+TEST(the_timer_of_a_blocked_vcpu_fires_at_its_deadline)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	a->arch.cntv_ctl = 1;
+	a->arch.cntv_cval = now + 7 * MS;
+	assert_null(block());
+	assert_int_equal(fake_timer_el2_deadline(), now + 7 * MS);
+	pass(7 * MS - 1);
+	forget();
+	pass(1);
+	assert_string_equal(calls, "timer a");
+}
+
+TEST(a_timer_that_is_masked_loaded_or_of_a_stopped_vcpu_does_not_fire)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	a->arch.cntv_cval = now + 7 * MS;
+	a->arch.cntv_ctl = 3;
+	assert_null(block());
+	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
+	sched_wake(a);
+	assert_ptr_equal(next(), a);
+	a->arch.cntv_ctl = 1;
+	assert_null(block());
+	sched_wake(a);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
+	assert_false(sched_stop(a, false));
+	assert_null(next());
+	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
+}
+
+/* ---- Stop, start, restart ------------------------------------------------------------------------ */
+
+TEST(stop_of_a_ready_vcpu_is_done_at_once)
+{
+	add_ready(a, 0, 3);
+	on(1);
+	forget();
+	assert_true(sched_stop(a, true));
+	assert_int_equal(kicks[0], 0);
+	on(0);
+	assert_null(next());
+	assert_int_equal(left[0], 0); /* the caller knows it from the answer */
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	assert_null(block());
+	assert_int_equal(left[0], 0); /* nor does its next life say so */
+}
+
+TEST(stop_of_a_blocked_vcpu_is_done_at_once)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	assert_null(block());
+	assert_true(sched_stop(a, true));
+	sched_wake(a);
+	assert_null(next());
+	assert_int_equal(left[0], 0);
+}
+
+TEST(stop_of_a_loaded_vcpu_is_done_by_its_core_which_says_so_once)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	on(1);
+	forget();
+	assert_false(sched_stop(a, true));
+	assert_int_equal(kicks[0], 1);
+	assert_int_equal(left[0], 0);
+	on(0);
+	assert_true(*a->sched_needed);
+	assert_null(next());
+	assert_int_equal(left[0], 1);
+	/* `ending` is spent: a later life that is switched out says nothing. */
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	assert_null(block());
+	assert_int_equal(left[0], 1);
+}
+
+TEST(stop_of_a_blocked_vcpu_that_is_still_loaded_is_done_by_its_core)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	sched_block();
+	assert_false(sched_stop(a, true));
+	assert_null(next());
+	assert_int_equal(left[0], 1);
+}
+
+static bool stopped;
+
+static void stop_a(void)
+{
+	stopped = sched_stop(a, true);
+}
+
+TEST(stop_of_a_chosen_vcpu_is_done_by_its_core_which_says_so_once)
+{
+	add_ready(a, 0, 3);
+	add_ready(b, 0, 2);
+	forget();
+	stopped = true;
+	meanwhile("load", stop_a);
+	assert_ptr_equal(next(), b); /* a never ran */
+	assert_false(stopped);
+	assert_int_equal(kicks[0], 1);
+	assert_int_equal(left[0], 1);
+	assert_int_equal(left[1], 0);
+}
+
+TEST(a_stop_alone_is_not_the_end_of_the_vm)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	assert_false(sched_stop(a, false));
+	assert_null(next());
+	assert_int_equal(left[0], 0);
+}
+
+TEST(block_does_not_undo_a_stop)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	on(1);
+	sched_stop(a, false);
+	on(0);
+	pending = true;
+	assert_null(block());
+	assert_int_equal(a->run, VCPU_STOPPED);
+}
+
+TEST(a_restarted_vcpu_is_reset_before_it_is_loaded)
+{
+	add(a, 0, 3, 0, 0);
+	a->restart = true;
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	assert_string_equal(calls, "reset a, vgic_reset a, load a, vgic_load a");
+	forget();
+	assert_null(block());
+	sched_wake(a);
+	forget();
+	assert_ptr_equal(next(), a); /* once */
+	assert_string_equal(calls, "load a, vgic_load a");
+}
+
+TEST(restarted_while_still_loaded_it_is_switched_out_and_reset)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	on(1);
+	assert_false(sched_stop(a, false));
+	a->restart = true;
+	sched_start(a);
+	on(0);
+	forget();
+	assert_ptr_equal(next(), a);
+	assert_string_equal(calls,
+			    "vgic_save a, save a, reset a, vgic_reset a, load a, vgic_load a");
+}
+
+TEST(a_vm_is_rebuilt_in_the_turn_of_its_vcpu_before_that_runs)
+{
+	add_ready(a, 0, 3);
+	add_ready(b, 0, 2);
+	a->vm->state = VM_REBUILDING;
+	steps = 3;
+	assert_ptr_equal(next(), a);
+	assert_int_equal(steps, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RUN_ON_CORES(a_core_without_ready_vcpus_sleeps_with_nobody_loaded),
+		RUN_ON_CORES(the_highest_priority_runs_first),
+		RUN_ON_CORES(a_vcpu_without_ready_equals_gets_no_tick),
+		RUN_ON_CORES(equals_take_turns_by_slice),
+		RUN_ON_CORES(preempted_it_keeps_its_place_and_the_rest_of_its_slice),
+		RUN_ON_CORES(a_switch_saves_the_old_before_it_loads_the_new),
+		RUN_ON_CORES(wfi_traps_only_if_others_share_the_core),
+		RUN_ON_CORES(a_used_budget_throttles_until_the_period_ends),
+		RUN_ON_CORES(a_throttled_vcpu_leaves_its_core_asleep),
+		RUN_ON_CORES(a_budget_is_charged_only_while_it_runs_and_lasts_over_a_block),
+		RUN_ON_CORES(a_period_that_ends_while_it_runs_gives_a_full_budget),
+		RUN_ON_CORES(one_without_a_budget_gets_no_tick_from_who_ran_before),
+		RUN_ON_CORES(waking_a_more_urgent_one_on_another_core_kicks_that_core),
+		RUN_ON_CORES(waking_a_less_urgent_one_disturbs_nobody),
+		RUN_ON_CORES(a_sleeping_core_is_kicked_for_whoever_wakes),
+		RUN_ON_CORES(kick_reaches_whoever_runs_on_another_core_and_wakes_who_is_blocked),
+		RUN_ON_CORES(a_stopped_vcpu_is_not_woken),
+		RUN_ON_CORES(block_with_a_pending_interrupt_does_not_sleep),
+		RUN_ON_CORES(an_interrupt_that_comes_just_after_block_has_looked_wakes_it),
+		RUN_ON_CORES(an_interrupt_left_while_woken_but_still_loaded_is_looked_at),
+		RUN_ON_CORES(the_timer_of_a_blocked_vcpu_fires_at_its_deadline),
+		RUN_ON_CORES(a_timer_that_is_masked_loaded_or_of_a_stopped_vcpu_does_not_fire),
+		RUN_ON_CORES(stop_of_a_ready_vcpu_is_done_at_once),
+		RUN_ON_CORES(stop_of_a_blocked_vcpu_is_done_at_once),
+		RUN_ON_CORES(stop_of_a_loaded_vcpu_is_done_by_its_core_which_says_so_once),
+		RUN_ON_CORES(stop_of_a_blocked_vcpu_that_is_still_loaded_is_done_by_its_core),
+		RUN_ON_CORES(stop_of_a_chosen_vcpu_is_done_by_its_core_which_says_so_once),
+		RUN_ON_CORES(a_stop_alone_is_not_the_end_of_the_vm),
+		RUN_ON_CORES(block_does_not_undo_a_stop),
+		RUN_ON_CORES(a_restarted_vcpu_is_reset_before_it_is_loaded),
+		RUN_ON_CORES(restarted_while_still_loaded_it_is_switched_out_and_reset),
+		RUN_ON_CORES(a_vm_is_rebuilt_in_the_turn_of_its_vcpu_before_that_runs),
+	};
+
+	return cmocka_run_group_tests(tests, 0, 0);
+}
