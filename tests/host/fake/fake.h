@@ -78,6 +78,13 @@ void fake_cache_reset(void);
 u32 fake_cache_count(void);
 struct fake_cache_operation fake_cache_get(u32 index);
 
+/* exit.c: arch/arm64/exit.h, which is fake/arch/arm64/exit.h here: what the guest left with. */
+struct fake_exit {
+	u64 syndrome, far, pc, pstate;
+	ipa_t ipa;
+};
+extern struct fake_exit fake_exit;
+
 /* cpu.c: arch/arm64/cpu.h. */
 void fake_cpu_set_index(u32 index);
 u32 fake_cpu_power_offs(void);
