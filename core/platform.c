@@ -340,7 +340,6 @@ static void find_uart(struct discovery *found)
 	}
 	if (!found->platform->uart.bytes && found->first_pl011[0])
 		take_uart(found->platform, &found->pl011, found->pl011_compatible);
-	found->platform->no_uart_tree = !found->platform->uart.bytes;
 }
 
 /* ---- All of it ---- */

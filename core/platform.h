@@ -45,7 +45,6 @@ struct platform {
 	struct platform_device virtio_mmio[PLATFORM_VIRTIO]; /* ordered by address */
 	u32 virtio_mmio_count;
 	struct range system_image; /* linux,initrd-start/-end; 0 bytes: none */
-	bool no_uart_tree;
 };
 
 /*

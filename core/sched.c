@@ -145,8 +145,7 @@ static void period_over(struct timeout *timeout)
 {
 	struct vcpu *vcpu = container_of(timeout, struct vcpu, refill);
 
-	vcpu->budget_left = vcpu->budget;
-	vcpu->charged_at = timer_now();
+	/* meter() gives the new budget: the period is over, so the next one begins when it runs. */
 	if (cores[vcpu->core].loaded == vcpu)
 		cores[vcpu->core].needed = true;
 	make_ready(vcpu, VCPU_THROTTLED);

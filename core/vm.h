@@ -37,7 +37,7 @@
  * again, until no device writes to its RAM any more. Rebuilding: the scheduler runs
  * vm_rebuild_step() as vCPU 0.
  */
-enum vm_state { VM_OFF, VM_BUILDING, VM_RUNNING, VM_DYING, VM_REBUILDING };
+enum vm_state { VM_OFF, VM_RUNNING, VM_DYING, VM_REBUILDING };
 enum vcpu_power { VCPU_OFF, VCPU_ON };
 enum vcpu_run { VCPU_STOPPED, VCPU_BLOCKED, VCPU_READY, VCPU_RUNNING, VCPU_THROTTLED };
 

@@ -40,11 +40,6 @@ u32 gic_version(void)
 	return is_v3 ? 3 : 2;
 }
 
-u32 gic_interrupt_count(void)
-{
-	return is_v3 ? gic_v3_interrupt_count() : gic_v2_interrupt_count();
-}
-
 /* The system registers of GICv3's CPU interface need no context but the core itself. */
 u32 gic_acknowledge(void)
 {
@@ -75,14 +70,6 @@ void gic_enable(u32 intid, u32 core, bool edge)
 		gic_v3_enable(intid, core, edge);
 	else
 		gic_v2_enable(intid, core, edge);
-}
-
-void gic_disable(u32 intid)
-{
-	if (is_v3)
-		gic_v3_disable(intid);
-	else
-		gic_v2_disable(intid);
 }
 
 void gic_kick(u32 core)

@@ -33,7 +33,6 @@ bool gic_init(const struct gic_registers *registers);
 void gic_init_core(void);
 
 u32 gic_version(void);
-u32 gic_interrupt_count(void);
 
 /*
  * This core acknowledges: INTID, or >= GIC_SPURIOUS. The caller owes gic_drop() for each INTID, and
@@ -46,7 +45,6 @@ void gic_deactivate(u32 intid);
 
 /* Enables an SPI towards one core (which has run gic_init_core), or a PPI/SGI of this core. */
 void gic_enable(u32 intid, u32 core, bool edge);
-void gic_disable(u32 intid);
 
 /* Sends GIC_SGI_KICK; all earlier stores are visible to the core when it takes it. */
 void gic_kick(u32 core);

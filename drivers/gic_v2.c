@@ -89,11 +89,6 @@ void gic_v2_init_core(void)
 	register_write(interface, GICC_CTLR, GICC_CTLR_ENABLE | GICC_CTLR_EOI_1);
 }
 
-u32 gic_v2_interrupt_count(void)
-{
-	return interrupt_count;
-}
-
 u32 gic_v2_acknowledge(void)
 {
 	u32 value = register_read(interface, GICC_IAR);
@@ -138,11 +133,6 @@ void gic_v2_enable(u32 intid, u32 core, bool edge)
 	if (intid >= 32)
 		set_target(intid, core);
 	register_write(distributor, GICD_ISENABLER + 4 * (intid / 32), (u32)BIT(intid % 32));
-}
-
-void gic_v2_disable(u32 intid)
-{
-	register_write(distributor, GICD_ICENABLER + 4 * (intid / 32), (u32)BIT(intid % 32));
 }
 
 void gic_v2_kick(u32 core)

@@ -5,11 +5,9 @@
 
 bool gic_v2_init(const struct gic_registers *registers);
 void gic_v2_init_core(void);
-u32 gic_v2_interrupt_count(void);
 u32 gic_v2_acknowledge(void);
 void gic_v2_drop(u32 intid);
 void gic_v2_deactivate(u32 intid);
 void gic_v2_enable(u32 intid, u32 core, bool edge);
-void gic_v2_disable(u32 intid);
 void gic_v2_kick(u32 core);
 void gic_v2_set_active(u32 intid, bool active);

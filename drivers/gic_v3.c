@@ -162,11 +162,6 @@ void gic_v3_init_core(void)
 	isb();
 }
 
-u32 gic_v3_interrupt_count(void)
-{
-	return interrupt_count;
-}
-
 static void set_config(void *frame, u32 intid, bool edge)
 {
 	u32 offset = GIC_ICFGR + 4 * (intid / 16), bit = 2u << 2 * (intid % 16);
@@ -186,13 +181,6 @@ void gic_v3_enable(u32 intid, u32 core, bool edge)
 		register_write(distributor, GICD_IROUTER + 8 * intid + 4, (u32)(route[core] >> 32));
 	}
 	register_write(frame, GIC_ISENABLER + 4 * (intid / 32), (u32)BIT(intid % 32));
-}
-
-void gic_v3_disable(u32 intid)
-{
-	void *frame = intid < 32 ? sgi_frame[cpu_index()] : distributor;
-
-	register_write(frame, GIC_ICENABLER + 4 * (intid / 32), (u32)BIT(intid % 32));
 }
 
 void gic_v3_kick(u32 core)

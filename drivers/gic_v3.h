@@ -5,8 +5,6 @@
 
 bool gic_v3_init(const struct gic_registers *registers);
 void gic_v3_init_core(void);
-u32 gic_v3_interrupt_count(void);
 void gic_v3_enable(u32 intid, u32 core, bool edge);
-void gic_v3_disable(u32 intid);
 void gic_v3_kick(u32 core);
 void gic_v3_set_active(u32 intid, bool active);

@@ -8,16 +8,6 @@ static u64 line_bytes(void)
 	return 4ul << (READ_SYSREG(ctr_el0) >> 16 & 0xf);
 }
 
-void cache_clean(const void *start, u64 bytes)
-{
-	u64 line = line_bytes();
-	u64 end = (u64)start + bytes;
-
-	for (u64 at = align_down((u64)start, line); at < end; at += line)
-		__asm__ volatile("dc cvac, %0" ::"r"(at) : "memory");
-	dsb(sy);
-}
-
 void cache_clean_invalidate(const void *start, u64 bytes)
 {
 	u64 line = line_bytes();

@@ -3,7 +3,6 @@
 
 #include "core/base/types.h"
 
-void cache_clean(const void *start, u64 bytes);		   /* to memory */
 void cache_clean_invalidate(const void *start, u64 bytes); /* to memory, and forget */
 void cache_zero(void *page);				   /* DC ZVA over one page */
 void cache_invalidate_instructions(void);		   /* all, inner shareable */

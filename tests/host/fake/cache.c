@@ -14,11 +14,6 @@ static void record(enum fake_cache_call call, const void *start, u64 bytes)
 	operations[count++] = (struct fake_cache_operation){ call, start, bytes };
 }
 
-void cache_clean(const void *start, u64 bytes)
-{
-	record(FAKE_CLEAN, start, bytes);
-}
-
 void cache_clean_invalidate(const void *start, u64 bytes)
 {
 	record(FAKE_CLEAN_INVALIDATE, start, bytes);
