@@ -24,7 +24,7 @@ PREFIX ?= /usr/local
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
 include build/setup.mk
 endif
-ifneq ($(LLVM)$(filter test check check-% bench fmt host-tests qemu-tests tests-build,$(MAKECMDGOALS)),)
+ifneq ($(LLVM)$(filter test soak check check-% bench fmt host-tests qemu-tests tests-build,$(MAKECMDGOALS)),)
 include build/setup-test.mk
 endif
 
@@ -139,6 +139,7 @@ help:
 	@echo 'make                     set up what is missing, build $(B)/weir.bin and the images'
 	@echo 'make run [INPUT=file]    boot Weir on QEMU; the file crosses from one VM to another'
 	@echo 'make test                all tests (host and QEMU)'
+	@echo 'make soak [SOAK=4h]      the tests that can go on for long: a time, a count, or 10000,4h'
 	@echo 'make check               format, warnings with gcc and clang, cppcheck, who includes whom'
 	@echo 'make bench               instruction counts beside those of other hypervisors'
 	@echo 'make install-headers     para-virtual headers and guest library to PREFIX=$(PREFIX)'

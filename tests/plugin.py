@@ -1,25 +1,45 @@
 """
 pytest's side of tests/run: a line for each file of tests (with --each for each test) as it ends, and for
-each that failed; a record of all; and --part i/n, the i-th of n processes that share the tests.
+each that failed; a record of all; and --part i/n, the i-th of n processes that share the tests. With
+--soak only the tests that are marked `soak`, for longer: the fixture `soak` says for how long (soak.py).
 """
 
 import pytest
+
+import soak as soaking
 
 
 def pytest_addoption(parser):
     parser.addoption("--part", default="1/1", metavar="I/N", help="only every N-th test, from the I-th")
     parser.addoption("--each", action="store_true", help="a line for each test that passed")
     parser.addoption("--record", default=None, metavar="FILE", help="append the result of each test")
+    parser.addoption("--soak", nargs="?", const="", default=None, metavar="AMOUNT",
+                     help="soak mode: the long versions, for this time or count")
+    parser.addoption("--seed", type=int, default=None, metavar="N", help="of what is done at random")
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "soak: can go on for long, and does in soak mode")
+    try:
+        config.weir_soak = soaking.parse(config.getoption("--soak"), config.getoption("--seed"))
+    except ValueError as error:
+        raise pytest.UsageError(f"--soak: {error}") from None
     config.pluginmanager.register(Recorder(config), "weir-recorder")
+
+
+@pytest.fixture
+def soak(request):
+    """How long a test goes on that could go on for ever, and its seed: soak.Soak."""
+    return request.config.weir_soak
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     part, parts = map(int, config.getoption("--part").split("/"))
-    mine = items[part - 1 :: parts]
+    wanted = items
+    if config.weir_soak.on:
+        wanted = [item for item in items if item.get_closest_marker("soak")]
+    mine = wanted[part - 1 :: parts]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(mine)])
     items[:] = mine
 

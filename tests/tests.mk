@@ -1,14 +1,18 @@
-# `make test` and `make check`. tests/run runs both and counts; each check is one target here, which
-# prints what is wrong and fails. Included by the Makefile.
+# `make test`, `make soak` and `make check`. tests/run runs them and counts; each check is one target here,
+# which prints what is wrong and fails. Included by the Makefile.
 
 CLANG_FORMAT ?= clang-format-14
 CPPCHECK ?= cppcheck
 
 CHECKS := check-format check-gcc check-debug check-clang check-cppcheck check-includes check-fp
 
-.PHONY: test check $(CHECKS)
+.PHONY: test soak check $(CHECKS)
 test:
 	@tests/run host qemu
+
+# SOAK says for how long (tests/soak.py), SEED repeats a run.
+soak:
+	@tests/run --soak='$(SOAK)' $(if $(SEED),--seed='$(SEED)') host qemu
 
 check:
 	@tests/run check

@@ -7,8 +7,9 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/qemu"))
+sys.path[:0] = [str(ROOT / "tests/qemu"), str(ROOT / "tests")]
 
+import soak as soaking  # noqa: E402
 from machine import Failure, Hang, Machine, check_tap  # noqa: E402
 
 GOOD = ["[a] 1..2", "[a] ok 1 first", "weir: a: 50 %", "[a] ok 2 second", "[a] # done"]
@@ -136,11 +137,11 @@ def test_crash():
 """
 
 
-def run_pytest_part(folder, parts=1, part=1, **environment):
+def run_pytest_part(folder, parts=1, part=1, *words, **environment):
     record = folder / f"record-{part}"
     result = subprocess.run(
         ["/usr/bin/python3", "-m", "pytest", "-p", "plugin", "-p", "no:cacheprovider", "-qq",
-         f"--part={part}/{parts}", f"--record={record}", str(folder)],
+         f"--part={part}/{parts}", f"--record={record}", *words, str(folder)],
         cwd=folder, capture_output=True, text=True,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "tests"),
              "PYTHONDONTWRITEBYTECODE": "1", **environment})
@@ -208,3 +209,47 @@ def test_parts_share_the_tests_without_a_gap(tmp_path):
     names = [line for record in records for line in record if line.startswith("passed")]
     assert len(names) == len(set(names)) == 7
     assert {len(record) for record in records} == {3, 4}
+
+
+# ---- Soak mode ----
+
+SOAK_TEST = """
+import pytest
+
+@pytest.mark.soak
+def test_long(soak): print("went on", soak.seconds(60, 7200), soak.count(1000, 10000), soak.seed)
+
+def test_short(soak): print("went on", soak.seconds(60, 7200))
+"""
+
+
+@pytest.mark.parametrize("words, expected", [
+    ([], ["went on 60 1000 1", "went on 60"]),
+    (["--seed=7"], ["went on 60 1000 7", "went on 60"]),
+    (["--soak", "--seed=7"], ["went on 7200 10000 7"]),
+    (["--soak=30m", "--seed=7"], ["went on 1800.0 10000 7"]),
+    (["--soak=50,2h", "--seed=7"], ["went on 7200.0 50 7"]),
+])
+def test_soak_mode_is_the_marked_tests_for_longer(tmp_path, words, expected):
+    (tmp_path / "test_x.py").write_text(SOAK_TEST)
+    output, record = run_pytest_part(tmp_path, 1, 1, "-s", *words)
+    went = [line for line in output.splitlines() if line.startswith("went on")]
+    assert went == expected and len(record) == len(expected) + 1
+
+
+@pytest.mark.parametrize("amount", ["4 h", "4d", "-1", "0", "30m,x"])
+def test_an_amount_that_is_none_is_refused(amount):
+    with pytest.raises(ValueError):
+        soaking.parse(amount)
+
+
+def test_each_soak_has_a_seed_of_its_own_unless_one_is_asked_for():
+    assert soaking.parse("").seed != soaking.parse("").seed
+    assert soaking.parse("", 5).seed == 5
+
+
+def test_programs_learn_of_soak_mode_by_their_environment():
+    assert soaking.parse(None).environment() == {"WEIR_SEED": "1"}
+    told = soaking.parse("10000,4h", 9).environment()
+    assert told == {"WEIR_SOAK": "1", "WEIR_SOAK_COUNT": "10000", "WEIR_SOAK_SECONDS": "14400",
+                    "WEIR_SEED": "9", "WEIR_LIMIT_SECONDS": "86400"}

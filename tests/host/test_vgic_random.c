@@ -10,13 +10,14 @@
  */
 #include "fake.h"
 #include "list_regs.h"
+#include "soak.h"
 #include "core/sched.h"
 #include "core/vm.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define SEQUENCES    250u
+#define SEQUENCES    soak_count(250, 100000)
 #define STEPS	     400u
 #define TIMER	     27u
 #define NOBODY	     0xffffu
@@ -428,20 +429,20 @@ static void play(u32 version, u64 seed)
 	}
 }
 
-static u64 seed_of(u32 n)
+static u64 seed_of(u64 n)
 {
-	return 0x9e3779b97f4a7c15ul * (n + 1) ^ n;
+	return 0x9e3779b97f4a7c15ul * (n + soak_seed()) ^ n;
 }
 
 TEST(v3_list_registers_offer_what_the_model_says)
 {
-	for (u32 n = 0; n < SEQUENCES; n++)
+	for (u64 n = 0, count = SEQUENCES; n < count; n++)
 		play(3, seed_of(n));
 }
 
 TEST(v2_list_registers_offer_what_the_model_says)
 {
-	for (u32 n = 0; n < SEQUENCES; n++)
+	for (u64 n = 0, count = SEQUENCES; n < count; n++)
 		play(2, seed_of(n));
 }
 

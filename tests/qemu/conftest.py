@@ -35,10 +35,10 @@ def image():
 
 
 @pytest.fixture
-def boot(request):
+def boot(request, soak):
     """
     boot(image, weir="build/weir.bin", **keywords of qemu_command) starts a Machine, which is killed
-    at the end of the test, however that ends.
+    at the end of the test, however that ends. In soak mode `limit` is that of soak.py.
     """
     machines = []
 
@@ -48,7 +48,7 @@ def boot(request):
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", request.node.name).strip("-")
         name += f"-{len(machines) + 1}" if machines else ""
         LOGS.mkdir(parents=True, exist_ok=True)
-        machines.append(Machine(command, LOGS / f"{name}.log", allowed=allowed, limit=limit,
+        machines.append(Machine(command, LOGS / f"{name}.log", allowed=allowed, limit=soak.limit(limit),
                                 patience=request.config.getoption("--patience")))
         request.node.user_properties.append(("log", str(LOGS / f"{name}.log")))
         return machines[-1]
