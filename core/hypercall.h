@@ -15,16 +15,17 @@ void ipc_connect(const struct manifest *manifest);
 /* Bytes of the shared pages of all of a VM's vCPUs, from VM_SHARED_BASE on; before creation too. */
 u64 ipc_shared_bytes(const struct manifest_vm *config);
 /*
- * The VM is off: closes its ports, grants, upcalls, drops its requests. What a device has already
- * is left to finish: until ipc_vm_idle() its RAM may be written, and vm_device_done() is called.
+ * Closes what the VM has with others, none of its vCPUs being on a core as its own: ports, grants,
+ * upcalls, requests. Peers are told. What a device has already is left to finish: until
+ * ipc_vm_idle() the VM's RAM may be written, and vm_device_done() is called.
+ * ipc_vm_rebuild() makes all of it as new, once it is closed and idle; peers hear of it as their
+ * channels open again, one by one.
+ * Both are called until they say false, each time for a bounded piece of work, whose place is in
+ * work->phase and work->at.
  */
-void ipc_vm_stop(struct vm *vm);
+bool ipc_vm_stop(struct vm *vm, struct vm_work *work);
 bool ipc_vm_idle(const struct vm *vm);
+bool ipc_vm_rebuild(struct vm *vm, struct vm_work *work);
 /* Does the VM's grant window show a page there? Waits for a change that another core has begun.
  * ipc/grant.c */
 bool ipc_window_shows(struct vm *vm, ipa_t ipa);
-/*
- * Makes all of it as new, once it is stopped and idle: called with step 0, 1, ... until it says false,
- * each a bounded piece of work. Peers hear of it as their channels open again, one by one.
- */
-bool ipc_vm_rebuild(struct vm *vm, u64 step);

@@ -15,6 +15,7 @@
 #include "core/console.h"
 #include "core/hypercall.h"
 #include "core/irq.h"
+#include "core/life.h"
 #include "core/memory.h"
 #include "core/sched.h"
 #include "drivers/block_device.h"
@@ -174,7 +175,7 @@ void boot_main(u64 tree_pa)
 	memory_seal();
 	log_line("%u VMs on %u cores, GICv%u, %lu KiB for the hypervisor", vms, platform.cpu_count,
 		 platform.gic.version, (mmu_image_bytes() + memory_heap_bytes()) / KIB);
-	vm_start_all();
+	vm_start_all(manifest.stay);
 	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
 	arch_enter(&sched_next()->arch);
 }

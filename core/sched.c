@@ -17,6 +17,7 @@
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/timer.h"
 #include "core/irq.h"
+#include "core/life.h"
 #include "drivers/gic.h"
 
 #define PRIORITIES 8
@@ -355,10 +356,10 @@ static struct vcpu *decide(struct core *core)
 	return next;
 }
 
-/* It is not the guest's turn but its VM's, which is made anew in this vCPU's time. */
-static bool rebuilding(const struct vcpu *vcpu)
+/* It is not the guest's turn but its VM's, which begins or ends in this vCPU's time. */
+static bool stepping(const struct vcpu *vcpu)
 {
-	return read_once(vcpu->vm->state) == VM_REBUILDING;
+	return read_once(vcpu->vm->stepping);
 }
 
 struct vcpu *sched_next(void)
@@ -366,9 +367,9 @@ struct vcpu *sched_next(void)
 	struct core *core = this_core();
 	struct vcpu *next;
 
-	while (!(next = decide(core)) || rebuilding(next) || read_once(core->needed)) {
-		if (next && rebuilding(next))
-			vm_rebuild_step(next->vm);
+	while (!(next = decide(core)) || stepping(next) || read_once(core->needed)) {
+		if (next && stepping(next))
+			vm_step(next->vm);
 		else if (!read_once(core->needed))
 			cpu_wait();
 		irq_handle(core->loaded);

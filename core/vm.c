@@ -1,7 +1,7 @@
 /*
- * Building, starting, ending and rebuilding virtual machines (vm.h).
+ * Virtual machines as they are made at boot, and what their RAM starts with (vm.h).
  *
- * Owns: the table of VMs. Locks: vm->lock for `state`.
+ * Owns: the table of VMs. Locks: none; what is here is fixed after boot.
  */
 #include "core/vm.h"
 
@@ -15,6 +15,7 @@
 #include "core/console.h"
 #include "core/guest_tree.h"
 #include "core/hypercall.h"
+#include "core/life.h"
 #include "core/memory.h"
 #include "core/sched.h"
 
@@ -22,8 +23,6 @@
 
 static struct vm *vms[MAX_VMS];
 static u32 count;
-static u32 running; /* atomic: VMs that are not off */
-static bool stay;
 static pa_t gicv; /* GICv2's virtual CPU interface, what guests see as GICC; 0 bytes: GICv3 */
 static u64 gicv_bytes;
 
@@ -76,6 +75,38 @@ static void fill(const struct vm *vm, u64 at, u64 bytes)
 	}
 	/* The guest starts with its MMU off and reads memory itself. */
 	cache_clean_invalidate(to_page + (at - page), bytes);
+}
+
+/* Does a part of the image lie in this page? */
+static bool has_image(const struct vm *vm, u64 page)
+{
+	for (u32 i = 0; i < VM_IMAGE_PARTS; i++)
+		if (vm->image[i].offset < page + PAGE_SIZE &&
+		    page < vm->image[i].offset + vm->image[i].blob.bytes)
+			return true;
+	return false;
+}
+
+/* Some 2,500 instructions: that much of the image, or so many empty pages. */
+#define STEP_IMAGE_BYTES 2048
+#define STEP_EMPTY_PAGES 4
+
+bool vm_fill_step(const struct vm *vm, u64 *filled)
+{
+	if (*filled == vm->ram_bytes)
+		return false;
+	if (has_image(vm, align_down(*filled, PAGE_SIZE))) {
+		fill(vm, *filled, STEP_IMAGE_BYTES);
+		*filled += STEP_IMAGE_BYTES;
+		return true;
+	}
+	for (u32 i = 0; i < STEP_EMPTY_PAGES; i++) {
+		fill(vm, *filled, PAGE_SIZE);
+		*filled += PAGE_SIZE;
+		if (*filled == vm->ram_bytes || has_image(vm, *filled))
+			break;
+	}
+	return true;
 }
 
 /*
@@ -157,25 +188,22 @@ static struct vm *create(u32 id, const struct manifest_vm *config)
 	}
 	if (!lay_out(vm))
 		return 0;
-	for (u64 offset = 0; offset < vm->ram_bytes; offset += PAGE_SIZE)
-		fill(vm, offset, PAGE_SIZE);
 	map_memory(vm);
 	for (u32 i = 0; i < vm->vcpu_count; i++)
 		create_vcpu(vm, i);
-	vgic_init(vm);
 	vuart_init(vm);
-	vm->state = VM_OFF;
 	return vm;
 }
 
 u32 vm_create_all(const struct manifest *manifest, const struct gic_registers *gic)
 {
+	u32 made = 0;
+
 	if (gic->version == 2) {
 		gicv = gic->virtual_interface;
 		gicv_bytes = min(gic->virtual_interface_bytes, VM_GICC_BYTES);
 	}
 	count = manifest->vm_count;
-	stay = manifest->stay;
 	for (u32 id = 0; id < count; id++)
 		if (!manifest->vm[id].refused)
 			vms[id] = create(id, &manifest->vm[id]);
@@ -184,173 +212,8 @@ u32 vm_create_all(const struct manifest *manifest, const struct gic_registers *g
 			ipc_vm_create(vms[id], manifest);
 	ipc_connect(manifest);
 	for (u32 id = 0; id < count; id++)
-		running += vms[id] != 0;
-	return running;
-}
-
-/* vCPU 0 alone is on, and will begin at the VM's entry. */
-static void power_on(struct vm *vm)
-{
-	for (u32 i = 0; i < vm->vcpu_count; i++)
-		vm->vcpu[i]->power = i == 0 ? VCPU_ON : VCPU_OFF;
-	vm->vcpu[0]->entry = vm->entry_ipa;
-	vm->vcpu[0]->context = vm->tree_ipa;
-	vm->vcpu[0]->restart = true;
-}
-
-void vm_start_all(void)
-{
-	cache_invalidate_instructions(); /* the kernels were written as data */
-	for (u32 id = 0; id < count; id++) {
-		struct vm *vm = vms[id];
-
-		if (!vm)
-			continue;
-		vm->state = VM_RUNNING;
-		power_on(vm);
-		sched_start(vm->vcpu[0]);
-	}
-}
-
-/* ---- Ending ---------------------------------------------------------------------------------- */
-
-static void machine_off(void)
-{
-	console_flush();
-	cpu_power_off();
-}
-
-/*
- * From dying to rebuilding, when both are so: all that others can still do to it is over, and so is
- * the last request that a device had. Whichever happens later finds the other: `closed` is set
- * before ipc_vm_idle() is asked there, and asked for under the lock after the request is over here.
- */
-static void try_rebuild(struct vm *vm)
-{
-	bool mine;
-
-	if (!ipc_vm_idle(vm))
-		return;
-	spin_lock(&vm->lock);
-	mine = vm->state == VM_DYING && vm->again && vm->closed;
-	if (mine) {
-		vm->rebuilt = 0;
-		power_on(vm);
-		vm->state = VM_REBUILDING;
-	}
-	spin_unlock(&vm->lock);
-	if (!mine)
-		return;
-	vuart_reset(vm);
-	vgic_init(vm);
-	stage2_forget(&vm->stage2);
-	guest_tree_reseed(vm->seed);
-	sched_start(vm->vcpu[0]);
-}
-
-void vm_device_done(struct vm *vm)
-{
-	try_rebuild(vm);
-}
-
-/* No vCPU of it is on a core any more. */
-static void ended(struct vm *vm)
-{
-	bool again;
-
-	vuart_flush(vm);
-	ipc_vm_stop(vm);
-	spin_lock(&vm->lock);
-	again = vm->again;
-	if (again)
-		vm->closed = true;
-	else
-		vm->state = VM_OFF;
-	spin_unlock(&vm->lock);
-	if (again) {
-		try_rebuild(vm);
-		return;
-	}
-	if (__atomic_sub_fetch(&running, 1, __ATOMIC_ACQ_REL) || stay)
-		return;
-	log_line("all VMs are off, powering off");
-	machine_off();
-}
-
-void vm_vcpu_left(struct vm *vm)
-{
-	if (!__atomic_sub_fetch(&vm->ending, 1, __ATOMIC_ACQ_REL))
-		ended(vm);
-}
-
-void vm_stop(struct vm *vm, enum vm_end why)
-{
-	enum on_fault policy = vm->config->on_fault;
-	bool mine;
-
-	spin_lock(&vm->lock);
-	mine = vm->state == VM_RUNNING;
-	if (mine) {
-		vm->state = VM_DYING;
-		vm->closed = false;
-		vm->again =
-			why == VM_END_RESET || (why == VM_END_FAULT && policy == ON_FAULT_RESTART);
-	}
-	spin_unlock(&vm->lock);
-	if (!mine)
-		return;
-	/* One for each vCPU, and one that keeps the VM from ending while the loop is at it. */
-	__atomic_store_n(&vm->ending, vm->vcpu_count + 1, __ATOMIC_RELEASE);
-	for (u32 i = 0; i < vm->vcpu_count; i++)
-		if (sched_stop(vm->vcpu[i], true))
-			vm_vcpu_left(vm);
-	vm_vcpu_left(vm);
-	if (why == VM_END_FAULT && policy == ON_FAULT_STOP_MACHINE) {
-		log_line("%s faulted and its on-fault is stop-machine: powering off",
-			 vm->config->name);
-		machine_off();
-	}
-}
-
-/* ---- Rebuilding ------------------------------------------------------------------------------ */
-
-/*
- * Of the image; some 2,500 instructions if its blob is not as aligned as RAM, so that it is copied
- * byte by byte.
- */
-#define REBUILD_BYTES 512
-
-/* How much of RAM a step fills from here on: an empty page is quick. */
-static u64 piece(const struct vm *vm, u64 at)
-{
-	u64 page = align_down(at, PAGE_SIZE);
-
-	for (u32 i = 0; i < VM_IMAGE_PARTS; i++)
-		if (vm->image[i].offset < page + PAGE_SIZE &&
-		    page < vm->image[i].offset + vm->image[i].blob.bytes)
-			return REBUILD_BYTES;
-	return PAGE_SIZE;
-}
-
-void vm_rebuild_step(struct vm *vm)
-{
-	u64 at = vm->rebuilt;
-
-	if (at < vm->ram_bytes) {
-		u64 bytes = piece(vm, at);
-
-		fill(vm, at, bytes);
-		vm->rebuilt += bytes;
-		return;
-	}
-	vm->rebuilt++;
-	if (ipc_vm_rebuild(vm, at - vm->ram_bytes))
-		return;
-	cache_invalidate_instructions(); /* the kernel was written as data */
-	log_line("%s starts again", vm->config->name);
-	spin_lock(&vm->lock);
-	vm->state = VM_RUNNING;
-	spin_unlock(&vm->lock);
+		made += vms[id] != 0;
+	return made;
 }
 
 /* ---- Faults ---------------------------------------------------------------------------------- */

@@ -32,12 +32,9 @@
 #define VM_WINDOW_BASE 0x10000000ul
 #define VM_RAM_BASE    0x40000000ul
 
-/*
- * Dying: its vCPUs leave their cores, then what it has with others is closed; if it is to start
- * again, until no device writes to its RAM any more. Rebuilding: the scheduler runs
- * vm_rebuild_step() as vCPU 0.
- */
-enum vm_state { VM_OFF, VM_RUNNING, VM_DYING, VM_REBUILDING };
+/* core/life.c says what they mean, and how one becomes another. */
+enum vm_state { VM_OFF, VM_BUILDING, VM_RUNNING, VM_DYING, VM_REBUILDING };
+enum vm_dying { DYING_LEAVING, DYING_CLOSING, DYING_CLOSED };
 enum vcpu_power { VCPU_OFF, VCPU_ON };
 enum vcpu_run { VCPU_STOPPED, VCPU_BLOCKED, VCPU_READY, VCPU_RUNNING, VCPU_THROTTLED };
 
@@ -86,15 +83,25 @@ struct vm_image_part {
 
 #define VM_IMAGE_PARTS 3 /* kernel, ramdisk, tree */
 
+/* How far the steps of a state have come; owned by vCPU 0's core. All 0 when the state begins. */
+struct vm_work {
+	enum vm_state state; /* whose steps these are */
+	u32 phase;
+	u64 at;	    /* in the phase */
+	u64 filled; /* bytes of RAM */
+};
+
 struct vm {
 	const struct manifest_vm *config;
 	u32 id; /* index in the manifest */
 	struct spinlock lock;
 	enum vm_state state; /* also read without the lock */
+	enum vm_dying dying; /* in that state: its part */
 	bool again;	     /* dying: to be rebuilt then */
-	bool closed;	     /* dying: nobody but a device has to do with it any more */
-	u32 ending;	     /* atomic: vCPUs that are still on a core while the VM is dying */
-	u64 rebuilt;	     /* rebuilding: bytes of RAM, then steps; owned by vCPU 0's core */
+	u64 life;      /* counts how often it started to be built; also read without the lock */
+	u32 ending;    /* atomic: vCPUs that are still on a core while the VM is dying */
+	bool stepping; /* vCPU 0's turns are the VM's: vm_step() */
+	struct vm_work work;
 
 	struct stage2 stage2; /* entries: ipc's grant lock after boot */
 	pa_t ram;
@@ -111,7 +118,7 @@ struct vm {
 	struct vm_ipc *ipc;
 };
 
-/* Builds every VM that was not refused, and says how many there are; boot core. */
+/* Makes every VM that was not refused, all of them off, and says how many; boot core. */
 u32 vm_create_all(const struct manifest *manifest, const struct gic_registers *gic);
 u32 vm_count(void);
 struct vm *vm_get(u32 id); /* 0: refused or out of range */
@@ -123,25 +130,9 @@ struct vm *vm_get(u32 id); /* 0: refused or out of range */
 bool vm_ram(const struct vm *vm, ipa_t ipa, u64 bytes, pa_t *pa);
 u64 vm_pool_base(const struct vm *vm); /* IPA */
 
-/*
- * Ends a VM: every vCPU stops, ipc_vm_stop() closes what it had. After a reset, or a fault with
- * on-fault restart, it is rebuilt and starts again. Nothing while it is not running. Any core, any
- * context.
- */
-enum vm_end { VM_END_OFF, VM_END_RESET, VM_END_FAULT };
-void vm_stop(struct vm *vm, enum vm_end why);
-
-/* Called by the block service: a request of a VM that ended is over. Any core. */
-void vm_device_done(struct vm *vm);
-
-/* Called by the scheduler in the time of vCPU 0 of a VM that is rebuilding: one bounded step. */
-void vm_rebuild_step(struct vm *vm);
-
-/* Called by the scheduler: a vCPU that ended with its VM has left its core. */
-void vm_vcpu_left(struct vm *vm);
+/* One bounded step of filling RAM with what the VM starts with; false: there is no more. `filled`:
+ * bytes that are, 0 at first. */
+bool vm_fill_step(const struct vm *vm, u64 *filled);
 
 /* The guest did what only a broken or hostile one does: a report, then its on-fault policy. */
 void vm_fault(struct vcpu *self, const char *what);
-
-/* Starts the first vCPU of every VM; the scheduler runs them when the cores enter it. */
-void vm_start_all(void);

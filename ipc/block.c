@@ -15,11 +15,13 @@
  */
 #include "ipc/block.h"
 #include "core/base/log.h"
+#include "core/life.h"
 #include "core/memory.h"
 #include "ipc/grant.h"
 #include "ipc/ipc.h"
 
 #define LARGEST_REQUEST_SECTORS 2048u /* 1 MiB */
+#define STEP_REQUESTS		8u    /* dropped in one step of the end of a VM */
 
 struct block_slot {
 	struct block_request request; /* `link` is the waiting list's while it waits */
@@ -352,34 +354,44 @@ bool block_vm_idle(const struct vm *vm)
 	return idle;
 }
 
-static void drop_waiting(struct vm *vm, u32 index)
+/* Drops requests that wait for a device, a few; true: there are more. */
+static bool drop_waiting(struct vm *vm, u32 index)
 {
 	struct waiting *queue = &waiting[index];
 	struct block_turn *turn = &vm->ipc->block.turn[index];
+	bool more;
 
 	spin_lock(&queue->lock);
-	while (!list_empty(&turn->waiting)) {
+	for (u32 i = 0; i < STEP_REQUESTS && !list_empty(&turn->waiting); i++) {
 		struct list *first = turn->waiting.next;
 
 		list_remove(first);
 		__atomic_store_n(&queue->count, queue->count - 1, __ATOMIC_RELAXED);
 		complete(slot_of(container_of(first, struct block_request, link)), WEIR_IO);
 	}
-	list_remove(&turn->link);
+	more = !list_empty(&turn->waiting);
+	if (!more)
+		list_remove(&turn->link);
 	spin_unlock(&queue->lock);
+	return more;
 }
 
-void block_vm_stop(struct vm *vm)
+bool block_vm_stop(struct vm *vm, u64 *at)
 {
 	__atomic_store_n(&vm->ipc->block.stopped, true, __ATOMIC_RELAXED);
-	for (u32 i = 0; i < block_device_count(); i++)
-		drop_waiting(vm, i);
+	if (*at < block_device_count()) {
+		if (!drop_waiting(vm, (u32)*at))
+			(*at)++;
+		return true;
+	}
 	/* A completion that did not see the flag has left its lock after this. */
 	block_vm_idle(vm);
+	return false;
 }
 
-void block_vm_reset(struct vm *vm)
+bool block_vm_reset(struct vm *vm, u64 *at)
 {
+	(void)at;
 	for (u32 i = 0; i < vm->vcpu_count; i++) {
 		struct block_vcpu *block = &vm->vcpu[i]->ipc->block;
 
@@ -388,6 +400,7 @@ void block_vm_reset(struct vm *vm)
 		spin_unlock(&block->lock);
 	}
 	__atomic_store_n(&vm->ipc->block.stopped, false, __ATOMIC_RELAXED);
+	return false;
 }
 
 /* At boot. */

@@ -52,14 +52,14 @@ struct block_vm {
 void block_vm_create(struct vm *vm, const struct manifest *manifest);
 
 /*
- * The VM is off: what waits is dropped, what a device has is left to finish and then dropped. RAM
- * of the VM may be touched by a device until block_vm_idle() is true; vm_device_done() is called
- * after each request that ends. Any core.
+ * Steps of ipc_vm_stop(): what waits is dropped, a few requests each; what a device has is left to
+ * finish and then dropped. RAM of the VM may be touched by a device until block_vm_idle() is true;
+ * vm_device_done() is called after each request that ends. And the step of ipc_vm_rebuild(): as
+ * new; the VM is idle, and its pages are zeroed.
  */
-void block_vm_stop(struct vm *vm);
+bool block_vm_stop(struct vm *vm, u64 *at);
 bool block_vm_idle(const struct vm *vm);
-/* As new: the VM is idle, and its pages are zeroed. Any core. */
-void block_vm_reset(struct vm *vm);
+bool block_vm_reset(struct vm *vm, u64 *at);
 
 /*
  * A request that is not finished names memory of this range. For the grant module, under its lock:

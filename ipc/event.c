@@ -248,22 +248,24 @@ static void port_close(struct port *port)
 	port_signal(peer, 0);
 }
 
-void event_vm_stop(struct vm *vm)
+bool event_vm_stop(struct vm *vm, u64 *at)
 {
 	struct event_vm *event = &vm->ipc->event;
 
-	for (u32 i = 0; i < event->port_count; i++)
-		port_close(&event->port[i]);
+	if (*at == event->port_count)
+		return false;
+	port_close(&event->port[(*at)++]);
+	return true;
 }
 
 /*
  * The port is as new, under another handle; then its peer sees it open, and is told. The order of
  * the two locks is that of port_close(): each end's `peer_open` is kept by the other.
  */
-void event_port_reset(struct vm *vm, u32 index)
+static void port_reset(struct port *port)
 {
-	struct port *port = &vm->ipc->event.port[index];
 	struct port *peer = port->peer;
+	struct vm *vm = port->owner->vm;
 
 	spin_lock(&port->owner->lock);
 	port->handle += PORTS_MAX; /* the next generation */
@@ -278,6 +280,16 @@ void event_port_reset(struct vm *vm, u32 index)
 	peer->word = 0;
 	spin_unlock(&peer->owner->lock);
 	port_signal(peer, 0);
+}
+
+bool event_vm_reset(struct vm *vm, u64 *at)
+{
+	struct event_vm *event = &vm->ipc->event;
+
+	if (*at == event->port_count)
+		return false;
+	port_reset(&event->port[(*at)++]);
+	return true;
 }
 
 /* Channels of the manifest that end at a VM, or as many of them as it may have ports. */

@@ -19,10 +19,12 @@ void event_vm_create(struct vm *vm, const struct manifest *manifest);
 void event_vcpu_reset(struct vcpu *vcpu, u32 *slots);
 /* Boot, when every VM has its ports: joins the manifest's channels, in their order. */
 void event_connect(const struct manifest *manifest);
-/* Closes the VM's ports and tells the peers. Any core. */
-void event_vm_stop(struct vm *vm);
-/* Opens one of them again, as new, and tells the peer. Any core. */
-void event_port_reset(struct vm *vm, u32 index);
+/*
+ * Steps of ipc_vm_stop() and ipc_vm_rebuild(), one port each: it is closed, or open again as new
+ * under another handle, and its peer is told. False: there is none at *at.
+ */
+bool event_vm_stop(struct vm *vm, u64 *at);
+bool event_vm_reset(struct vm *vm, u64 *at);
 
 /*
  * The VM's own port behind a handle. WEIR_INVALID: there is no such port; WEIR_STALE: it was closed

@@ -394,59 +394,70 @@ static void forbid(struct vm *vm)
 	grant_unlock(vm);
 }
 
-static void revoke_all(struct vm *vm)
+static void revoke(struct vm *vm, struct grant *grant)
 {
-	struct grant_vm *table = &vm->ipc->grant;
+	struct port *port = &vm->ipc->event.port[grant->port];
+	struct vm *peer = port_peer_vm(port);
+	bool was_mapped;
 
-	for (u32 i = 0; i < table->pool_pages; i++) {
-		struct grant *grant = &table->grant[i];
-		struct port *port;
-		struct vm *peer;
-		bool was_mapped;
-
-		/* Grants only end from now on, and `port` stays: no lock for these. */
-		if (!__atomic_load_n(&grant->pages, __ATOMIC_RELAXED))
-			continue;
-		port = &vm->ipc->event.port[grant->port];
-		peer = port_peer_vm(port);
-		lock_both(vm, peer);
-		was_mapped = grant->mapped;
-		grant_end(vm, peer, grant);
-		unlock_both(vm, peer);
-		tell(port, was_mapped);
-	}
+	lock_both(vm, peer);
+	was_mapped = grant->mapped;
+	grant_end(vm, peer, grant);
+	unlock_both(vm, peer);
+	tell(port, was_mapped);
 }
 
-static void unmap_all(struct vm *vm)
+/* A step looks at so many pages where nothing begins, or ends what begins at one. */
+#define STEP_PAGES 128
+
+bool grant_vm_revoke(struct vm *vm, u64 *at)
+{
+	struct grant_vm *table = &vm->ipc->grant;
+	u64 end = min(*at + STEP_PAGES, table->pool_pages);
+
+	if (*at == 0)
+		forbid(vm);
+	while (*at < end) {
+		struct grant *grant = &table->grant[(*at)++];
+
+		/* Grants only end from now on, and `port` stays: no lock to look. */
+		if (__atomic_load_n(&grant->pages, __ATOMIC_RELAXED)) {
+			revoke(vm, grant);
+			break;
+		}
+	}
+	return *at < table->pool_pages;
+}
+
+bool grant_vm_unmap(struct vm *vm, u64 *at)
 {
 	const struct grant_vm *table = &vm->ipc->grant;
+	u64 end = min(*at + STEP_PAGES, table->window_pages);
 
-	for (u32 i = 0; i < table->window_pages; i++) {
+	while (*at < end) {
+		u64 page = (*at)++;
 		struct vm *sharer;
 
 		/* Mappings only end from now on, and only this VM ends its own: no lock to look. */
-		if (!__atomic_load_n(&table->window[i].pages, __ATOMIC_RELAXED))
+		if (!__atomic_load_n(&table->window[page].pages, __ATOMIC_RELAXED))
 			continue;
-		sharer = window_sharer(vm, i);
+		sharer = window_sharer(vm, page);
 		if (sharer)
-			window_unmap(vm, sharer, i);
+			window_unmap(vm, sharer, page);
+		break;
 	}
+	return *at < table->window_pages;
 }
 
-void grant_vm_stop(struct vm *vm)
+bool grant_vm_reset(struct vm *vm, u64 *at)
 {
-	forbid(vm);
-	revoke_all(vm);
-	unmap_all(vm);
-}
-
-void grant_vm_reset(struct vm *vm)
-{
+	(void)at;
 	if (vm->ipc->grant.scratch)
 		memset(vm->ipc->grant.scratch, 0, PAGE_SIZE);
 	grant_lock(vm);
 	vm->ipc->grant.stopped = false;
 	grant_unlock(vm);
+	return false;
 }
 
 void grant_vm_create(struct vm *vm)

@@ -30,10 +30,13 @@ bool grant_in_pool(const struct vm *vm, pa_t pa, u64 bytes);
 bool grant_pages_shared(const struct vm *vm, pa_t pa, u64 bytes) NEEDS(&vm->ipc->grant.lock);
 
 void grant_vm_create(struct vm *vm);
-/* Revokes what the VM shared, unmaps what it had mapped. Its ports are still open. Any core. */
-void grant_vm_stop(struct vm *vm);
-/* As new, after grant_vm_stop(); generations go on. Any core. */
-void grant_vm_reset(struct vm *vm);
+/*
+ * Steps of ipc_vm_stop(), while the VM's ports are still open: revokes what it shared, a grant each;
+ * unmaps what it had mapped, a mapping each. And of ipc_vm_rebuild(): as new; generations go on.
+ */
+bool grant_vm_revoke(struct vm *vm, u64 *at);
+bool grant_vm_unmap(struct vm *vm, u64 *at);
+bool grant_vm_reset(struct vm *vm, u64 *at);
 
 /* Handlers of ipc/hypercall.c. */
 enum weir_status grant_share_call(struct vcpu *self, const struct call_args *in,

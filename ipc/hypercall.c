@@ -12,6 +12,7 @@
 #include "ipc/event.h"
 #include "ipc/grant.h"
 #include "ipc/ipc.h"
+#include "ipc/manage.h"
 #include "ipc/upcall.h"
 
 #define SMCCC_NOT_SUPPORTED (-1l) /* ARM DEN 0028, 7.1 */
@@ -33,7 +34,11 @@
 	ROW(WEIR_FN_BLOCK_INFO, block_info, 1)           \
 	ROW(WEIR_FN_BLOCK_SUBMIT, block_submit, 5)       \
 	ROW(WEIR_FN_UPCALL_REGISTER, upcall_register, 1) \
-	ROW(WEIR_FN_UPCALL_RETURN, upcall_return, 2)
+	ROW(WEIR_FN_UPCALL_RETURN, upcall_return, 2)     \
+	ROW(WEIR_FN_VM_INFO, manage_info, 1)             \
+	ROW(WEIR_FN_VM_START, manage_start, 1)           \
+	ROW(WEIR_FN_VM_STOP, manage_stop, 1)             \
+	ROW(WEIR_FN_VM_RESTART, manage_restart, 1)
 
 static enum weir_status version_call(struct vcpu *self, const struct call_args *in,
 				     struct call_results *out)

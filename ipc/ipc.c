@@ -70,13 +70,31 @@ void ipc_connect(const struct manifest *manifest)
 			block_vm_create(vm_get(i), manifest);
 }
 
-/* Grants first: a peer whose mapping becomes scratch is told on a port that is still open. */
-void ipc_vm_stop(struct vm *vm)
+/*
+ * A step of a phase: bounded work from position *at on, which it moves; false: the phase is over. *at
+ * is 0 when a phase begins.
+ */
+typedef bool (*step)(struct vm *vm, u64 *at);
+
+/* False: all phases are over. */
+static bool run_step(struct vm *vm, struct vm_work *work, const step *phases, u32 count)
 {
-	upcall_vm_stop(vm);
-	grant_vm_stop(vm);
-	event_vm_stop(vm);
-	block_vm_stop(vm);
+	if (work->phase == count)
+		return false;
+	if (!phases[work->phase](vm, &work->at)) {
+		work->phase++;
+		work->at = 0;
+	}
+	return true;
+}
+
+/* Grants first: a peer whose mapping becomes scratch is told on a port that is still open. */
+bool ipc_vm_stop(struct vm *vm, struct vm_work *work)
+{
+	static const step phases[] = { upcall_vm_stop, grant_vm_revoke, grant_vm_unmap,
+				       event_vm_stop, block_vm_stop };
+
+	return run_step(vm, work, phases, ARRAY_SIZE(phases));
 }
 
 bool ipc_vm_idle(const struct vm *vm)
@@ -84,42 +102,33 @@ bool ipc_vm_idle(const struct vm *vm)
 	return block_vm_idle(vm);
 }
 
-/* One page of the shared pages, in the order in which the guest sees them. Its vCPUs do not run. */
-static void page_reset(struct vm *vm, u64 page)
+/* The shared pages, in the order in which the guest sees them. Its vCPUs do not run. */
+static bool page_reset(struct vm *vm, u64 *at)
 {
 	u64 each = vcpu_shared_bytes(vm->config) / PAGE_SIZE;
-	u8 *pages = (u8 *)(uintptr_t)vm->vcpu[page / each]->ipc->in;
+	u64 page = (*at)++;
+	u8 *pages;
 
+	if (page == each * vm->vcpu_count)
+		return false;
+	pages = (u8 *)(uintptr_t)vm->vcpu[page / each]->ipc->in;
 	memset(pages + page % each * PAGE_SIZE, 0, PAGE_SIZE);
+	return true;
 }
 
-static void vcpu_reset(struct vcpu *vcpu)
+static bool vcpu_reset(struct vm *vm, u64 *at)
 {
+	struct vcpu *vcpu = vm->vcpu[(*at)++];
+
 	event_vcpu_reset(vcpu, (u32 *)(vcpu->ipc->out + 1));
+	return *at < vm->vcpu_count;
 }
 
 /* Ports last, when all that is behind them is there: peers go on with the first of them. */
-bool ipc_vm_rebuild(struct vm *vm, u64 step)
+bool ipc_vm_rebuild(struct vm *vm, struct vm_work *work)
 {
-	u64 pages = ipc_shared_bytes(vm->config) / PAGE_SIZE;
+	static const step phases[] = { page_reset, vcpu_reset, block_vm_reset, grant_vm_reset,
+				       event_vm_reset };
 
-	if (step < pages) {
-		page_reset(vm, step);
-		return true;
-	}
-	step -= pages;
-	if (step < vm->vcpu_count) {
-		vcpu_reset(vm->vcpu[step]);
-		return true;
-	}
-	step -= vm->vcpu_count;
-	if (step == 0) {
-		block_vm_reset(vm);
-		grant_vm_reset(vm);
-		return true;
-	}
-	if (step > vm->ipc->event.port_count)
-		return false;
-	event_port_reset(vm, (u32)step - 1);
-	return true;
+	return run_step(vm, work, phases, ARRAY_SIZE(phases));
 }

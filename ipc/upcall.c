@@ -228,8 +228,10 @@ void upcall_vcpu_create(struct vcpu *vcpu)
 	timeout_init(&upcall->period, period_expired);
 }
 
-void upcall_vm_stop(struct vm *vm)
+bool upcall_vm_stop(struct vm *vm, u64 *at)
 {
+	(void)at;
 	__atomic_fetch_add(&vm->ipc->upcall.ends, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&vm->ipc->upcall.watched, 0, __ATOMIC_RELAXED);
+	return false;
 }

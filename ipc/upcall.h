@@ -23,8 +23,8 @@ enum weir_status upcall_request(struct vcpu *target, enum weir_service service,
 				void *context);
 
 void upcall_vcpu_create(struct vcpu *vcpu);
-/* No more requests, until a vCPU registers in the VM's next life. Any core; no vCPU is on one. */
-void upcall_vm_stop(struct vm *vm);
+/* The step of ipc_vm_stop(): no more requests, until a vCPU registers in the VM's next life. */
+bool upcall_vm_stop(struct vm *vm, u64 *at);
 
 /* Handlers of ipc/hypercall.c. */
 enum weir_status upcall_register_call(struct vcpu *self, const struct call_args *in,

@@ -2,8 +2,8 @@
  * Memory and string functions for code without a C library: EL2's own, and libfdt's.
  *
  * Large copies and fills go by words of 8 bytes where both addresses are equally far from
- * alignment; EL2 is built with -mstrict-align, and before the MMU is on an unaligned access would
- * abort.
+ * alignment, or of 4 (a device tree aligns what is in it so); EL2 is built with -mstrict-align, and
+ * before the MMU is on an unaligned access would abort.
  */
 #include "core/base/string.h"
 #include "core/base/types.h"
@@ -14,7 +14,9 @@
 #endif
 
 typedef u64 __attribute__((may_alias)) word_t;
+typedef u32 __attribute__((may_alias)) half_t;
 #define WORD sizeof(word_t)
+#define HALF sizeof(half_t)
 
 static bool word_aligned(const void *address)
 {
@@ -25,13 +27,17 @@ void *memcpy(void *restrict to, const void *restrict from, size_t count)
 {
 	u8 *out = to;
 	const u8 *in = from;
+	uintptr_t apart = (uintptr_t)out ^ (uintptr_t)in;
 
-	if (word_aligned((void *)((uintptr_t)out ^ (uintptr_t)in))) {
-		for (; count && !word_aligned(out); count--)
+	if (!(apart & (HALF - 1)))
+		for (; count && !word_aligned(out) && !word_aligned(in); count--)
 			*out++ = *in++;
+	if (!(apart & (WORD - 1)))
 		for (; count >= WORD; count -= WORD, out += WORD, in += WORD)
 			*(word_t *)out = *(const word_t *)in;
-	}
+	else if (!(apart & (HALF - 1)))
+		for (; count >= HALF; count -= HALF, out += HALF, in += HALF)
+			*(half_t *)out = *(const half_t *)in;
 	for (; count; count--)
 		*out++ = *in++;
 	return to;

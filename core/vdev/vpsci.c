@@ -1,6 +1,7 @@
 /* PSCI for guests (vpsci.h). Locks: vm->lock guards the vCPUs' power states. */
 #include "core/vdev/vpsci.h"
 
+#include "core/life.h"
 #include "core/sched.h"
 
 /* DEN 0028, 7.1 and DEN 0022, 5.2. */

@@ -10,6 +10,7 @@
  */
 #include <string.h>
 #include "virtio_mmio.h"
+#include "core/life.h"
 #include "core/memory.h"
 #include "drivers/block_device.c" /* NOLINT: to empty its table between tests */
 #include "drivers/virtio_blk.h"
@@ -69,6 +70,15 @@ void vm_device_done(struct vm *vm)
 	device_done_idle[vm - vms] += block_vm_idle(vm);
 }
 
+/* All steps of the end of a VM's requests. */
+static void stop_all(struct vm *vm)
+{
+	u64 at = 0;
+
+	while (block_vm_stop(vm, &at))
+		;
+}
+
 void grant_lock(struct vm *vm) NO_THREAD_SAFETY
 {
 	(void)vm;
@@ -82,7 +92,7 @@ void grant_unlock(struct vm *vm) NO_THREAD_SAFETY
 	assert_true(grant_locked);
 	grant_locked = false;
 	if (stop_in_pool_check)
-		block_vm_stop(stop_in_pool_check);
+		stop_all(stop_in_pool_check);
 }
 
 bool grant_in_pool(const struct vm *vm, pa_t pa, u64 bytes)
@@ -261,11 +271,19 @@ static int tear_down_hardware(void **state)
 	return 0;
 }
 
+static void reset_all(struct vm *vm)
+{
+	u64 at = 0;
+
+	while (block_vm_reset(vm, &at))
+		;
+}
+
 /* Nothing stays in a waiting list, and every request is accounted for. */
 static int tear_down(void **state)
 {
-	block_vm_stop(a);
-	block_vm_stop(b);
+	stop_all(a);
+	stop_all(b);
 	for (u32 i = 0; i < 2; i++) {
 		if (!(hardware[i].status & 4))
 			continue;
@@ -1026,7 +1044,7 @@ TEST(vm_that_stopped_hears_no_more_and_is_idle_when_dma_is_over)
 {
 	fill_device();
 	self = a->vcpu[0];
-	block_vm_stop(a);
+	stop_all(a);
 	assert_false(block_vm_idle(a));
 	assert_true(block_pages_busy(a, a->ram, RAM_BYTES));
 	fake_pend_reset();
@@ -1048,7 +1066,7 @@ TEST(vm_that_stopped_drops_what_waits_and_leaves_the_others_waiting)
 		assert_int_equal(read_one(200 + i), WEIR_OK);
 	self = b->vcpu[0];
 	assert_int_equal(read_one(1), WEIR_OK);
-	block_vm_stop(a);
+	stop_all(a);
 	serve_all(0);
 	assert_int_equal(hardware[0].served, 86);
 	expect_next(1, WEIR_OK);
@@ -1077,7 +1095,7 @@ TEST(each_request_that_ends_after_its_vm_is_told_and_the_last_finds_it_idle)
 	assert_int_equal(read_one(9), WEIR_OK);
 	fake_virtio_serve(&hardware[0]);
 	interrupt(0);
-	block_vm_stop(a);
+	stop_all(a);
 	assert_int_equal(device_done[0], 0);
 	serve_all(0);
 	assert_int_equal(device_done[0], 2);
@@ -1094,12 +1112,12 @@ TEST(vm_that_started_again_has_its_slots_and_completions_as_new)
 	serve_all(0);
 	expect_next(0, WEIR_OK);
 	assert_int_equal(read_one(6), WEIR_OK);
-	block_vm_stop(a);
+	stop_all(a);
 	serve_all(0);
 	assert_true(block_vm_idle(a));
 	memset((void *)self->ipc->in, 0, PAGE_SIZE);
 	memset(self->ipc->out, 0, PAGE_SIZE);
-	block_vm_reset(a);
+	reset_all(a);
 	expect_none();
 	for (u64 i = 0; i < WEIR_COMPLETIONS; i++)
 		assert_int_equal(read_one(100 + i), WEIR_OK);

@@ -1,7 +1,7 @@
 /*
  * Event channels: ports, rings, and that no event is lost.
  *
- * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/grant.c ipc/upcall.c core/timeout.c
+ * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
  * Sources: core/base/log.c tests/host/fake/ipc_vms.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/panic.c
@@ -238,7 +238,7 @@ TEST(peer_of_a_vm_that_stopped_is_told_and_gets_closed)
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_publish(port_of(1, "ab"), 5), WEIR_OK);
 	assert_int_equal(next(0, 0), 0);
-	ipc_vm_stop(ipc_vm(1));
+	ipc_vm_end(1);
 	assert_int_equal(next(0, 0), 0);
 	assert_int_equal(next(0, 0), 2);
 	assert_int_equal(next(0, 0), -1);
@@ -259,9 +259,9 @@ TEST(both_ends_may_stop)
 {
 	u32 pends;
 
-	ipc_vm_stop(ipc_vm(1));
+	ipc_vm_end(1);
 	pends = ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT);
-	ipc_vm_stop(ipc_vm(0));
+	ipc_vm_end(0);
 	assert_int_equal(ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT), pends);
 	assert_int_equal(next(2, 0), 0);
 }
@@ -275,10 +275,10 @@ TEST(peer_of_a_vm_that_started_again_is_told_and_goes_on)
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_publish(port_of(1, "ab"), 5), WEIR_OK);
 	assert_int_equal(next(0, 0), 0);
-	ipc_vm_stop(ipc_vm(1));
+	ipc_vm_end(1);
 	while (next(0, 0) >= 0)
 		;
-	for (u64 step = 0; ipc_vm_rebuild(ipc_vm(1), step); step++)
+	for (struct vm_work work = { 0 }; ipc_vm_rebuild(ipc_vm(1), &work);)
 		;
 	assert_int_equal(next(0, 0), 0);
 	assert_int_equal(next(0, 0), 2);
@@ -344,7 +344,7 @@ TEST(both_ends_may_start_again)
 {
 	bool open = true;
 
-	ipc_vm_stop(ipc_vm(0));
+	ipc_vm_end(0);
 	ipc_vm_renew(1);
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_peer(port_of(1, "ab"), 0, &open), WEIR_OK);
@@ -368,7 +368,7 @@ TEST(raise_makes_a_port_pending_until_its_vm_stops)
 	event_raise(ipc_vm(0), 2);
 	assert_int_equal(next(0, 0), 2);
 	assert_int_equal(next(0, 0), -1);
-	ipc_vm_stop(ipc_vm(0));
+	ipc_vm_end(0);
 	event_raise(ipc_vm(0), 2);
 	assert_int_equal(next(0, 0), -1);
 }

@@ -1,7 +1,7 @@
 /*
  * Grants: pages of one VM's pool in another's window, and that nothing of them stays behind.
  *
- * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/grant.c ipc/upcall.c core/timeout.c
+ * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
  * Sources: core/base/log.c tests/host/fake/ipc_vms.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/panic.c
@@ -145,7 +145,7 @@ TEST(share_and_map_reject_an_old_port)
 
 TEST(share_with_a_vm_that_stopped_is_closed)
 {
-	ipc_vm_stop(ipc_vm(1));
+	ipc_vm_end(1);
 	assert_int_equal(share_status(0, PORT(0), 0, 1, 0), WEIR_CLOSED);
 	assert_int_equal(share_status(0, PORT(1), 0, 1, 0), WEIR_OK);
 }
@@ -355,7 +355,7 @@ TEST(a_vm_without_channels_has_no_grants)
 
 	ipc_vms_make(1, 1, none);
 	assert_int_equal(revoke(0, 1ul << 16), WEIR_INVALID);
-	ipc_vm_stop(ipc_vm(0));
+	ipc_vm_end(0);
 }
 
 TEST(the_end_of_the_sharer_leaves_scratch)
@@ -364,7 +364,7 @@ TEST(the_end_of_the_sharer_leaves_scratch)
 
 	assert_int_equal(map(1, 0, one, 3), WEIR_OK);
 	assert_int_equal(map(2, 0, other, 9), WEIR_OK);
-	ipc_vm_stop(ipc_vm(0));
+	ipc_vm_end(0);
 	for (u64 i = 3; i < 7; i++)
 		assert_sees(1, i, STAGE2_SHARED, ipc_scratch_pa(1));
 	assert_sees(2, 9, STAGE2_SHARED, ipc_scratch_pa(2));
@@ -379,7 +379,7 @@ TEST(the_end_of_the_peer_frees_the_grant)
 	weir_handle grant = share(0, 0, 0, 4, WEIR_READ_WRITE);
 
 	assert_int_equal(map(1, 0, grant, 3), WEIR_OK);
-	ipc_vm_stop(ipc_vm(1));
+	ipc_vm_end(1);
 	assert_sees(1, 3, STAGE2_NONE, 0);
 	assert_int_equal(revoke(0, grant), WEIR_OK);
 	assert_sees(1, 3, STAGE2_NONE, 0);
@@ -390,7 +390,7 @@ TEST(a_vm_that_stopped_neither_shares_nor_maps)
 	weir_handle grant = share(0, 0, 0, 4, WEIR_READ_WRITE);
 
 	/* Another of its vCPUs is still on its way out. */
-	ipc_vm_stop(ipc_vm(1));
+	ipc_vm_end(1);
 	assert_int_equal(map(1, 0, grant, 0), WEIR_CLOSED);
 	assert_int_equal(share_status(1, PORT(1), 0, 1, 0), WEIR_CLOSED);
 }
@@ -602,7 +602,7 @@ static void step_stop(u32 vm)
 {
 	if (model.stopped[vm])
 		return;
-	ipc_vm_stop(ipc_vm(vm));
+	ipc_vm_end(vm);
 	model.stopped[vm] = true;
 	for (u32 i = 0; i < model.count; i++)
 		if (model.grant[i].sharer == vm && model.grant[i].open)

@@ -1,7 +1,7 @@
 /*
  * The hypercall table and its dispatcher, and the calls of weir/abi.h.
  *
- * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/grant.c ipc/upcall.c core/timeout.c
+ * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
  * Sources: core/base/log.c tests/host/fake/ipc_vms.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/panic.c
@@ -37,6 +37,10 @@ static const struct {
 	{ WEIR_FN_BLOCK_SUBMIT, 5, { 1, 2, 3, 4, 5 }, WEIR_OK },
 	{ WEIR_FN_UPCALL_REGISTER, 1, { 1 }, WEIR_OK },
 	{ WEIR_FN_UPCALL_RETURN, 2, { 1, (u64)WEIR_NOT_FOUND }, WEIR_STALE },
+	{ WEIR_FN_VM_INFO, 1, { 1 }, WEIR_OK },
+	{ WEIR_FN_VM_START, 1, { PORT | 1 }, WEIR_OK },
+	{ WEIR_FN_VM_STOP, 1, { PORT | 1 }, WEIR_OK },
+	{ WEIR_FN_VM_RESTART, 1, { PORT | 1 }, WEIR_OK },
 };
 
 static bool is_call(u32 number)

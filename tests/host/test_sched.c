@@ -11,6 +11,7 @@
 #include "fake.h"
 #include "arch/arm64/cpu.h"
 #include "core/irq.h"
+#include "core/life.h"
 #include "core/sched.h"
 
 #define MS	1000000ul /* ticks of the fake timer */
@@ -131,10 +132,10 @@ void vm_vcpu_left(struct vm *vm)
 	left[vm - vms]++;
 }
 
-void vm_rebuild_step(struct vm *vm)
+void vm_step(struct vm *vm)
 {
 	if (!--steps)
-		vm->state = VM_RUNNING;
+		vm->stepping = false;
 }
 
 void irq_handle(struct vcpu *current)
@@ -712,11 +713,11 @@ TEST(restarted_while_still_loaded_it_is_switched_out_and_reset)
 			    "vgic_save a, save a, reset a, vgic_reset a, load a, vgic_load a");
 }
 
-TEST(a_vm_is_rebuilt_in_the_turn_of_its_vcpu_before_that_runs)
+TEST(a_vm_steps_in_the_turn_of_its_vcpu_before_that_runs)
 {
 	add_ready(a, 0, 3);
 	add_ready(b, 0, 2);
-	a->vm->state = VM_REBUILDING;
+	a->vm->stepping = true;
 	steps = 3;
 	assert_ptr_equal(next(), a);
 	assert_int_equal(steps, 0);
@@ -756,7 +757,7 @@ int main(void)
 		RUN_ON_CORES(block_does_not_undo_a_stop),
 		RUN_ON_CORES(a_restarted_vcpu_is_reset_before_it_is_loaded),
 		RUN_ON_CORES(restarted_while_still_loaded_it_is_switched_out_and_reset),
-		RUN_ON_CORES(a_vm_is_rebuilt_in_the_turn_of_its_vcpu_before_that_runs),
+		RUN_ON_CORES(a_vm_steps_in_the_turn_of_its_vcpu_before_that_runs),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);

@@ -1,7 +1,7 @@
 /*
  * Upcalls: requests, answers and deadlines; and the progress that `upcall-ms` asks for.
  *
- * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/grant.c ipc/upcall.c core/timeout.c
+ * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
  * Sources: core/base/log.c tests/host/fake/ipc_vms.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/panic.c
@@ -232,7 +232,7 @@ TEST(a_vm_that_stopped_is_not_asked)
 {
 	weir_upcall_register(PING);
 	request(WEIR_SERVICE_PING);
-	ipc_vm_stop(ipc_vm(0));
+	ipc_vm_end(0);
 	pass(100);
 	assert_int_equal(answer.count, 1);
 	assert_int_equal(answer.status, WEIR_CLOSED);
@@ -426,7 +426,7 @@ TEST(nothing_is_said_after_the_vm_s_end)
 {
 	make(250);
 	weir_upcall_register(PROGRESS);
-	ipc_vm_stop(ipc_vm(0));
+	ipc_vm_end(0);
 	for (u32 i = 0; i < 10; i++)
 		pass(1000);
 	assert_int_equal(fake_log_count(), 0);
@@ -438,7 +438,7 @@ TEST(no_timeout_is_left_after_the_vm_s_end)
 	make(250);
 	weir_upcall_register(PROGRESS);
 	reply(WEIR_OK, 0, 1);
-	ipc_vm_stop(ipc_vm(0));
+	ipc_vm_end(0);
 	pass(250);
 	assert_true(fake_timer_el2_deadline() == UINT64_MAX);
 }

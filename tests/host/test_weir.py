@@ -132,14 +132,14 @@ def test_a_right_manifest_passes_silently(folder):
 
 
 def test_what_has_no_effect_yet_is_told_and_no_mistake(folder):
-    (folder / "m.dts").write_text(GOOD)
+    (folder / "m.dts").write_text(edit('"manage"', '"introspect"'))
     for words in (["check"], ["image", "-o", "m.dtb"]):
         done = weir(folder, *words, "m.dts", "-I", "files")
         assert (done.returncode, done.stdout) == (0, "")
         assert done.stderr.splitlines() == [
             "m.dts:4: /: communication-cores" + NOT_YET,
             "m.dts:10: /vms/reader: peers" + NOT_YET,
-            'm.dts:11: /vms/reader: rights: "manage"' + NOT_YET,
+            'm.dts:11: /vms/reader: rights: "introspect"' + NOT_YET,
             "m.dts:32: /vms/writer: watchdog-ms" + NOT_YET]
 
 

@@ -101,7 +101,7 @@ TABLES = {"/": SYSTEM, "/vms/NAME": VM, "/channels/NAME": CHANNEL, "/disks/NAME"
 GROUPS = {"vms": VM, "channels": CHANNEL, "disks": DISK}
 # Accepted, so that a manifest may say already what a later version will act on.
 NOT_YET = ("communication-cores", "peers", "rights", "watchdog-ms")
-RIGHTS_IN_EFFECT = ("console",)
+RIGHTS_IN_EFFECT = ("console", "manage")
 
 
 class Report:

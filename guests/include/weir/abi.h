@@ -60,6 +60,10 @@ enum weir_function {
 	WEIR_FN_BLOCK_SUBMIT = 25,    /* block.h */
 	WEIR_FN_UPCALL_REGISTER = 32, /* upcall.h */
 	WEIR_FN_UPCALL_RETURN = 33,   /* upcall.h */
+	WEIR_FN_VM_INFO = 36,	      /* manage.h */
+	WEIR_FN_VM_START = 37,	      /* manage.h */
+	WEIR_FN_VM_STOP = 38,	      /* manage.h */
+	WEIR_FN_VM_RESTART = 39,      /* manage.h */
 	WEIR_FN_COUNT = 40,
 };
 
@@ -90,7 +94,7 @@ enum weir_region {
 #define WEIR_INTID_EVENT  20u /* an event is in an event ring (event.h) */
 
 /*
- * Handles: ports and grants. Bits 15:0 are an index, bits 63:16 a generation that is never reused
+ * Handles: ports, grants and VMs. Bits 15:0 are an index, bits 63:16 a generation that is never reused
  * while the machine runs; 0 is no handle. A handle of something that has gone answers WEIR_STALE.
  */
 typedef uint64_t weir_handle;
@@ -150,7 +154,9 @@ struct weir_out {
 	uint64_t upcall_argument[4];
 	uint64_t reserved2[106];
 	struct weir_completion completion[WEIR_COMPLETIONS];
-	uint8_t reserved3[2048];
+	/* The name that WEIR_FN_VM_INFO answers, filled up with zeroes (manage.h). */
+	char name[WEIR_NAME_MAX + 1];
+	uint8_t reserved3[2016];
 };
 
 WEIR_STATIC_ASSERT(sizeof(struct weir_in) == WEIR_PAGE_SIZE, "weir_in is one page");

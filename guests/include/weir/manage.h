@@ -49,10 +49,10 @@
 
 enum weir_vm_state {
 	WEIR_VM_OFF = 0,
-	WEIR_VM_BUILDING = 1,	/* its memory is filled for its first life */
+	WEIR_VM_BUILDING = 1,	/* it was off; its memory is filled */
 	WEIR_VM_RUNNING = 2,	/* its vCPUs run, or could */
 	WEIR_VM_DYING = 3,	/* what it has with others and with devices is brought to an end */
-	WEIR_VM_REBUILDING = 4, /* its memory is filled for another life */
+	WEIR_VM_REBUILDING = 4, /* it ended to start again; its memory is filled */
 };
 
 struct weir_vm_info {

@@ -55,9 +55,11 @@ void block_vm_create(struct vm *vm, const struct manifest *manifest)
 	vm->ipc->block.disk_count = 1;
 }
 
-void block_vm_stop(struct vm *vm)
+bool block_vm_stop(struct vm *vm, u64 *at)
 {
+	(void)at;
 	vm->ipc->block.stopped = true;
+	return false;
 }
 
 bool block_vm_idle(const struct vm *vm)
@@ -65,9 +67,11 @@ bool block_vm_idle(const struct vm *vm)
 	return vm->ipc->block.stopped;
 }
 
-void block_vm_reset(struct vm *vm)
+bool block_vm_reset(struct vm *vm, u64 *at)
 {
+	(void)at;
 	vm->ipc->block.stopped = false;
+	return false;
 }
 
 bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes)
@@ -96,6 +100,16 @@ enum weir_status block_submit_call(struct vcpu *self, const struct call_args *in
 	return WEIR_OK;
 }
 
+struct ipc_command ipc_command;
+
+enum weir_status vm_command(struct vm *vm, enum vm_command what, u64 life)
+{
+	ipc_command.vm = vm;
+	ipc_command.what = what;
+	ipc_command.life = life;
+	return ipc_command.status;
+}
+
 void ipc_block_busy(u32 vm, u64 page)
 {
 	machine.block_vm = vm;
@@ -114,6 +128,7 @@ static struct vm *make_vm(u32 id, u32 vcpus)
 	struct vm *vm = calloc(1, sizeof(*vm));
 
 	*config = (struct manifest_vm){ .name = names[id],
+					.rights = id == 0 ? RIGHT_MANAGE : 0,
 					.vcpus = vcpus,
 					.memory_bytes = FAKE_RAM_BYTES,
 					.shared_bytes = FAKE_POOL_PAGES * PAGE_SIZE,
@@ -176,6 +191,7 @@ void ipc_vms_free(void)
 		free(machine.vm[i]);
 	}
 	memset(&machine, 0, sizeof(machine));
+	ipc_command = (struct ipc_command){ 0 };
 	fake_heap_reset();
 	fake_stage2_reset();
 	fake_log_reset();
@@ -196,14 +212,23 @@ void ipc_vms_refuse(u32 vm)
 	next_refused = vm;
 }
 
+void ipc_vm_end(u32 id)
+{
+	struct vm_work work = { 0 };
+
+	for (u32 steps = 0; ipc_vm_stop(ipc_vm(id), &work);)
+		assert_true(++steps < 1000);
+}
+
 void ipc_vm_renew(u32 id)
 {
 	struct vm *vm = ipc_vm(id);
+	struct vm_work work = { 0 };
 
-	ipc_vm_stop(vm);
+	ipc_vm_end(id);
 	assert_true(ipc_vm_idle(vm));
-	for (u64 step = 0; ipc_vm_rebuild(vm, step);)
-		assert_true(++step < 1000);
+	for (u32 steps = 0; ipc_vm_rebuild(vm, &work);)
+		assert_true(++steps < 1000);
 }
 
 struct vm *ipc_vm(u32 id)

@@ -2,13 +2,16 @@
  * VMs with real ipc/ state on a fake machine, and the guests' own wrappers on top of them: a test
  * says which vCPU runs and calls weir_event_send() and the like. Source: ipc_vms.c
  *
- * It defines core/vm.h's lookups, vgic_pend() (counting; from several threads) and the block
+ * VM a has the right "manage"; what it commands is kept, not done.
+ *
+ * It defines core/vm.h's lookups, vm_command(), vgic_pend() (counting; from several threads) and the block
  * service as ipc/ calls it, so a program must not take these from elsewhere.
  */
 #pragma once
 
 #include "fake.h"
 #include "core/hypercall.h"
+#include "core/life.h"
 #include "core/vm.h"
 #include "ipc/ipc.h"
 
@@ -29,9 +32,18 @@ void ipc_vms_set_upcall_ms(u64 ms);
 void ipc_vms_refuse(u32 vm);
 
 struct vm *ipc_vm(u32 id);
-/* The VM ends and starts again. */
+/* The VM ends, all steps of it; and ends and starts again. */
+void ipc_vm_end(u32 id);
 void ipc_vm_renew(u32 id);
 struct vcpu *ipc_vcpu(u32 vm, u32 index);
+
+/* The last vm_command(); `status` is what it answers. */
+extern struct ipc_command {
+	const struct vm *vm;
+	enum vm_command what;
+	u64 life;
+	enum weir_status status;
+} ipc_command;
 
 /* From now on this thread is that vCPU: its guest's calls come from there. */
 void ipc_run(u32 vm, u32 index);
