@@ -25,17 +25,30 @@ u32 vgic_spi_changed(struct vm *vm, struct vgic_spi_bank *spi, u32 bits)
 
 	vgic_spi_summarize(&vm->vgic, spi);
 	bits &= bank->listed | vgic_bank_wanted(&vm->vgic, bank);
-	for (; bits; bits &= bits - 1) {
-		u32 n = (u32)__builtin_ctz(bits);
-		bool listed = bank->listed >> n & 1;
-		u32 who = listed ? spi->owner[n] : vgic_spi_home(spi, n);
+	for (u32 i = 0; bits && i < vm->vcpu_count; i++) {
+		u32 its = bits & vgic_spi_home(spi, i);
 
-		if (who >= vm->vcpu_count)
+		if (!its)
 			continue;
-		vm->vcpu[who]->vgic.recheck |= listed;
-		look |= 1u << who;
+		vm->vcpu[i]->vgic.recheck |= (its & bank->listed) != 0;
+		look |= 1u << i;
+		bits &= ~its;
 	}
 	return look;
+}
+
+bool vgic_spi_route(struct vgic_spi_bank *spi, u32 n, u32 target)
+{
+	u32 bit = 1u << n;
+	bool changed = false;
+
+	for (u32 i = 0; i < MAX_VCPUS; i++) {
+		u32 before = spi->routed[i];
+
+		spi->routed[i] = i == target ? before | bit : before & ~bit;
+		changed |= spi->routed[i] != before;
+	}
+	return changed;
 }
 
 u32 vgic_changed(struct vm *vm, struct vcpu *private_of, struct vgic_bank *bank, u32 bits)
@@ -183,21 +196,21 @@ void vgic_attend(struct vcpu *self, u32 vcpus)
 
 void vgic_set_control(struct vcpu *self, u32 control)
 {
-	struct vgic *gic = &self->vm->vgic;
-	u32 look = 0;
+	struct vm *vm = self->vm;
+	struct vgic *gic = &vm->vgic;
 
+	if (control == read_once(gic->control))
+		return;
 	spin_lock(&self->vm->vgic.lock);
 	gic->control = control;
 	gic->open[0] = control & 1 ? ~0u : 0;
 	gic->open[1] = control & 2 ? ~0u : 0;
 	for (u32 b = 0; b < VGIC_SPI_BANKS; b++)
-		look |= vgic_spi_changed(self->vm, &gic->spi[b], ~0u);
-	for (u32 i = 0; i < self->vm->vcpu_count; i++) {
-		struct vcpu *vcpu = self->vm->vcpu[i];
-
-		look |= vgic_changed(self->vm, vcpu, &vcpu->vgic.private, ~0u);
-	}
-	vgic_attend(self, look);
+		vgic_spi_summarize(gic, &gic->spi[b]);
+	/* Whom it concerns takes longer to find out than it takes them to look. */
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		vm->vcpu[i]->vgic.recheck = true;
+	vgic_attend(self, (1u << vm->vcpu_count) - 1);
 }
 
 bool vgic_mmio_distributor(struct vcpu *self, struct mmio *access)
@@ -216,19 +229,17 @@ static bool passes(const struct list_regs_interface *guest, u32 priority, bool g
 	       priority < guest->running;
 }
 
-static bool bank_passes(const struct vcpu *vcpu, const struct vgic_spi_bank *spi,
-			const struct list_regs_interface *guest)
+/* If any of these would be, the most urgent one is. */
+static COLD bool some_pass(const struct vgic_bank *bank, u32 bits,
+			   const struct list_regs_interface *guest)
 {
-	const struct vgic_bank *bank = spi ? &spi->bank : &vcpu->vgic.private;
+	u32 n;
 
-	for (u32 bits = vgic_bank_deliverable(&vcpu->vm->vgic, bank); bits; bits &= bits - 1) {
-		u32 n = (u32)__builtin_ctz(bits);
-
-		if (passes(guest, bank->priority[n], bank->group1 >> n & 1) &&
-		    (!spi || spi->target[n] == vcpu->index))
-			return true;
-	}
-	return false;
+	bits &= vgic_bank_let_through(bank, guest);
+	if (!bits)
+		return false;
+	n = vgic_most_urgent(bank, bits);
+	return passes(guest, bank->priority[n], bank->group1 >> n & 1);
 }
 
 static bool any_passes(const struct vcpu *vcpu)
@@ -236,6 +247,7 @@ static bool any_passes(const struct vcpu *vcpu)
 	const struct vgic *gic = &vcpu->vm->vgic;
 	struct list_regs_interface guest =
 		list_regs_interface(vcpu->vgic.loaded ? 0 : &vcpu->arch.list_regs);
+	u32 bits;
 
 	for (u32 used = vcpu->vgic.used; used; used &= used - 1) {
 		u64 reg = list_reg_read((u32)__builtin_ctz(used));
@@ -245,10 +257,14 @@ static bool any_passes(const struct vcpu *vcpu)
 		    passes(&guest, reg >> 48 & 0xff, reg & LIST_REG_GROUP1))
 			return true;
 	}
-	if (bank_passes(vcpu, 0, &guest))
+	bits = vgic_bank_deliverable(gic, &vcpu->vgic.private);
+	if (bits && some_pass(&vcpu->vgic.private, bits, &guest))
 		return true;
 	for (u32 banks = gic->wanted; banks; banks &= banks - 1) {
-		if (bank_passes(vcpu, &gic->spi[__builtin_ctz(banks)], &guest))
+		const struct vgic_spi_bank *spi = &gic->spi[__builtin_ctz(banks)];
+
+		bits = vgic_bank_deliverable(gic, &spi->bank) & spi->routed[vcpu->index];
+		if (bits && some_pass(&spi->bank, bits, &guest))
 			return true;
 	}
 	return false;
@@ -261,18 +277,14 @@ void vgic_init(struct vm *vm)
 	struct vgic *gic = &vm->vgic;
 	/* GICv2 with several vCPUs targets none at reset; with one, always that. IHI 0048 4.3.12.
 	 */
-	u8 target = gic_version() == 2 && vm->vcpu_count > 1 ? VGIC_NOBODY : 0;
+	bool routed = gic_version() == 3 || vm->vcpu_count == 1;
 
 	spin_lock(&gic->lock);
 	gic->version = gic_version();
 	gic->control = gic->wanted = gic->open[0] = gic->open[1] = 0;
 	for (u32 b = 0; b < VGIC_SPI_BANKS; b++) {
-		struct vgic_spi_bank *spi = &gic->spi[b];
-
-		memset(&spi->bank, 0, sizeof(spi->bank));
-		memset(spi->target, target, sizeof(spi->target));
-		memset(spi->owner, 0, sizeof(spi->owner));
-		memset(spi->route, 0, sizeof(spi->route));
+		memset(&gic->spi[b], 0, sizeof(gic->spi[b]));
+		gic->spi[b].routed[0] = routed ? ~0u : 0;
 	}
 	for (u32 i = 0; i < vm->vcpu_count; i++)
 		memset(&vm->vcpu[i]->vgic, 0, sizeof(vm->vcpu[i]->vgic));

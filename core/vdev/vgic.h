@@ -21,6 +21,7 @@ struct vcpu;
 
 #define VGIC_SPI_BANKS 8u /* 32 interrupts each, INTID 32.. */
 #define VGIC_NOBODY    0xffu
+#define VGIC_RANKS     5u /* bits of a priority */
 
 /* 32 interrupts; bit n is INTID base + n. Each word may be read without the lock. */
 struct vgic_bank {
@@ -34,14 +35,19 @@ struct vgic_bank {
 	u32 taken;  /* listed, and pending because of a latch, which goes back if it is taken out */
 	u32 clear;  /* listed, and to be no more pending when the owner looks */
 	u32 deactivate; /* listed, and to be no more active when the owner looks */
+	/*
+	 * The priorities twice: a byte of each interrupt, and a word of each bit, the lowest first.
+	 * By the words the most urgent of any set is found in a few steps, however large it is.
+	 */
 	u8 priority[32] __attribute__((aligned(8)));
+	u32 rank[VGIC_RANKS];
 };
 
 struct vgic_spi_bank {
 	struct vgic_bank bank;
-	u8 target[32]; /* vCPU that it is routed to; VGIC_NOBODY */
-	u8 owner[32];  /* vCPU that has it listed or active */
-	u32 route[32]; /* as the guest wrote it: v2 the mask of ITARGETSR, v3 IROUTER's
+	u32 routed[MAX_VCPUS]; /* by vCPU: what is routed to it; one vCPU has a bit, or none */
+	u32 owned[MAX_VCPUS];  /* by vCPU: what it has listed or active; the same */
+	u32 route[32];	       /* as the guest wrote it: v2 the mask of ITARGETSR, v3 IROUTER's
 			  affinity 2.1.0 */
 };
 

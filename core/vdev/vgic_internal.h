@@ -20,7 +20,8 @@
 /* GICD_TYPER.ITLinesNumber: 32 * (n + 1) interrupts. */
 #define VGIC_TYPER_LINES VGIC_SPI_BANKS
 /* Five bits of priority, as the list registers have. */
-#define VGIC_PRIORITY_MASK 0xf8u
+#define VGIC_PRIORITY_MASK  0xf8u
+#define VGIC_PRIORITY_SHIFT 3
 
 /* Bits of `bank` that are pending and not listed. */
 static inline u32 vgic_bank_pending(const struct vgic_bank *bank)
@@ -48,15 +49,36 @@ static inline u32 vgic_bank_wanted(const struct vgic *gic, const struct vgic_ban
 	return vgic_bank_deliverable(gic, bank) | (bank->active & ~bank->listed);
 }
 
+/* Bits of the groups that the guest has enabled in its CPU interface. */
+static inline u32 vgic_bank_let_through(const struct vgic_bank *bank,
+					const struct list_regs_interface *guest)
+{
+	return (guest->group1 ? bank->group1 : 0) | (guest->group0 ? ~bank->group1 : 0);
+}
+
 static inline struct vgic_spi_bank *vgic_spi_of(struct vm *vm, u32 intid)
 {
 	return &vm->vgic.spi[index_nospec(intid / 32 - 1, VGIC_SPI_BANKS)];
 }
 
-/* Whose list registers an SPI that is not listed belongs in. */
-static inline u32 vgic_spi_home(const struct vgic_spi_bank *spi, u32 n)
+/* The SPIs that belong in the list registers of this vCPU, if they are wanted, or are there. */
+static inline u32 vgic_spi_home(const struct vgic_spi_bank *spi, u32 vcpu)
 {
-	return spi->bank.active >> n & 1 ? spi->owner[n] : spi->target[n];
+	return spi->owned[vcpu] | (spi->routed[vcpu] & ~(spi->bank.active | spi->bank.listed));
+}
+
+/* `target`: a vCPU, or VGIC_NOBODY. False: it was that before. */
+bool vgic_spi_route(struct vgic_spi_bank *spi, u32 n, u32 target);
+
+/* The most urgent of `bits`, which are not none: the lowest priority, then the lowest INTID. */
+static inline u32 vgic_most_urgent(const struct vgic_bank *bank, u32 bits)
+{
+	for (u32 rank = VGIC_RANKS; rank-- > 0;) {
+		u32 better = bits & ~bank->rank[rank];
+
+		bits = better ? better : bits;
+	}
+	return (u32)__builtin_ctz(bits);
 }
 
 static inline void vgic_spi_summarize(struct vgic *gic, const struct vgic_spi_bank *spi)

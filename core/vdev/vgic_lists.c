@@ -16,7 +16,104 @@ static inline struct vgic_bank *bank_of(struct vcpu *vcpu, u32 intid)
 	return intid < 32 ? &vcpu->vgic.private : &vgic_spi_of(vcpu->vm, intid)->bank;
 }
 
+/* --- The most urgent first ------------------------------------------------------------------ */
+
+/*
+ * What of a vCPU's is active, or pending, and in no list register, to be taken in order: by
+ * priority, then by INTID. The best of each bank is known, so to take one costs a look at each bank
+ * and a search in its own, however many there are.
+ */
+#define BANKS (1 + VGIC_SPI_BANKS) /* bank 0 is the private one */
+
+struct candidates {
+	struct list_regs_interface guest; /* what it does not let through comes last */
+	u32 banks;			  /* bit b: bits[b] is not 0 */
+	u32 bits[BANKS];
+	u32 best[BANKS]; /* key: what counts most in front, the INTID in bits 9:0 */
+};
+
+#define KEY_PRIORITY   10
+#define KEY_SHUT       (1u << 18)
+#define KEY_INTID(key) ((key)&0x3ff)
+
+static void set_candidates(struct candidates *of, const struct vgic_bank *bank, u32 b, u32 bits)
+{
+	u32 open = bits & vgic_bank_let_through(bank, &of->guest);
+	u32 n;
+
+	of->bits[b] = bits;
+	of->banks = bits ? of->banks | 1u << b : of->banks & ~(1u << b);
+	if (!bits)
+		return;
+	n = vgic_most_urgent(bank, open ? open : bits);
+	of->best[b] = (u32)bank->priority[n] << KEY_PRIORITY | (32 * b + n);
+	if (!open)
+		of->best[b] |= KEY_SHUT;
+}
+
+static void find_active(struct vcpu *vcpu, struct candidates *found)
+{
+	const struct vgic *gic = &vcpu->vm->vgic;
+	const struct vgic_bank *bank = &vcpu->vgic.private;
+
+	/* Whatever the guest lets through: it has let them through before. */
+	found->guest = (struct list_regs_interface){ .group0 = true, .group1 = true };
+	found->banks = 0;
+	set_candidates(found, bank, 0, bank->active & ~bank->listed);
+	for (u32 banks = gic->wanted; banks; banks &= banks - 1) {
+		u32 b = (u32)__builtin_ctz(banks);
+		const struct vgic_spi_bank *spi = &gic->spi[b];
+
+		set_candidates(found, &spi->bank, b + 1,
+			       spi->bank.active & ~spi->bank.listed & spi->owned[vcpu->index]);
+	}
+}
+
+static void find_pending(struct vcpu *vcpu, struct list_regs_interface guest,
+			 struct candidates *found)
+{
+	const struct vgic *gic = &vcpu->vm->vgic;
+
+	found->guest = guest;
+	found->banks = 0;
+	set_candidates(found, &vcpu->vgic.private, 0,
+		       vgic_bank_deliverable(gic, &vcpu->vgic.private));
+	for (u32 banks = gic->wanted; banks; banks &= banks - 1) {
+		u32 b = (u32)__builtin_ctz(banks);
+		const struct vgic_spi_bank *spi = &gic->spi[b];
+
+		set_candidates(found, &spi->bank, b + 1,
+			       vgic_bank_deliverable(gic, &spi->bank) & spi->routed[vcpu->index]);
+	}
+}
+
+/* Takes the most urgent one out; there is one. Returns its INTID. */
+static u32 take_best(struct vcpu *vcpu, struct candidates *of)
+{
+	u32 banks = of->banks, best = of->best[__builtin_ctz(banks)], intid;
+
+	while (banks &= banks - 1)
+		best = min(best, of->best[__builtin_ctz(banks)]);
+	intid = KEY_INTID(best);
+	set_candidates(of, bank_of(vcpu, intid), intid / 32,
+		       of->bits[intid / 32] & ~(1u << intid % 32));
+	return intid;
+}
+
 /* --- Out of the list registers -------------------------------------------------------------- */
+
+/* An SPI left a list register. */
+static COLD u32 disown(struct vcpu *vcpu, struct vgic_spi_bank *spi, u32 bit)
+	NEEDS(vcpu->vm->vgic.lock)
+{
+	if (!(spi->bank.active & bit)) {
+		spi->owned[vcpu->index] &= ~bit;
+		if (!(spi->routed[vcpu->index] & bit)) /* it was routed away meanwhile */
+			return vgic_spi_changed(vcpu->vm, spi, bit);
+	}
+	vgic_spi_summarize(&vcpu->vm->vgic, spi);
+	return 0;
+}
 
 u32 vgic_lists_fold(struct vcpu *vcpu, u32 index, u64 reg)
 {
@@ -42,45 +139,29 @@ u32 vgic_lists_fold(struct vcpu *vcpu, u32 index, u64 reg)
 	bank->taken &= ~bit;
 	bank->clear &= ~bit;
 	bank->deactivate &= ~bit;
-	if (intid < 32)
-		return 0;
-	return vgic_spi_changed(vcpu->vm, (struct vgic_spi_bank *)bank, bit) & ~(1u << vcpu->index);
+	return intid < 32 ? 0 : disown(vcpu, (struct vgic_spi_bank *)bank, bit);
 }
 
 /*
  * The guest ended interrupts that were active and had no list register: as it ends the most urgent
  * first, those with the highest priority. IHI 0069 12.4.5 (EOIcount).
  */
-static COLD void end_lost(struct vcpu *vcpu)
+static COLD void end_lost(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
 	u32 lost = list_regs_lost_ends();
+	struct candidates active;
 
-	if (lost)
-		list_regs_maintenance(vcpu->vgic.maintenance); /* counts from 0 again */
-	for (; lost; lost--) {
-		struct vgic_bank *best_bank = 0;
-		u32 best = 256, best_bit = 0;
+	if (!lost)
+		return;
+	list_regs_maintenance(vcpu->vgic.maintenance); /* counts from 0 again */
+	find_active(vcpu, &active);
+	for (; lost && active.banks; lost--) {
+		u32 intid = take_best(vcpu, &active), bit = 1u << intid % 32;
+		struct vgic_bank *bank = bank_of(vcpu, intid);
 
-		for (u32 b = 0; b <= VGIC_SPI_BANKS; b++) {
-			struct vgic_spi_bank *spi = b ? &vcpu->vm->vgic.spi[b - 1] : 0;
-			struct vgic_bank *bank = spi ? &spi->bank : &vcpu->vgic.private;
-
-			for (u32 bits = bank->active & ~bank->listed; bits; bits &= bits - 1) {
-				u32 n = (u32)__builtin_ctz(bits);
-
-				if (bank->priority[n] >= best ||
-				    (spi && spi->owner[n] != vcpu->index))
-					continue;
-				best = bank->priority[n];
-				best_bank = bank;
-				best_bit = 1u << n;
-			}
-		}
-		if (!best_bank)
-			return;
-		best_bank->active &= ~best_bit;
-		if (best_bank != &vcpu->vgic.private)
-			vgic_spi_summarize(&vcpu->vm->vgic, (struct vgic_spi_bank *)best_bank);
+		bank->active &= ~bit;
+		if (intid >= 32)
+			disown(vcpu, (struct vgic_spi_bank *)bank, bit);
 	}
 }
 
@@ -184,84 +265,43 @@ static COLD void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32
 	vgic_lists_put(vcpu, bank, intid, index, reg);
 }
 
-/* Four best ones, in order. */
-struct best {
-	u32 count; /* of all that were offered */
-	u32 key[LIST_REGS_KEPT];
-};
-
-/* Key: what counts most in front, the INTID in bits 9:0. */
-static void offer(struct best *best, u32 key)
+static void place_any(struct vcpu *vcpu, u32 intid, u32 index)
 {
-	u32 at = min(best->count, LIST_REGS_KEPT);
+	struct vgic_spi_bank *spi;
 
-	best->count++;
-	if (at == LIST_REGS_KEPT && key >= best->key[--at])
+	if (intid < 32) {
+		place(vcpu, &vcpu->vgic.private, intid, index);
 		return;
-	for (; at && best->key[at - 1] > key; at--)
-		best->key[at] = best->key[at - 1];
-	best->key[at] = key;
-}
-
-/* Offers what is wanted of a bank: active ones and pending ones; pending and active counts as
- * active. One that the guest's CPU interface does not let through comes after those that it does.
- */
-static void offer_bank(struct vcpu *vcpu, const struct vgic_bank *bank, u32 base, u32 bits,
-		       const u32 shut[2], struct best *active, struct best *pending)
-{
-	const struct vgic_spi_bank *spi = (const struct vgic_spi_bank *)bank;
-
-	for (; bits; bits &= bits - 1) {
-		u32 n = (u32)__builtin_ctz(bits);
-		u32 key = (u32)bank->priority[n] << 10 | (base + n);
-
-		if (base && vgic_spi_home(spi, n) != vcpu->index)
-			continue;
-		if (bank->active >> n & 1)
-			offer(active, key);
-		else
-			offer(pending, key | shut[bank->group1 >> n & 1]);
 	}
+	spi = vgic_spi_of(vcpu->vm, intid);
+	place(vcpu, &spi->bank, intid, index);
+	spi->owned[vcpu->index] |= 1u << intid % 32;
+	vgic_spi_summarize(&vcpu->vm->vgic, spi);
 }
 
 /* With every list register free: the best ones go in, and the interrupts that will tell when that
  * is no more right are asked for. */
 static COLD void choose(struct vcpu *vcpu)
 {
-	struct vgic *gic = &vcpu->vm->vgic;
 	struct list_regs_interface guest = list_regs_interface(0);
-	u32 shut[2] = { guest.group0 ? 0 : 1u << 18, guest.group1 ? 0 : 1u << 18 };
-	struct best active = { 0 }, pending = { 0 };
-	u32 actives, pendings, index = 0, when = 0;
+	struct candidates active, pending;
+	u32 index = 0, actives, when = 0;
 
-	offer_bank(vcpu, &vcpu->vgic.private, 0, vgic_bank_wanted(gic, &vcpu->vgic.private), shut,
-		   &active, &pending);
-	for (u32 banks = gic->wanted; banks; banks &= banks - 1) {
-		struct vgic_spi_bank *spi = &gic->spi[__builtin_ctz(banks)];
-
-		offer_bank(vcpu, &spi->bank, 32 + 32 * (u32)(spi - gic->spi),
-			   vgic_bank_wanted(gic, &spi->bank), shut, &active, &pending);
-	}
+	find_active(vcpu, &active);
+	find_pending(vcpu, guest, &pending);
 	/* Active ones first, so that the guest can end them; but what is most urgent can preempt.
 	 */
-	actives = min(active.count, LIST_REGS_KEPT - (pending.count ? 1 : 0));
-	pendings = min(pending.count, LIST_REGS_KEPT - actives);
-	for (u32 i = 0; i < actives + pendings; i++) {
-		u32 intid = (i < actives ? active.key[i] : pending.key[i - actives]) & 0x3ff;
-		struct vgic_bank *bank = bank_of(vcpu, intid);
-
-		place(vcpu, bank, intid, index++);
-		if (intid < 32)
-			continue;
-		vgic_spi_of(vcpu->vm, intid)->owner[intid % 32] = (u8)vcpu->index;
-		vgic_spi_summarize(gic, vgic_spi_of(vcpu->vm, intid));
-	}
-	if (pending.count > pendings) {
+	actives = LIST_REGS_KEPT - (pending.banks ? 1 : 0);
+	for (; index < actives && active.banks; index++)
+		place_any(vcpu, take_best(vcpu, &active), index);
+	for (; index < LIST_REGS_KEPT && pending.banks; index++)
+		place_any(vcpu, take_best(vcpu, &pending), index);
+	if (pending.banks) {
 		when |= LIST_REGS_NO_PENDING;
 		when |= guest.group0 ? LIST_REGS_GROUP0_OFF : LIST_REGS_GROUP0_ON;
 		when |= guest.group1 ? LIST_REGS_GROUP1_OFF : LIST_REGS_GROUP1_ON;
 	}
-	if (active.count > actives)
+	if (active.banks)
 		when |= LIST_REGS_LOST_EOI;
 	vgic_lists_maintenance(vcpu, when);
 }
@@ -300,21 +340,18 @@ static COLD bool place_spis(struct vcpu *vcpu)
 	struct vgic *gic = &vcpu->vm->vgic;
 
 	for (u32 banks = gic->wanted; banks; banks &= banks - 1) {
-		struct vgic_spi_bank *spi = &gic->spi[__builtin_ctz(banks)];
-		u32 bits = vgic_bank_wanted(gic, &spi->bank);
+		u32 b = (u32)__builtin_ctz(banks);
+		struct vgic_spi_bank *spi = &gic->spi[b];
+		u32 bits = vgic_bank_wanted(gic, &spi->bank) & vgic_spi_home(spi, vcpu->index);
 
 		for (; bits; bits &= bits - 1) {
-			u32 n = (u32)__builtin_ctz(bits), unused = ALL_LIST_REGS & ~vcpu->vgic.used;
+			u32 unused = ALL_LIST_REGS & ~vcpu->vgic.used;
 
-			if (vgic_spi_home(spi, n) != vcpu->index)
-				continue;
 			if (!unused)
 				return false;
-			place(vcpu, &spi->bank, 32 + 32 * (u32)(spi - gic->spi) + n,
-			      (u32)__builtin_ctz(unused));
-			spi->owner[n] = (u8)vcpu->index;
+			place_any(vcpu, 32 + 32 * b + (u32)__builtin_ctz(bits),
+				  (u32)__builtin_ctz(unused));
 		}
-		vgic_spi_summarize(gic, spi);
 	}
 	return true;
 }

@@ -38,7 +38,8 @@ static inline struct vgic_bank *bank_at(struct vcpu *self, struct vcpu *of, u64 
  * Pending or active, list registers included: this vCPU's are looked into, which takes them all
  * out; those of another core are not seen, and what was put there counts as still pending.
  */
-static u32 read_state(struct vcpu *self, struct vgic_bank *bank, bool active)
+static COLD bool read_state(struct vcpu *self, struct vgic_bank *bank, bool active,
+			    struct mmio *access)
 {
 	struct virtual_timer timer = timer_virtual_read();
 	u32 word, look;
@@ -52,23 +53,17 @@ static u32 read_state(struct vcpu *self, struct vgic_bank *bank, bool active)
 	if (!active && bank == &self->vgic.private && !(timer.enabled && timer.expired))
 		word &= bank->latched | ~(1u << VGIC_TIMER);
 	vgic_attend(self, look);
-	return word;
+	access->value = word;
+	return true;
 }
 
-static u32 read_bits(struct vcpu *self, struct vgic_bank *bank, u32 kind)
+static inline bool read_bits(struct vcpu *self, struct vgic_bank *bank, u32 kind,
+			     struct mmio *access)
 {
-	switch (kind) {
-	case IGROUPR:
-		return bank->group1;
-	case ISENABLER:
-	case ICENABLER:
-		return bank->enabled;
-	case ISPENDR:
-	case ICPENDR:
-		return read_state(self, bank, false);
-	default:
-		return read_state(self, bank, true);
-	}
+	if (kind >= ISPENDR)
+		return read_state(self, bank, kind >= ISACTIVER, access);
+	access->value = kind == IGROUPR ? bank->group1 : bank->enabled;
+	return true;
 }
 
 static u32 write_bits(struct vcpu *of, struct vgic_bank *bank, u32 kind, u32 bits)
@@ -105,30 +100,43 @@ static u32 write_bits(struct vcpu *of, struct vgic_bank *bank, u32 kind, u32 bit
 	}
 }
 
-/* An interrupt that is made active belongs to the vCPU that it is routed to. */
-static void own_active(struct vgic_spi_bank *spi, u32 bits)
+/*
+ * ISACTIVER and ICACTIVER of SPIs that are not listed: one that is made active belongs to the vCPU
+ * that it is routed to, and one that is no more active to nobody.
+ */
+static void own_active(struct vgic_spi_bank *spi, u32 bits, bool active)
 {
-	for (bits &= ~spi->bank.active & ~spi->bank.listed; bits; bits &= bits - 1) {
-		u32 n = (u32)__builtin_ctz(bits);
+	bits &= ~spi->bank.listed & (active ? ~spi->bank.active : spi->bank.active);
+	for (u32 i = 0; bits && i < MAX_VCPUS; i++)
+		spi->owned[i] = (spi->owned[i] & ~bits) | (active ? spi->routed[i] & bits : 0);
+}
 
-		spi->owner[n] = spi->target[n];
-	}
+/* `of`: whose private bank it is; 0: an SPI bank. */
+static COLD bool change_bits(struct vcpu *self, struct vcpu *of, struct vgic_bank *bank, u32 kind,
+			     u32 bits)
+{
+	spin_lock(&self->vm->vgic.lock);
+	if (kind >= ISACTIVER && !of)
+		own_active((struct vgic_spi_bank *)bank, bits, kind == ISACTIVER);
+	bits = write_bits(of, bank, kind, bits);
+	vgic_attend(self, vgic_changed(self->vm, of, bank, bits));
+	return true;
 }
 
 static bool access_bits(struct vcpu *self, struct vcpu *of, struct mmio *access, u64 offset)
 {
-	u32 kind = (u32)(offset >> 7), bits = (u32)access->value, look;
+	u32 kind = (u32)(offset >> 7), bits = (u32)access->value;
 	u64 index = (offset & 0x7f) / 4;
 	struct vgic_bank *bank = bank_at(self, of, index);
 
 	if (access->bytes != 4)
 		return false;
-	if (!access->write) {
-		access->value = bank ? read_bits(self, bank, kind) : 0;
+	if (!bank) {
+		access->value = 0;
 		return true;
 	}
-	if (!bank)
-		return true;
+	if (!access->write)
+		return read_bits(self, bank, kind, access);
 	if (self->vm->vgic.version == 2 && index == 0) {
 		/* GICv2's SGIs are always enabled, and pend by SGIR and SPENDSGIR only. */
 		if (kind >= ISENABLER && kind <= ICPENDR)
@@ -136,16 +144,27 @@ static bool access_bits(struct vcpu *self, struct vcpu *of, struct mmio *access,
 	}
 	if (kind == ISENABLER && !(bits & ~bank->enabled))
 		return true;
-	spin_lock(&self->vm->vgic.lock);
-	if (kind == ISACTIVER && index)
-		own_active((struct vgic_spi_bank *)bank, bits);
-	bits = write_bits(index ? 0 : of, bank, kind, bits);
-	look = vgic_changed(self->vm, index ? 0 : of, bank, bits);
-	vgic_attend(self, look);
-	return true;
+	return change_bits(self, index ? 0 : of, bank, kind, bits);
 }
 
-static bool access_priority(struct vcpu *self, struct vcpu *of, struct mmio *access, u64 offset)
+/* Returns the interrupt's bit if it had another one. */
+static u32 set_priority(struct vgic_bank *bank, u32 n, u8 value)
+{
+	u32 bit = 1u << n;
+
+	if (bank->priority[n] == value)
+		return 0;
+	bank->priority[n] = value;
+	for (u32 rank = 0; rank < VGIC_RANKS; rank++) {
+		u32 is = value >> (VGIC_PRIORITY_SHIFT + rank) & 1;
+
+		bank->rank[rank] = (bank->rank[rank] & ~bit) | is << n;
+	}
+	return bit;
+}
+
+static COLD bool access_priority(struct vcpu *self, struct vcpu *of, struct mmio *access,
+				 u64 offset)
 {
 	u32 first = (u32)offset & 0x3ff, changed = 0;
 	struct vgic_bank *bank = bank_at(self, of, first / 32);
@@ -162,11 +181,9 @@ static bool access_priority(struct vcpu *self, struct vcpu *of, struct mmio *acc
 		return true;
 	spin_lock(&self->vm->vgic.lock);
 	for (u32 i = 0; i < access->bytes; i++) {
-		u8 *priority = &bank->priority[first % 32 + i];
 		u8 value = (u8)(access->value >> 8 * i & VGIC_PRIORITY_MASK);
 
-		changed |= (u32)(*priority != value) << (first % 32 + i);
-		*priority = value;
+		changed |= set_priority(bank, first % 32 + i, value);
 	}
 	changed = vgic_changed(self->vm, first < 32 ? of : 0, bank, changed);
 	vgic_attend(self, changed);
@@ -174,7 +191,7 @@ static bool access_priority(struct vcpu *self, struct vcpu *of, struct mmio *acc
 }
 
 /* Two bits an interrupt, of which the upper one is "edge"; that of SGIs and PPIs is fixed. */
-static bool access_config(struct vcpu *self, struct vcpu *of, struct mmio *access, u64 offset)
+static COLD bool access_config(struct vcpu *self, struct vcpu *of, struct mmio *access, u64 offset)
 {
 	u32 index = (u32)(offset & 0xff) / 4, shift = index % 2 * 16, edge = 0, look;
 	struct vgic_bank *bank = bank_at(self, of, index / 2);

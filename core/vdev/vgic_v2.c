@@ -109,11 +109,10 @@ static bool access_targets(struct vcpu *self, struct mmio *access, u32 offset)
 	spin_lock(&self->vm->vgic.lock);
 	for (u32 i = 0; i < access->bytes; i++) {
 		u32 n = first % 32 + i, mask = access->value >> 8 * i & all_vcpus(vm);
-		u8 target = mask ? (u8)__builtin_ctz(mask) : VGIC_NOBODY;
+		u32 target = mask ? (u32)__builtin_ctz(mask) : VGIC_NOBODY;
 
 		spi->route[n] = mask;
-		changed |= (u32)(spi->target[n] != target) << n;
-		spi->target[n] = target;
+		changed |= (u32)vgic_spi_route(spi, n, target) << n;
 	}
 	vgic_attend(self, vgic_spi_changed(self->vm, spi, changed));
 	return true;

@@ -29,7 +29,7 @@
 
 #define ROUTE_AFFINITY 0xffffffu /* affinity 3 is not there: GICD_TYPER.A3V is 0 */
 
-static void set_route(struct vcpu *self, u32 intid, u32 route)
+static COLD void set_route(struct vcpu *self, u32 intid, u32 route)
 {
 	struct vm *vm = self->vm;
 	struct vgic_spi_bank *spi = vgic_spi_of(vm, intid);
@@ -37,7 +37,7 @@ static void set_route(struct vcpu *self, u32 intid, u32 route)
 
 	spin_lock(&self->vm->vgic.lock);
 	spi->route[n] = route & ROUTE_AFFINITY;
-	spi->target[n] = spi->route[n] < vm->vcpu_count ? (u8)spi->route[n] : VGIC_NOBODY;
+	vgic_spi_route(spi, n, spi->route[n] < vm->vcpu_count ? spi->route[n] : VGIC_NOBODY);
 	vgic_attend(self, vgic_spi_changed(self->vm, spi, 1u << n));
 }
 

@@ -318,6 +318,104 @@ TEST(more_pending_than_list_registers_all_arrive_in_order)
 	expect_nothing();
 }
 
+/* Some priority, and some vCPU, of each interrupt. */
+static u8 scattered(u32 intid)
+{
+	return (u8)(intid * 2654435761u >> 24 & 0xf8);
+}
+
+static u32 scattered_vcpu(u32 intid)
+{
+	return (intid * 40503u >> 4) % VCPUS;
+}
+
+/* The vCPU takes its SPIs, all that are pending, in their order. */
+static void expect_all_of(u32 vcpu)
+{
+	u32 last_key = 0, count = 0;
+
+	on(vcpu);
+	vgic_sync(&vcpus[vcpu]);
+	for (u32 intid; (intid = fake_acknowledge()) != FAKE_SPURIOUS; count++) {
+		u32 key = (u32)scattered(intid) << 10 | intid;
+
+		assert_int_equal(scattered_vcpu(intid), vcpu);
+		assert_true(key > last_key);
+		last_key = key;
+		fake_end(intid);
+		if (fake_maintenance())
+			vgic_sync(&vcpus[vcpu]);
+	}
+	for (u32 intid = 32; intid < 32 + 32 * VGIC_SPI_BANKS; intid++)
+		count -= scattered_vcpu(intid) == vcpu;
+	assert_int_equal(count, 0);
+	vgic_sync(&vcpus[vcpu]); /* what is in an ended one's list register is seen here only */
+}
+
+TEST(all_pending_at_once_come_by_priority_and_number_where_they_are_routed)
+{
+	for (u32 version = 2; version <= 3; version++) {
+		start(version, VCPUS);
+		for (u32 intid = 32; intid < 32 + 32 * VGIC_SPI_BANKS; intid++) {
+			u32 vcpu = scattered_vcpu(intid);
+
+			set_priority(intid, scattered(intid));
+			if (version == 3)
+				assert_true(try_access(false, 0x6000 + 8 * intid, 8, true, vcpu));
+			else
+				assert_true(try_access(false, 0x800 + intid, 1, true, 1u << vcpu));
+		}
+		for (u32 b = 1; b <= VGIC_SPI_BANKS; b++)
+			gicd_write(0x200 + 4 * b, 0xffffffff);
+		for (u32 i = 0; i < VCPUS; i++)
+			expect_all_of(i);
+		for (u32 b = 1; b <= VGIC_SPI_BANKS; b++)
+			assert_int_equal(gicd_read(0x200 + 4 * b), 0);
+	}
+}
+
+TEST(all_active_at_once_can_all_be_ended)
+{
+	start(3, VCPUS);
+	for (u32 intid = 32; intid < 32 + 32 * VGIC_SPI_BANKS; intid++) {
+		set_priority(intid, scattered(intid));
+		assert_true(try_access(false, 0x6000 + 8 * intid, 8, true, scattered_vcpu(intid)));
+	}
+	for (u32 b = 1; b <= VGIC_SPI_BANKS; b++)
+		gicd_write(0x300 + 4 * b, 0xffffffff);
+	/* Another vCPU's are left alone, and what is ended may come again. */
+	for (u32 b = 1; b <= VGIC_SPI_BANKS; b++)
+		gicd_write(0x380 + 4 * b, 0x0000ffff);
+	for (u32 b = 1; b <= VGIC_SPI_BANKS; b++) {
+		gicd_write(0x200 + 4 * b, 0x0000ffff);
+		for (u32 n = 16; n < 32; n++) {
+			u32 intid = 32 * b + n;
+
+			on(scattered_vcpu(intid));
+			gicd_write(0x380 + 4 * b, 1u << n);
+			on(0);
+		}
+	}
+	for (u32 i = 0; i < VCPUS; i++) {
+		on(i);
+		vgic_sync(&vcpus[i]);
+		for (u32 intid; (intid = fake_acknowledge()) != FAKE_SPURIOUS;) {
+			assert_int_equal(scattered_vcpu(intid), i);
+			assert_true(intid % 32 < 16);
+			fake_end(intid);
+			if (fake_maintenance())
+				vgic_sync(&vcpus[i]);
+		}
+		vgic_sync(&vcpus[i]);
+		for (u32 b = 1; b <= VGIC_SPI_BANKS; b++)
+			assert_int_equal(vm.vgic.spi[b - 1].owned[i], 0);
+	}
+	for (u32 b = 1; b <= VGIC_SPI_BANKS; b++) {
+		assert_int_equal(gicd_read(0x300 + 4 * b), 0);
+		assert_int_equal(gicd_read(0x200 + 4 * b), 0);
+	}
+}
+
 TEST(more_urgent_one_evicts_a_pending_one)
 {
 	start(3, 1);
@@ -1020,6 +1118,8 @@ int main(void)
 		RUN(two_step_end_keeps_it_active_until_deactivated),
 		RUN(groups_are_forwarded_as_the_distributor_says),
 		RUN(more_pending_than_list_registers_all_arrive_in_order),
+		RUN(all_pending_at_once_come_by_priority_and_number_where_they_are_routed),
+		RUN(all_active_at_once_can_all_be_ended),
 		RUN(more_urgent_one_evicts_a_pending_one),
 		RUN(raising_a_priority_reorders_what_is_listed),
 		RUN(nesting_deeper_than_list_registers_ends_right),
