@@ -94,19 +94,21 @@ struct vcpu *sched_current(void)
 	return this_core()->loaded;
 }
 
-static void enqueue(struct core *core, struct vcpu *vcpu, bool first) NEEDS(core->lock)
+static void enqueue(struct core *core, struct vcpu *vcpu, bool first, u64 now) NEEDS(core->lock)
 {
 	struct list *head = &core->ready[vcpu->priority];
 
 	write_once(vcpu->run, VCPU_READY);
+	account_clock_start(&vcpu->account.steal, now);
 	if (!first)
 		vcpu->slice_left = timer_from_us(SLICE_US);
 	list_insert_before(first ? head->next : head, &vcpu->queue_link);
 	core->ready_mask |= 1u << vcpu->priority;
 }
 
-static void dequeue(struct core *core, struct vcpu *vcpu) NEEDS(core->lock)
+static void dequeue(struct core *core, struct vcpu *vcpu, u64 now) NEEDS(core->lock)
 {
+	account_clock_stop(&vcpu->account.steal, now);
 	list_remove(&vcpu->queue_link);
 	if (list_empty(&core->ready[vcpu->priority]))
 		core->ready_mask &= ~(1u << vcpu->priority);
@@ -120,7 +122,7 @@ static void make_ready(struct vcpu *vcpu, enum vcpu_run from)
 
 	spin_lock(&core->lock);
 	if (vcpu->run == from) {
-		enqueue(core, vcpu, false);
+		enqueue(core, vcpu, false, timer_now());
 		tell = !core->loaded || core->loaded->run != VCPU_RUNNING ||
 		       vcpu->priority >= core->loaded->priority;
 		if (tell)
@@ -199,7 +201,7 @@ bool sched_stop(struct vcpu *vcpu, bool ending)
 	/* Running, but not loaded: its core has chosen it and is about to load it. */
 	on_core = core->loaded == vcpu || vcpu->run == VCPU_RUNNING;
 	if (vcpu->run == VCPU_READY)
-		dequeue(core, vcpu);
+		dequeue(core, vcpu, timer_now());
 	write_once(vcpu->run, VCPU_STOPPED);
 	if (on_core) {
 		vcpu->ending = ending;
@@ -246,13 +248,13 @@ static void meter(struct core *core, struct vcpu *vcpu, u64 now)
 }
 
 /* The most urgent of those that are ready and have budget left; 0: nobody. */
-static struct vcpu *take_ready(struct core *core) NEEDS(core->lock)
+static struct vcpu *take_ready(struct core *core, u64 now) NEEDS(core->lock)
 {
 	while (core->ready_mask) {
 		u32 best = 31 - (u32)__builtin_clz(core->ready_mask);
 		struct vcpu *next = container_of(core->ready[best].next, struct vcpu, queue_link);
 
-		dequeue(core, next);
+		dequeue(core, next, now);
 		if (!exhausted(next)) {
 			write_once(next->run, VCPU_RUNNING);
 			return next;
@@ -275,15 +277,16 @@ static struct vcpu *choose(struct core *core, u64 now) NEEDS(core->lock)
 		loaded->slice_left = what_is_left(loaded->slice_left, now - core->slice_from);
 		if (!rivals || (rivals == 1 && loaded->slice_left))
 			return loaded;
-		enqueue(core, loaded, loaded->slice_left);
+		enqueue(core, loaded, loaded->slice_left, now);
 	}
-	return take_ready(core);
+	return take_ready(core, now);
 }
 
-static void unload(struct core *core, struct vcpu *vcpu)
+static void unload(struct core *core, struct vcpu *vcpu, u64 now)
 {
 	bool ending;
 
+	account_clock_stop(&vcpu->account.run, now);
 	vgic_save(vcpu);
 	arch_vcpu_save(&vcpu->arch);
 	if ((vcpu->arch.cntv_ctl & 3) == 1 && vcpu->run != VCPU_STOPPED)
@@ -297,8 +300,9 @@ static void unload(struct core *core, struct vcpu *vcpu)
 		vm_vcpu_left(vcpu->vm);
 }
 
-static void load(struct core *core, struct vcpu *vcpu)
+static void load(struct core *core, struct vcpu *vcpu, u64 now)
 {
+	account_clock_start(&vcpu->account.run, now);
 	timeout_cancel(&vcpu->vtimer_timeout);
 	if (vcpu->restart) {
 		vcpu->restart = false;
@@ -341,9 +345,9 @@ static struct vcpu *decide(struct core *core)
 	spin_unlock(&core->lock);
 
 	if (loaded && (loaded != next || loaded->restart))
-		unload(core, loaded);
+		unload(core, loaded, now);
 	if (next && core->loaded != next)
-		load(core, next);
+		load(core, next, now);
 	else if (next)
 		look_again(next);
 	core->slice_from = now;

@@ -110,12 +110,17 @@ static bool is_unmapped(u32 syndrome)
 static void data_abort(struct vcpu *self, u32 syndrome)
 {
 	if (is_unmapped(syndrome)) {
-		if (!(syndrome & ABORT_S1PTW) && emulate(self, syndrome))
+		if (!(syndrome & ABORT_S1PTW) && emulate(self, syndrome)) {
+			account_exit(&self->account, ACCOUNT_MMIO);
 			return;
+		}
 		/* Another core has just ended the grant: the access is tried again. */
-		if (ipc_window_shows(self->vm, arch_exit_ipa()))
+		if (ipc_window_shows(self->vm, arch_exit_ipa())) {
+			account_exit(&self->account, ACCOUNT_OTHER);
 			return;
+		}
 	}
+	account_exit(&self->account, ACCOUNT_ABORT);
 	arch_inject_abort(false, arch_exit_far());
 }
 
@@ -137,16 +142,20 @@ struct arch_vcpu *trap_hvc(struct arch_vcpu *arch)
 {
 	struct vcpu *self = vcpu_of(arch);
 
-	if (OWNER(arch->x[0]) == OWNER_WEIR)
+	if (OWNER(arch->x[0]) == OWNER_WEIR) {
+		account_exit(&self->account, ACCOUNT_HYPERCALL);
 		hypercall(self);
-	else
+	} else {
+		account_exit(&self->account, ACCOUNT_PSCI);
 		vpsci_call(self);
+	}
 	return leave(self);
 }
 
 struct arch_vcpu *trap_sync(struct arch_vcpu *arch)
 {
 	struct vcpu *self = vcpu_of(arch);
+	struct account *account = &self->account;
 	u64 syndrome = arch_exit_syndrome();
 	u32 class = syndrome >> 26 & 0x3f;
 
@@ -156,31 +165,38 @@ struct arch_vcpu *trap_sync(struct arch_vcpu *arch)
 	}
 	switch (class) {
 	case EC_WFX:
+		account_exit(account, ACCOUNT_WAIT);
 		arch_guest_skip();
 		if (!(syndrome & 1))
 			sched_block();
 		break;
 	case EC_FP:
+		account_exit(account, ACCOUNT_FP);
 		arch_vcpu_take_fp(arch);
 		break;
 	case EC_SYSREG:
+		account_exit(account, ACCOUNT_SYSREG);
 		if (vsysreg_access(self, syndrome))
 			arch_guest_skip();
 		else
 			arch_inject_undefined();
 		break;
 	case EC_SMC:
+		account_exit(account, ACCOUNT_PSCI);
 		/* The trapped instruction has not executed. */
 		arch_guest_skip();
 		vpsci_call(self);
 		break;
 	case EC_HVC:
+		account_exit(account, ACCOUNT_OTHER);
 		arch->x[0] = ~0ul; /* another immediate than 0: SMCCC NOT_SUPPORTED */
 		break;
 	case EC_INSTRUCTION_ABORT:
+		account_exit(account, ACCOUNT_ABORT);
 		instruction_abort(self);
 		break;
 	default:
+		account_exit(account, ACCOUNT_OTHER);
 		arch_inject_undefined();
 		break;
 	}
@@ -191,6 +207,7 @@ struct arch_vcpu *trap_irq(struct arch_vcpu *arch)
 {
 	struct vcpu *self = vcpu_of(arch);
 
+	account_exit(&self->account, ACCOUNT_INTERRUPT);
 	irq_handle(self);
 	return leave(self);
 }
@@ -199,6 +216,7 @@ struct arch_vcpu *trap_serror(struct arch_vcpu *arch)
 {
 	struct vcpu *self = vcpu_of(arch);
 
+	account_exit(&self->account, ACCOUNT_OTHER);
 	vm_fault(self, "it caused an asynchronous error of the memory system");
 	return leave(self);
 }

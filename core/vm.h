@@ -10,6 +10,7 @@
 #include "arch/arm64/lock.h"
 #include "arch/arm64/stage2.h"
 #include "arch/arm64/vcpu.h"
+#include "core/account.h"
 #include "core/guest_tree.h"
 #include "core/manifest.h"
 #include "core/timeout.h"
@@ -62,7 +63,8 @@ struct vcpu {
 	u64 entry, context;
 	bool restart;
 
-	/* Owned by `core`. */
+	/* Owned by `core`; others read single words of `account`. */
+	struct account account;
 	struct mmio mmio; /* the access that is being emulated */
 	struct vgic_vcpu vgic;
 	struct timeout vtimer_timeout;

@@ -315,7 +315,10 @@ enum weir_status block_submit_call(struct vcpu *self, const struct call_args *in
 	slot->request.sector = disk->first_sector + in->x2;
 	slot->device_index = disk->device_index;
 	slot->cookie = in->x5;
-	return start(slot, disk);
+	status = start(slot, disk);
+	if (status == WEIR_OK)
+		account_block(&self->account, bytes / WEIR_SECTOR_SIZE);
+	return status;
 }
 
 /* For the others. */

@@ -138,7 +138,10 @@ enum weir_status event_send_call(struct vcpu *self, const struct call_args *in,
 
 	(void)out;
 	status = event_port(self->vm, in->x1, &port);
-	return status == WEIR_OK ? port_signal(port->peer, 0) : status;
+	if (status != WEIR_OK)
+		return status;
+	account_event(&self->account);
+	return port_signal(port->peer, 0);
 }
 
 enum weir_status event_publish_call(struct vcpu *self, const struct call_args *in,
@@ -149,7 +152,10 @@ enum weir_status event_publish_call(struct vcpu *self, const struct call_args *i
 
 	(void)out;
 	status = event_port(self->vm, in->x1, &port);
-	return status == WEIR_OK ? port_signal(port->peer, &in->x2) : status;
+	if (status != WEIR_OK)
+		return status;
+	account_event(&self->account);
+	return port_signal(port->peer, &in->x2);
 }
 
 enum weir_status event_peer_call(struct vcpu *self, const struct call_args *in,

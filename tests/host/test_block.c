@@ -610,6 +610,16 @@ TEST(flush_takes_no_sectors_and_no_buffer)
 	expect_next(5, WEIR_OK);
 }
 
+TEST(accepted_requests_and_their_sectors_are_counted)
+{
+	submit(0, WEIR_BLOCK_READ, 0, 3, BUFFER, 0);
+	submit(0, WEIR_BLOCK_WRITE, 0, 1, BUFFER, 0);
+	submit(0, WEIR_BLOCK_FLUSH, 0, 0, 0, 0);
+	submit(0, WEIR_BLOCK_READ, SECTORS, 1, BUFFER, 0); /* refused */
+	assert_int_equal(self->account.block_requests, 3);
+	assert_int_equal(self->account.block_sectors, 4);
+}
+
 TEST(submit_refuses_more_than_the_completion_ring_holds)
 {
 	for (u64 i = 0; i < WEIR_COMPLETIONS; i++)
@@ -1185,6 +1195,7 @@ int main(void)
 		RUN_SERVICE(submit_refuses_buffers_outside_of_ram),
 		RUN_SERVICE(submit_refuses_buffers_that_are_shared),
 		RUN_SERVICE(flush_takes_no_sectors_and_no_buffer),
+		RUN_SERVICE(accepted_requests_and_their_sectors_are_counted),
 		RUN_SERVICE(submit_refuses_more_than_the_completion_ring_holds),
 		RUN_SERVICE(a_part_is_its_own_sectors_of_the_device),
 		RUN_SERVICE(a_disk_that_does_not_fit_its_device_is_missing_and_named),

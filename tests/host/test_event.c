@@ -115,6 +115,20 @@ TEST(sends_to_a_pending_port_coalesce)
 	assert_int_equal(next(1, 0), 0);
 }
 
+TEST(sends_and_publications_are_counted_by_their_sender)
+{
+	weir_handle port = port_of(0, "ab");
+
+	ipc_run(0, 1);
+	assert_int_equal(weir_event_send(port), WEIR_OK);
+	assert_int_equal(weir_event_send(port), WEIR_OK); /* coalesced, and sent all the same */
+	assert_int_equal(weir_port_publish(port, 1), WEIR_OK);
+	assert_int_equal(weir_event_send(port + 7), WEIR_INVALID);
+	assert_int_equal(ipc_vcpu(0, 1)->account.events, 3);
+	assert_int_equal(ipc_vcpu(0, 0)->account.events, 0);
+	assert_int_equal(ipc_vcpu(1, 0)->account.events, 0);
+}
+
 TEST(events_of_a_priority_arrive_in_the_order_of_their_sends)
 {
 	send(1, "ab2");
@@ -618,6 +632,7 @@ int main(void)
 		CASE(find_knows_only_whole_names_of_channels_that_end_here),
 		CASE(send_makes_the_peer_s_port_pending_and_interrupts),
 		CASE(sends_to_a_pending_port_coalesce),
+		CASE(sends_and_publications_are_counted_by_their_sender),
 		CASE(events_of_a_priority_arrive_in_the_order_of_their_sends),
 		CASE(the_highest_priority_arrives_first),
 		CASE(calls_on_ports_reject_handles_of_no_port),

@@ -723,6 +723,63 @@ TEST(a_vm_steps_in_the_turn_of_its_vcpu_before_that_runs)
 	assert_int_equal(steps, 0);
 }
 
+/* ---- What it took ----------------------------------------------------------------------------- */
+
+static u64 run_time(const struct vcpu *vcpu)
+{
+	return account_clock_value(vcpu->account.run, now);
+}
+
+static u64 steal_time(const struct vcpu *vcpu)
+{
+	return account_clock_value(vcpu->account.steal, now);
+}
+
+TEST(run_and_steal_are_the_time_on_the_core_and_the_time_ready_without_it)
+{
+	add_ready(a, 0, 3);
+	add_ready(b, 0, 4);
+	assert_ptr_equal(next(), b);
+	pass(7 * MS);
+	assert_int_equal(run_time(b), 7 * MS); /* also while it runs */
+	assert_int_equal(steal_time(a), 7 * MS);
+	assert_ptr_equal(block(), a);
+	pass(2 * MS);
+	assert_int_equal(run_time(b), 7 * MS);
+	assert_int_equal(steal_time(b), 0);
+	assert_int_equal(run_time(a), 2 * MS);
+	assert_int_equal(steal_time(a), 7 * MS);
+	sched_wake(b);
+	assert_ptr_equal(next(), b);
+	pass(1 * MS);
+	assert_int_equal(run_time(a), 2 * MS);
+	assert_int_equal(run_time(b), 8 * MS);
+	assert_int_equal(steal_time(a), 8 * MS);
+}
+
+TEST(blocked_throttled_and_stopped_time_is_neither_run_nor_steal)
+{
+	add(a, 0, 4, 1000, 10000);
+	sched_start(a);
+	add_ready(b, 0, 3);
+	assert_ptr_equal(next(), a);
+	pass(1 * MS);
+	assert_ptr_equal(next(), b); /* a's budget is used up */
+	pass(3 * MS);
+	assert_int_equal(run_time(a), 1 * MS);
+	assert_int_equal(steal_time(a), 0);
+	assert_null(block());
+	pass(2 * MS);
+	assert_int_equal(run_time(b), 3 * MS);
+	assert_int_equal(steal_time(b), 1 * MS); /* when a ran */
+	sched_wake(b);
+	pass(1 * MS);
+	sched_stop(b, false); /* ready, then not any more */
+	pass(2 * MS);
+	assert_int_equal(run_time(b), 3 * MS);
+	assert_int_equal(steal_time(b), 2 * MS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -758,6 +815,8 @@ int main(void)
 		RUN_ON_CORES(a_restarted_vcpu_is_reset_before_it_is_loaded),
 		RUN_ON_CORES(restarted_while_still_loaded_it_is_switched_out_and_reset),
 		RUN_ON_CORES(a_vm_steps_in_the_turn_of_its_vcpu_before_that_runs),
+		RUN_ON_CORES(run_and_steal_are_the_time_on_the_core_and_the_time_ready_without_it),
+		RUN_ON_CORES(blocked_throttled_and_stopped_time_is_neither_run_nor_steal),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);
