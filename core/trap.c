@@ -7,6 +7,7 @@
 
 #include "arch/arm64/exit.h"
 #include "core/base/panic.h"
+#include "core/fault.h"
 #include "core/hypercall.h"
 #include "core/irq.h"
 #include "core/sched.h"

@@ -6,16 +6,11 @@
 #include "core/vm.h"
 
 #include "arch/arm64/cache.h"
-#include "arch/arm64/cpu.h"
-#include "arch/arm64/exit.h"
 #include "arch/arm64/mmu.h"
 #include "core/base/log.h"
-#include "core/base/panic.h"
 #include "core/base/string.h"
-#include "core/console.h"
 #include "core/guest_tree.h"
 #include "core/hypercall.h"
-#include "core/life.h"
 #include "core/memory.h"
 #include "core/sched.h"
 
@@ -214,35 +209,4 @@ u32 vm_create_all(const struct manifest *manifest, const struct gic_registers *g
 	for (u32 id = 0; id < count; id++)
 		made += vms[id] != 0;
 	return made;
-}
-
-/* ---- Faults ---------------------------------------------------------------------------------- */
-
-static const char *exception_name(u64 syndrome)
-{
-	switch (syndrome >> 26 & 0x3f) {
-	case 0x00:
-		return "undefined instruction";
-	case 0x20:
-		return "instruction abort";
-	case 0x24:
-		return "data abort";
-	case 0x2f:
-		return "SError";
-	default:
-		return "exception";
-	}
-}
-
-void vm_fault(struct vcpu *self, const char *what)
-{
-	u64 syndrome = arch_exit_syndrome();
-	const char *name = self->vm->config->name;
-
-	log_line("fault: VM %s vCPU %u: %s", name, self->index, what);
-	log_line(
-		"fault: VM %s vCPU %u: %s (ESR %08lx) PC %016lx PSTATE %08lx FAR %016lx IPA %010lx",
-		name, self->index, exception_name(syndrome), syndrome, arch_guest_pc(),
-		arch_guest_pstate(), arch_exit_far(), arch_exit_ipa().raw);
-	vm_stop(self->vm, VM_END_FAULT);
 }

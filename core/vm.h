@@ -135,6 +135,3 @@ u64 vm_pool_base(const struct vm *vm); /* IPA */
 /* One bounded step of filling RAM with what the VM starts with; false: there is no more. `filled`:
  * bytes that are, 0 at first. */
 bool vm_fill_step(const struct vm *vm, u64 *filled);
-
-/* The guest did what only a broken or hostile one does: a report, then its on-fault policy. */
-void vm_fault(struct vcpu *self, const char *what);

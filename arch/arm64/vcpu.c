@@ -218,3 +218,8 @@ void arch_inject_abort(bool instruction, u64 far)
 	WRITE_SYSREG(far_el1, far);
 	inject(class << 26 | 1ul << 25 | write | 0x10); /* synchronous external abort */
 }
+
+bool arch_guest_untranslated(void)
+{
+	return !(READ_SYSREG(sctlr_el1) & 1);
+}

@@ -49,6 +49,9 @@ void arch_vcpu_drop_fp(struct arch_vcpu *vcpu);
 void arch_inject_undefined(void);
 void arch_inject_abort(bool instruction, u64 far);
 
+/* The loaded guest's MMU is off: its addresses are IPAs. */
+bool arch_guest_untranslated(void);
+
 /* WFI of the loaded vCPU traps only if others share its core. */
 void arch_set_wfi_trap(struct arch_vcpu *vcpu, bool trap);
 

@@ -1,0 +1,216 @@
+/*
+ * Fault reports (fault.h): three lines, of which the last is there if the exception has an address.
+ *
+ * Owns: nothing; it reads the exit's registers, which nothing has changed since.
+ */
+#include "core/fault.h"
+
+#include "arch/arm64/exit.h"
+#include "core/base/log.h"
+#include "core/hypercall.h"
+#include "core/life.h"
+#include "drivers/gic.h"
+
+/* ESR_EL2.EC, DDI 0487 D19.2.37. */
+#define EC_INSTRUCTION_ABORT 0x20u
+#define EC_DATA_ABORT	     0x24u
+
+/* ISS of an abort; but for S1PTW, FnV and the status only of a data abort. */
+#define ISS_ISV	   (1u << 24)
+#define ISS_FNV	   (1u << 10)
+#define ISS_CM	   (1u << 8)
+#define ISS_S1PTW  (1u << 7)
+#define ISS_WRITE  (1u << 6)
+#define ISS_STATUS 0x3fu
+
+#define WORDS_BYTES 96
+
+static const char *exception_name(u32 class)
+{
+	switch (class) {
+	case 0x00:
+		return "undefined instruction";
+	case 0x0e:
+		return "illegal execution state";
+	case EC_INSTRUCTION_ABORT:
+		return "instruction abort";
+	case 0x22:
+		return "PC alignment fault";
+	case EC_DATA_ABORT:
+		return "data abort";
+	case 0x26:
+		return "SP alignment fault";
+	case 0x2f:
+		return "SError";
+	default:
+		return "exception";
+	}
+}
+
+static bool is_abort(u32 class)
+{
+	return class == EC_INSTRUCTION_ABORT || class == EC_DATA_ABORT;
+}
+
+/* ---- The fault status ------------------------------------------------------------------------ */
+
+/* The first sixteen have a level, in their low two bits. */
+static const char *status_name(u32 status)
+{
+	static const char *const with_level[] = { "address size fault", "translation fault",
+						  "access flag fault", "permission fault" };
+
+	if (status < 0x10)
+		return with_level[status >> 2];
+	switch (status) {
+	case 0x10:
+		return "external abort";
+	case 0x14 ... 0x17:
+		return "external abort on a table walk";
+	case 0x18:
+	case 0x1c ... 0x1f:
+		return "memory error";
+	case 0x21:
+		return "alignment fault";
+	case 0x30:
+		return "TLB conflict";
+	case 0x35:
+		return "exclusive or atomic access to what has none";
+	default:
+		return "unknown status";
+	}
+}
+
+/* " (translation fault, level 1, write of 4 bytes)"; nothing for what is no abort. */
+static void abort_words(u32 class, u32 iss, char *words)
+{
+	u32 status = iss & ISS_STATUS;
+	char level[16] = "", access[32] = "";
+
+	words[0] = 0;
+	if (!is_abort(class))
+		return;
+	if (status < 0x10)
+		format_text(level, sizeof(level), ", level %u", status & 3);
+	if (class == EC_DATA_ABORT && iss & ISS_CM)
+		format_text(access, sizeof(access), ", cache maintenance");
+	else if (class == EC_DATA_ABORT && iss & ISS_ISV)
+		format_text(access, sizeof(access), ", %s of %u bytes",
+			    iss & ISS_WRITE ? "write" : "read", 1u << (iss >> 22 & 3));
+	else if (class == EC_DATA_ABORT)
+		format_text(access, sizeof(access), iss & ISS_WRITE ? ", write" : ", read");
+	format_text(words, WORDS_BYTES, " (%s%s%s%s)", status_name(status), level, access,
+		    iss & ISS_S1PTW ? ", on a walk of its tables" : "");
+}
+
+/* ---- The address ----------------------------------------------------------------------------- */
+
+/*
+ * HPFAR_EL2 holds the address of a stage-2 fault unless it is one of permission (DDI 0487 D19.2.62);
+ * then it is known only of a guest without translation. AT S1E1R would tell of the others, but an
+ * external abort on its walk of the guest's tables would be EL2's own.
+ */
+static bool find_ipa(u32 iss, u64 far, ipa_t *ipa)
+{
+	bool held = (iss & ISS_STATUS) < 0x0c || iss & ISS_S1PTW;
+
+	*ipa = held ? arch_exit_ipa() : IPA(far);
+	return held || arch_guest_untranslated();
+}
+
+struct region {
+	const char *name;
+	u64 base, bytes;
+};
+
+#define REGIONS 8
+
+/* Everything that a VM has at an address; what it does not have has no bytes. */
+static void list_regions(const struct vm *vm, struct region *regions)
+{
+	u64 private = vm->ram_bytes - vm->pool_bytes;
+	bool v3 = gic_version() == 3;
+
+	regions[0] = (struct region){ "the GIC distributor", VM_GICD_BASE, VM_GICD_BYTES };
+	regions[1] =
+		(struct region){ "the GIC CPU interface", VM_GICC_BASE, v3 ? 0 : VM_GICC_BYTES };
+	regions[2] = (struct region){ "the GIC redistributors", VM_GICR_BASE,
+				      v3 ? vm->vcpu_count * VM_GICR_STRIDE : 0 };
+	regions[3] = (struct region){ "the UART", VM_UART_BASE, VM_UART_BYTES };
+	regions[4] = (struct region){ "Weir's shared pages", VM_SHARED_BASE,
+				      ipc_shared_bytes(vm->config) };
+	regions[5] = (struct region){ "the grant window", VM_WINDOW_BASE, vm->window_bytes };
+	regions[6] = (struct region){ "RAM", VM_RAM_BASE, private };
+	regions[7] = (struct region){ "the shareable pool", VM_RAM_BASE + private, vm->pool_bytes };
+}
+
+/* Bytes between an address and a region; 0: it is inside. */
+static u64 distance(const struct region *region, u64 ipa)
+{
+	if (ipa < region->base)
+		return region->base - ipa;
+	return ipa - region->base < region->bytes ? 0 : ipa - (region->base + region->bytes) + 1;
+}
+
+static const struct region *nearest(const struct region *regions, u64 ipa)
+{
+	const struct region *best = &regions[0];
+
+	for (u32 i = 1; i < REGIONS; i++)
+		if (regions[i].bytes && distance(&regions[i], ipa) < distance(best, ipa))
+			best = &regions[i];
+	return best;
+}
+
+static void place_words(const struct vm *vm, u64 ipa, char *words)
+{
+	struct region regions[REGIONS];
+	const struct region *region;
+
+	list_regions(vm, regions);
+	region = nearest(regions, ipa);
+	if (!distance(region, ipa))
+		format_text(words, WORDS_BYTES, "0x%lx bytes into %s", ipa - region->base,
+			    region->name);
+	else
+		format_text(words, WORDS_BYTES, "nothing; the nearest is %s, 0x%lx bytes %s",
+			    region->name, distance(region, ipa),
+			    ipa < region->base ? "above" : "below");
+}
+
+/* ---- The report ------------------------------------------------------------------------------ */
+
+static void report_address(const struct vcpu *self, u32 iss)
+{
+	char words[WORDS_BYTES];
+	u64 far = arch_exit_far();
+	ipa_t ipa;
+
+	if (iss & ISS_FNV && (iss & ISS_STATUS) == 0x10)
+		return; /* the FAR is not valid, and so nothing is known */
+	if (!find_ipa(iss, far, &ipa)) {
+		log_line("fault: VM %s vCPU %u: FAR %016lx IPA unknown: its own tables say where",
+			 self->vm->config->name, self->index, far);
+		return;
+	}
+	place_words(self->vm, ipa.raw, words);
+	log_line("fault: VM %s vCPU %u: FAR %016lx IPA %010lx: %s", self->vm->config->name,
+		 self->index, far, ipa.raw, words);
+}
+
+void vm_fault(struct vcpu *self, const char *what)
+{
+	const char *name = self->vm->config->name;
+	u64 syndrome = arch_exit_syndrome();
+	u32 class = syndrome >> 26 & 0x3f;
+	u32 iss = syndrome & 0x1ffffff;
+	char words[WORDS_BYTES];
+
+	abort_words(class, iss, words);
+	log_line("fault: VM %s vCPU %u: %s", name, self->index, what);
+	log_line("fault: VM %s vCPU %u: %s%s PC %016lx PSTATE %08lx ESR %08lx", name, self->index,
+		 exception_name(class), words, arch_guest_pc(), arch_guest_pstate(), syndrome);
+	if (is_abort(class))
+		report_address(self, iss);
+	vm_stop(self->vm, VM_END_FAULT);
+}
