@@ -3,8 +3,6 @@
  * each returns the vCPU to enter, which is the same one unless the scheduler has something to
  * decide.
  */
-#include "core/trap.h"
-
 #include "arch/arm64/exit.h"
 #include "core/base/panic.h"
 #include "core/fault.h"

@@ -9,7 +9,7 @@ BENCH_WEIR := build/$(patsubst -%,%,$(subst -bench,,$(VARIANT))-bench)/weir.bin
 ifdef BENCH
 WEIR_OBJECTS += $(B)/weir/tests/bench/hypervisor/exit_stats.c.o
 $(B)/weir.elf: $(B)/weir/tests/bench/hypervisor/exit_stats.c.o
-BENCH_WRAPPED := trap_hvc trap_sync trap_irq trap_serror cpu_wait cpu_power_off
+BENCH_WRAPPED := trap_hvc trap_sync trap_irq trap_serror vm_step cpu_wait cpu_power_off
 $(B)/weir.elf: private LD += $(BENCH_WRAPPED:%=--wrap=%)
 endif
 

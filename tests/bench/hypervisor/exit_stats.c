@@ -4,7 +4,7 @@
  *
  * It stands around the entries of core/trap.c by the linker's --wrap, so the product knows nothing
  * of it. A path begins at the first C instruction after entry.S, ends at the last before it, and is
- * cut where the core waits for interrupts. Ticks are the counter's: instructions of all cores under
+ * cut where the core waits for interrupts, and where it looks at them before and after a VM's step. Ticks are the counter's: instructions of all cores under
  * icount, so a path during which another core runs is too long by that; the images let one core run
  * at a time.
  *
@@ -15,11 +15,25 @@
 #include "core/base/log.h"
 #include "core/base/string.h"
 #include "core/console.h"
+#include "core/life.h"
 #include "core/sched.h"
-#include "core/trap.h"
 #include "drivers/gic.h"
 #include "ipc/upcall.h"
 #include "tests/bench/hypervisor/stats_call.h"
+
+/* Exits by their cause, and the steps of VMs that begin or end, which wait for no exit. */
+enum exit_class {
+	EXIT_HYPERCALL,
+	EXIT_PSCI,
+	EXIT_MMIO,
+	EXIT_SYSREG,
+	EXIT_WFI,
+	EXIT_FP,
+	EXIT_FAULT,
+	EXIT_INTERRUPT,
+	VM_STEP,
+	EXIT_CLASSES,
+};
 
 struct longest {
 	u64 ticks, count;
@@ -46,6 +60,7 @@ static const char *const class_name[EXIT_CLASSES] = {
 	[EXIT_FP] = "fp",
 	[EXIT_FAULT] = "fault",
 	[EXIT_INTERRUPT] = "interrupt",
+	[VM_STEP] = "vm_step",
 };
 
 /* What the linker makes of the names (--wrap). */
@@ -53,12 +68,14 @@ struct arch_vcpu *__real_trap_hvc(struct arch_vcpu *arch);
 struct arch_vcpu *__real_trap_sync(struct arch_vcpu *arch);
 struct arch_vcpu *__real_trap_irq(struct arch_vcpu *arch);
 struct arch_vcpu *__real_trap_serror(struct arch_vcpu *arch);
+void __real_vm_step(struct vm *vm);
 void __real_cpu_wait(void);
 void __real_cpu_power_off(void);
 struct arch_vcpu *__wrap_trap_hvc(struct arch_vcpu *arch);
 struct arch_vcpu *__wrap_trap_sync(struct arch_vcpu *arch);
 struct arch_vcpu *__wrap_trap_irq(struct arch_vcpu *arch);
 struct arch_vcpu *__wrap_trap_serror(struct arch_vcpu *arch);
+void __wrap_vm_step(struct vm *vm);
 void __wrap_cpu_wait(void);
 void __wrap_cpu_power_off(void);
 
@@ -105,6 +122,19 @@ void __wrap_cpu_wait(void)
 	cut(core);
 	__real_cpu_wait();
 	core->entered = timer_now();
+}
+
+/* A step is a path of its own, with the decision and the interrupts after it. */
+void __wrap_vm_step(struct vm *vm)
+{
+	struct core_stats *core = &stats[cpu_index()];
+
+	if (core->entered)
+		cut(core);
+	core->class = VM_STEP;
+	core->detail = vm->state;
+	core->entered = timer_now();
+	__real_vm_step(vm);
 }
 
 /* ---- Upcalls --------------------------------------------------------------------------------- */
