@@ -233,13 +233,18 @@ static inline void place_pending(struct vcpu *vcpu, struct vgic_bank *bank, u32 
 	vgic_lists_put(vcpu, bank, intid, index, reg);
 }
 
-/* Gives a free list register an interrupt that is not listed, with all its state. */
-static COLD void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32 index)
+/*
+ * Gives a free list register an interrupt that is not listed, with all its state. `scarce`: there
+ * may be too few registers for what is pending. Then the next of one that is active is not given
+ * with it, where it would come before more urgent ones that wait, but when this one is ended.
+ */
+static COLD void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32 index, bool scarce)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
 	u32 n = intid % 32, bit = 1u << n;
 	bool active = bank->active & bit;
-	bool pending = !active || vgic_bank_forwarded(&vcpu->vm->vgic, bank) & bit;
+	bool waiting = active && vgic_bank_forwarded(&vcpu->vm->vgic, bank) & bit;
+	bool pending = !active || (waiting && !scarce);
 	u64 reg = intid | LIST_REG_PRIORITY(bank->priority[n]);
 
 	if (bank->group1 & bit)
@@ -255,7 +260,7 @@ static COLD void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32
 	} else if (is_timer_line(bank, intid)) {
 		/* A hardware one cannot be pending and active: its next comes physically. */
 		reg |= LIST_REG_HARDWARE | LIST_REG_PHYSICAL(VGIC_TIMER);
-	} else if (!(bank->edge & bit)) {
+	} else if (!(bank->edge & bit) || (waiting && !pending)) {
 		reg |= LIST_REG_EOI;
 	} else if (pending) {
 		reg |= LIST_REG_PENDING;
@@ -265,16 +270,16 @@ static COLD void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32
 	vgic_lists_put(vcpu, bank, intid, index, reg);
 }
 
-static void place_any(struct vcpu *vcpu, u32 intid, u32 index)
+static void place_any(struct vcpu *vcpu, u32 intid, u32 index, bool scarce)
 {
 	struct vgic_spi_bank *spi;
 
 	if (intid < 32) {
-		place(vcpu, &vcpu->vgic.private, intid, index);
+		place(vcpu, &vcpu->vgic.private, intid, index, scarce);
 		return;
 	}
 	spi = vgic_spi_of(vcpu->vm, intid);
-	place(vcpu, &spi->bank, intid, index);
+	place(vcpu, &spi->bank, intid, index, scarce);
 	spi->owned[vcpu->index] |= 1u << intid % 32;
 	vgic_spi_summarize(&vcpu->vm->vgic, spi);
 }
@@ -293,9 +298,9 @@ static COLD void choose(struct vcpu *vcpu)
 	 */
 	actives = LIST_REGS_KEPT - (pending.banks ? 1 : 0);
 	for (; index < actives && active.banks; index++)
-		place_any(vcpu, take_best(vcpu, &active), index);
+		place_any(vcpu, take_best(vcpu, &active), index, pending.banks != 0);
 	for (; index < LIST_REGS_KEPT && pending.banks; index++)
-		place_any(vcpu, take_best(vcpu, &pending), index);
+		place_any(vcpu, take_best(vcpu, &pending), index, false);
 	if (pending.banks) {
 		when |= LIST_REGS_NO_PENDING;
 		when |= guest.group0 ? LIST_REGS_GROUP0_OFF : LIST_REGS_GROUP0_ON;
@@ -328,7 +333,7 @@ static inline bool place_private(struct vcpu *vcpu, u32 bits)
 		if (!unused)
 			return false;
 		if (special >> intid & 1)
-			place(vcpu, bank, intid, (u32)__builtin_ctz(unused));
+			place(vcpu, bank, intid, (u32)__builtin_ctz(unused), false);
 		else
 			place_pending(vcpu, bank, intid, (u32)__builtin_ctz(unused));
 	}
@@ -350,7 +355,7 @@ static COLD bool place_spis(struct vcpu *vcpu)
 			if (!unused)
 				return false;
 			place_any(vcpu, 32 + 32 * b + (u32)__builtin_ctz(bits),
-				  (u32)__builtin_ctz(unused));
+				  (u32)__builtin_ctz(unused), false);
 		}
 	}
 	return true;

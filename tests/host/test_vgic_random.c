@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SEQUENCES    soak_count(250, 100000)
+#define SEQUENCES    soak_count(3000, 100000)
 #define STEPS	     400u
 #define TIMER	     27u
 #define NOBODY	     0xffffu
