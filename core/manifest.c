@@ -4,8 +4,8 @@
  * The tables are the format: each property's kind, range and what to do about a wrong value. They
  * say the same as tools/weirlib/manifest.py, which a manifest normally has passed already; so lines
  * here are short. Order: disks, then the names of all VMs, then what each VM says (it refers to
- * both), channels last. A disk or channel that is wrong is left out; a VM that is wrong keeps its
- * place and is refused.
+ * both), channels last. A channel that is wrong is left out; a VM or a disk that is wrong keeps its
+ * place and is refused, and so is a VM that names such a disk.
  */
 #include <libfdt.h>
 #include "core/base/log.h"
@@ -81,16 +81,22 @@ static const struct rule disk_rules[] = {
 	{ 0 },
 };
 
-/* What a kernel must not be, by its first bytes, little endian. */
+/* What a kernel must not be, by four of its first bytes, little endian. */
 static const struct {
-	u32 magic, mask;
+	u32 at, magic, mask;
 	const char *what, *remedy;
 } unbootable[] = {
-	{ 0x464c457f, UINT32_MAX, "an ELF file", "make a raw binary of it by objcopy -O binary" },
-	{ 0xedfe0dd0, UINT32_MAX, "a device tree", "include the kernel itself" },
-	{ 0xfd2fb528, UINT32_MAX, "packed by zstd", "unpack it first" },
-	{ 0x587a37fd, UINT32_MAX, "packed by xz", "unpack it first" },
-	{ 0x00088b1f, 0xffffff, "packed by gzip", "unpack it first" },
+	{ 0, 0x464c457f, UINT32_MAX, "an ELF file",
+	  "make a raw binary of it by objcopy -O binary" },
+	{ 0, 0xedfe0dd0, UINT32_MAX, "a device tree", "include the kernel itself" },
+	{ 0, 0x56190527, UINT32_MAX, "a U-Boot uImage", "include the Image that it was made of" },
+	{ 4, 0x676d697a, UINT32_MAX, "an EFI image that unpacks itself", "include the Image" },
+	{ 0, 0xfd2fb528, UINT32_MAX, "packed by zstd", "unpack it first" },
+	{ 0, 0x587a37fd, UINT32_MAX, "packed by xz", "unpack it first" },
+	{ 0, 0x184d2204, UINT32_MAX, "packed by lz4", "unpack it first" },
+	{ 0, 0x184c2102, UINT32_MAX, "packed by lz4", "unpack it first" },
+	{ 0, 0x00685a42, 0xffffff, "packed by bzip2", "unpack it first" },
+	{ 0, 0x00008b1f, 0xffff, "packed by gzip", "unpack it first" },
 };
 
 static u32 find_vm(const struct manifest *manifest, const char *name)
@@ -109,34 +115,51 @@ static u32 find_disk(const struct manifest *manifest, const char *name)
 	return NOT_FOUND;
 }
 
-static u32 count_children(const void *image, int group)
+/*
+ * Nodes of a group, of which the first `room` are taken. The group itself has no properties.
+ * Not there, `group` is negative.
+ */
+static u32 count_children(const struct manifest *manifest, const void *image, int group,
+			  const char *name, u32 room)
 {
+	static const struct rule no_rules[] = { { 0 } };
+	struct reader reader = { manifest, "/", name, no_rules, { { 0 } }, false };
 	u32 count = 0;
 	int node;
 
 	if (group < 0)
 		return 0;
+	reader_open_group(&reader, image, group);
 	fdt_for_each_subnode(node, image, group) count++;
-	return count;
+	if (count > room)
+		log_line("manifest: /%s: has %u nodes (at most %u); the last ones are refused: "
+			 "remove some",
+			 name, count, room);
+	return min(count, room);
 }
 
 /* ---- Disks ---- */
 
-static bool read_disk(struct reader *reader, struct manifest_disk *disk)
+static void read_disk(struct reader *reader, struct manifest_disk *disk)
 {
+	if (find_disk(reader->manifest, reader->name) != NOT_FOUND)
+		reader_complain(reader, "name", "stands twice; give each disk its own");
 	disk->name = reader->name;
 	disk->device = (u32)reader_number(reader, "device", 0);
 	disk->first_sector = reader_number(reader, "first-sector", 0);
 	disk->sectors = reader_number(reader, "sectors", 0);
+	if (disk->first_sector + disk->sectors > 1ul << 32)
+		reader_complain(reader, "sectors", "ends at sector %lu (at most %lu); lower it",
+				disk->first_sector + disk->sectors, 1ul << 32);
 	if (reader_has(reader, "partition"))
 		reader_complain(reader, "partition",
 				"partition tables are not read; give first-sector and sectors");
-	return !reader->wrong;
+	disk->refused = reader->wrong;
 }
 
 static void read_disks(const void *image, int group, struct manifest *manifest)
 {
-	u32 count = count_children(image, group);
+	u32 count = count_children(manifest, image, group, "disks", MANIFEST_DISKS);
 	int node;
 
 	if (!count)
@@ -146,9 +169,11 @@ static void read_disks(const void *image, int group, struct manifest *manifest)
 	{
 		struct reader reader = { manifest, "/disks/", 0, disk_rules, { { 0 } }, false };
 
+		if (manifest->disk_count == count)
+			break;
 		reader_open(&reader, image, node);
-		if (read_disk(&reader, &manifest->disk[manifest->disk_count]))
-			manifest->disk_count++;
+		read_disk(&reader, &manifest->disk[manifest->disk_count]);
+		manifest->disk_count++;
 	}
 }
 
@@ -163,6 +188,18 @@ static u64 little_endian(const u8 *data, u32 bytes)
 	return value;
 }
 
+/* A file's name where its content should be. */
+static bool is_text(const struct blob *blob)
+{
+	const char *text = blob->data;
+
+	if (blob->bytes > 256 || strnlen(text, blob->bytes) != blob->bytes - 1)
+		return false;
+	while (*text >= ' ' && *text <= '~')
+		text++;
+	return !*text;
+}
+
 /*
  * Where the kernel goes and how many bytes it needs there: the header of an arm64 Image says it
  * (Linux, Documentation/arch/arm64/booting.rst), except in kernels from before the fields existed.
@@ -172,10 +209,13 @@ static u64 place_kernel(struct reader *reader, struct manifest_vm *vm)
 	const u8 *header = vm->kernel.data;
 	u64 bytes = vm->kernel.bytes, offset = DEFAULT_LOAD_OFFSET;
 
-	for (u32 i = 0; bytes >= 4 && i < ARRAY_SIZE(unbootable); i++)
-		if ((little_endian(header, 4) & unbootable[i].mask) == unbootable[i].magic)
+	for (u32 i = 0; i < ARRAY_SIZE(unbootable); i++)
+		if (bytes >= unbootable[i].at + 4 && (little_endian(header + unbootable[i].at, 4) &
+						      unbootable[i].mask) == unbootable[i].magic)
 			reader_complain(reader, "kernel", "is %s; %s", unbootable[i].what,
 					unbootable[i].remedy);
+	if (is_text(&vm->kernel))
+		reader_complain(reader, "kernel", "is a text; include the file that it names");
 	if (bytes >= 64 && !memcmp(header + 56, "ARM\x64", 4) && little_endian(header + 16, 8)) {
 		offset = little_endian(header + 8, 8);
 		bytes = max(bytes, little_endian(header + 16, 8));
@@ -184,20 +224,50 @@ static u64 place_kernel(struct reader *reader, struct manifest_vm *vm)
 	return bytes;
 }
 
-/* The kernel, the ramdisk and the pool share the VM's RAM. */
+/* No RAM is that large: an Image header may claim any size, and sums must not overflow. */
+#define LARGEST_KERNEL (1ul << 40)
+
+/* The kernel, the ramdisk, the tree and the pool share the VM's RAM. */
+static void check_fit(struct reader *reader, const struct manifest_vm *vm, const char *property,
+		      u64 kernel)
+{
+	u64 tree = max(PAGE_SIZE, align_up(vm->tree.bytes, PAGE_SIZE));
+	u64 need;
+
+	if (vm->shared_bytes >= vm->memory_bytes) {
+		reader_complain(reader, "shared-kib",
+				"%lu is not below the %lu KiB of RAM; lower it, or raise %s",
+				vm->shared_bytes / KIB, vm->memory_bytes / KIB, property);
+		return;
+	}
+	if (kernel > LARGEST_KERNEL || vm->load_offset > LARGEST_KERNEL) {
+		reader_complain(reader, "kernel",
+				"its header asks for %lu MiB at %lu MiB; "
+				"include the Image as it was built",
+				kernel / MIB, vm->load_offset / MIB);
+		return;
+	}
+	need = align_up(vm->load_offset + kernel, PAGE_SIZE) +
+	       align_up(vm->ramdisk.bytes, PAGE_SIZE) + tree + vm->shared_bytes;
+	if (need > vm->memory_bytes)
+		reader_complain(reader, property,
+				"%lu KiB do not hold kernel %lu KiB at %lu KiB, ramdisk %lu KiB, "
+				"tree %lu KiB, shared-kib %lu; give %lu KiB",
+				vm->memory_bytes / KIB, align_up(kernel, KIB) / KIB,
+				vm->load_offset / KIB, align_up(vm->ramdisk.bytes, KIB) / KIB,
+				tree / KIB, vm->shared_bytes / KIB, need / KIB);
+}
+
 static void read_memory(struct reader *reader, struct manifest_vm *vm)
 {
 	bool by_kib = reader_has(reader, "memory-kib");
 	const char *name = by_kib ? "memory-kib" : "memory-mib";
-	u64 kernel, need = align_up(vm->ramdisk.bytes, PAGE_SIZE);
-	u64 tree = max(PAGE_SIZE, align_up(vm->tree.bytes, PAGE_SIZE));
+	u64 kernel;
 
-	vm->memory_bytes = by_kib ? reader_number(reader, name, 0) * KIB
-				  : reader_number(reader, name, 0) * MIB;
+	vm->memory_bytes = reader_number(reader, name, 0) * (by_kib ? KIB : MIB);
 	if (by_kib && reader_has(reader, "memory-mib"))
-		reader_complain(reader, "memory-mib",
-				"stands beside memory-kib; keep one of the two");
-	if (!by_kib && !reader_has(reader, "memory-mib"))
+		reader_complain(reader, name, "stands beside memory-mib; keep one of the two");
+	if (!reader_has(reader, name))
 		reader_complain(reader, name, "is missing; give the size of the VM's RAM");
 	vm->shared_bytes = reader_number(reader, "shared-kib", 256) * KIB;
 	vm->window_bytes = reader_number(reader, "window-kib", 1024) * KIB;
@@ -207,17 +277,8 @@ static void read_memory(struct reader *reader, struct manifest_vm *vm)
 	if (!vm->kernel.bytes)
 		return;
 	kernel = place_kernel(reader, vm);
-	if (reader->wrong)
-		return;
-	need += tree + vm->shared_bytes;
-	/* Each alone is compared first: an Image header may claim any size. */
-	if (vm->load_offset > vm->memory_bytes || kernel > vm->memory_bytes ||
-	    align_up(vm->load_offset + kernel, PAGE_SIZE) + need > vm->memory_bytes)
-		reader_complain(
-			reader, name,
-			"%lu KiB do not hold %lu KiB of kernel at %lu KiB, ramdisk, tree and "
-			"shared-kib; give more",
-			vm->memory_bytes / KIB, align_up(kernel, KIB) / KIB, vm->load_offset / KIB);
+	if (!reader->wrong)
+		check_fit(reader, vm, name, kernel);
 }
 
 static bool check_core(struct reader *reader, const char *name, u64 core, u32 cores)
@@ -251,6 +312,7 @@ static bool read_cores(struct reader *reader, struct manifest_vm *vm, u32 cores)
 	}
 	for (u32 i = 0; i < MAX_VCPUS; i++)
 		vm->core[i] = (u32)reader_cell(list, i % (bytes / 4));
+	vm->cores_named = true;
 	return true;
 }
 
@@ -261,10 +323,11 @@ static void read_time(struct reader *reader, struct manifest_vm *vm)
 	vm->period_us = reader_number(reader, "period-us", 0);
 	vm->watchdog_ms = reader_number(reader, "watchdog-ms", 0);
 	vm->upcall_ms = reader_number(reader, "upcall-ms", 0);
-	if (reader_has(reader, "budget-us") != reader_has(reader, "period-us"))
-		reader_complain(reader, vm->budget_us ? "period-us" : "budget-us",
-				"is missing; give both or neither");
-	else if (vm->budget_us > vm->period_us)
+	if (reader_has(reader, "budget-us") && !reader_has(reader, "period-us"))
+		reader_complain(reader, "budget-us", "stands without period-us; give both");
+	else if (reader_has(reader, "period-us") && !reader_has(reader, "budget-us"))
+		reader_complain(reader, "period-us", "stands without budget-us; give both");
+	else if (vm->period_us && vm->budget_us > vm->period_us)
 		reader_complain(reader, "budget-us",
 				"%lu is more than the period-us of %lu; lower it", vm->budget_us,
 				vm->period_us);
@@ -279,7 +342,7 @@ static void read_peers(struct reader *reader, struct manifest_vm *vm)
 		u32 peer = find_vm(reader->manifest, name);
 
 		if (peer == NOT_FOUND)
-			reader_complain(reader, "peers", "there is no VM %s; name nodes of /vms",
+			reader_complain(reader, "peers", "there is no VM %.48s; name nodes of /vms",
 					name);
 		else if (&reader->manifest->vm[peer] == vm)
 			reader_complain(reader, "peers", "%s is the VM itself; name others", name);
@@ -301,7 +364,8 @@ static void read_rights(struct reader *reader, struct manifest_vm *vm)
 			right++;
 		if (right == ARRAY_SIZE(words))
 			reader_complain(reader, "rights",
-					"%s is no right; take console, manage, introspect or store",
+					"%.48s is no right; take console, manage, introspect or "
+					"store",
 					name);
 		else
 			vm->rights |= 1u << right;
@@ -318,13 +382,17 @@ static void read_vm_disks(struct reader *reader, struct manifest_vm *vm, const c
 
 		if (disk == NOT_FOUND) {
 			reader_complain(reader, property_name,
-					"there is no disk %s; name nodes of /disks", name);
+					"there is no disk %.48s; name nodes of /disks", name);
 			continue;
 		}
-		for (u32 i = 0; i < vm->disk_count; i++)
+		if (reader->manifest->disk[disk].refused)
+			reader_complain(reader, property_name,
+					"the disk %s was refused; correct that", name);
+		for (u32 i = 0; i < vm->writable_disk_count; i++)
 			if (vm->disk[i] == disk)
 				reader_complain(reader, property_name,
-						"%s is named twice; name it once", name);
+						"%s is in disks too; name it in one of the two",
+						name);
 		if (vm->disk_count == MANIFEST_VM_DISKS) {
 			reader_complain(reader, property_name,
 					"the VM has more than %u disks; name fewer",
@@ -395,16 +463,14 @@ static void read_vm(struct reader *reader, struct manifest_vm *vm, u32 cores, u3
 
 static void read_vms(const void *image, int group, u32 cores, struct manifest *manifest)
 {
-	u32 count = count_children(image, group), next_core = 0, index = 0;
+	u32 count = count_children(manifest, image, group, "vms", MAX_VMS);
+	u32 next_core = 0, index = 0;
 	int node;
 
 	if (!count) {
 		log_line("manifest: /vms: has no VM; write /vms/NAME with a kernel and memory-mib");
 		return;
 	}
-	if (count > MAX_VMS)
-		log_line("manifest: /vms: has %u VMs; the first %u are taken", count, MAX_VMS);
-	count = min(count, MAX_VMS);
 	manifest->vm = heap_alloc(count * sizeof(*manifest->vm));
 	fdt_for_each_subnode(node, image, group)
 	{
@@ -416,15 +482,64 @@ static void read_vms(const void *image, int group, u32 cores, struct manifest *m
 		struct manifest_vm *vm = &manifest->vm[index];
 		struct reader reader = { manifest, "/vms/", 0, vm_rules, { { 0 } }, false };
 
-		if (index++ == count)
+		if (index == count)
 			break;
 		reader_open(&reader, image, node);
+		if (find_vm(manifest, reader.name) != index++)
+			reader_complain(&reader, "name", "stands twice; give each VM its own");
 		read_vm(&reader, vm, cores, &next_core);
 		vm->refused = reader.wrong;
 	}
 }
 
+/* Of a core's time, in millionths, rounded down: what tools/weir accepts is never refused. */
+static u64 share_of(const struct manifest_vm *vm)
+{
+	return vm->budget_us * 1000000 / vm->period_us;
+}
+
+/*
+ * What can be said before the machine is known, as tools/weir does: no core that VMs name, and not
+ * all cores together, may be promised more than the whole of their time.
+ */
+static void check_budget(struct manifest_vm *vm, u64 *promised, u64 *total, u32 cores)
+{
+	for (u32 i = 0; i < vm->vcpus; i++) {
+		u64 *core = &promised[vm->core[i]];
+
+		*total += share_of(vm);
+		*core += vm->cores_named ? share_of(vm) : 0;
+		if (*core <= 1000000 && *total <= 1000000ul * cores)
+			continue;
+		log_line("manifest: /vms/%s: budget-us: with it more than the time of %s is "
+			 "promised; lower it",
+			 vm->name, *core > 1000000 ? "one core" : "all cores");
+		vm->refused = true;
+		return;
+	}
+}
+
+static void check_budgets(struct manifest *manifest, u32 cores)
+{
+	u64 promised[MAX_PCPUS] = { 0 }, total = 0;
+	u32 application = cores;
+
+	for (u32 core = 0; core < cores; core++)
+		application -= manifest->communication_cores >> core & 1;
+	for (u32 i = 0; i < manifest->vm_count; i++)
+		if (!manifest->vm[i].refused && manifest->vm[i].budget_us)
+			check_budget(&manifest->vm[i], promised, &total, application);
+}
+
 /* ---- Channels ---- */
+
+static u32 find_channel(const struct manifest *manifest, const char *name)
+{
+	for (u32 i = 0; i < manifest->channel_count; i++)
+		if (!strcmp(manifest->channel[i].name, name))
+			return i;
+	return NOT_FOUND;
+}
 
 static bool read_channel(struct reader *reader, struct manifest_channel *channel)
 {
@@ -432,17 +547,21 @@ static bool read_channel(struct reader *reader, struct manifest_channel *channel
 	const char *list = reader_names(reader, "ends", &bytes), *name;
 
 	channel->name = reader->name;
+	if (find_channel(reader->manifest, reader->name) != NOT_FOUND)
+		reader_complain(reader, "name", "stands twice; give each channel its own");
+	if (!reader_has(reader, "ends"))
+		reader_complain(reader, "ends", "is missing; write ends = \"one\", \"other\"");
 	while ((name = reader_next(list, bytes, &at))) {
 		u32 vm = find_vm(reader->manifest, name);
 
 		if (vm == NOT_FOUND)
-			reader_complain(reader, "ends", "there is no VM %s; name nodes of /vms",
+			reader_complain(reader, "ends", "there is no VM %.48s; name nodes of /vms",
 					name);
 		if (ends < 2)
 			channel->end[ends] = vm;
 		ends++;
 	}
-	if (!reader->wrong && (ends != 2 || channel->end[0] == channel->end[1]))
+	if (!reader->wrong && ends != 2)
 		reader_complain(reader, "ends",
 				"must be two different VMs; write ends = \"one\", \"other\"");
 	return !reader->wrong;
@@ -450,7 +569,7 @@ static bool read_channel(struct reader *reader, struct manifest_channel *channel
 
 static void read_channels(const void *image, int group, struct manifest *manifest)
 {
-	u32 count = count_children(image, group);
+	u32 count = count_children(manifest, image, group, "channels", MANIFEST_CHANNELS);
 	int node;
 
 	if (!count)
@@ -462,6 +581,8 @@ static void read_channels(const void *image, int group, struct manifest *manifes
 			manifest, "/channels/", 0, channel_rules, { { 0 } }, false
 		};
 
+		if (!count--)
+			break;
 		reader_open(&reader, image, node);
 		if (read_channel(&reader, &manifest->channel[manifest->channel_count]))
 			manifest->channel_count++;
@@ -493,30 +614,53 @@ static void read_communication_cores(struct reader *reader, u32 cores, struct ma
 	u32 bytes, mask = 0;
 	const u8 *list = reader_value(reader, "communication-cores", &bytes);
 
-	if (bytes % 4)
+	if (list && (!bytes || bytes % 4))
 		reader_complain(reader, "communication-cores", "has %u bytes; write numbers",
 				bytes);
-	for (u32 i = 0; i < bytes / 4; i++)
-		if (check_core(reader, "communication-cores", reader_cell(list, i), cores))
-			mask |= 1u << reader_cell(list, i);
+	for (u32 i = 0; i < bytes / 4; i++) {
+		u64 core = reader_cell(list, i);
+
+		if (!check_core(reader, "communication-cores", core, cores))
+			continue;
+		if (mask & BIT(core))
+			reader_complain(reader, "communication-cores",
+					"%lu is named twice; name it once", core);
+		mask |= (u32)BIT(core);
+	}
 	if (mask == BIT(cores) - 1)
 		reader_complain(reader, "communication-cores",
-				"leaves no core for the VMs; it is ignored");
+				"leaves no core for the VMs, so it is ignored; name fewer");
 	else
 		manifest->communication_cores = mask;
 }
 
-static void warn_unknown_groups(const void *image)
+enum group { VMS, CHANNELS, DISKS, GROUPS };
+
+/* Where each group is; negative: nowhere. By the whole name: libfdt's search also takes vms@1. */
+static void find_groups(const void *image, int group[GROUPS])
 {
+	static const char *const names[GROUPS] = { "vms", "channels", "disks" };
 	int node;
 
+	for (u32 i = 0; i < GROUPS; i++)
+		group[i] = -1;
 	fdt_for_each_subnode(node, image, 0)
 	{
 		const char *name = fdt_get_name(image, node, 0);
+		u32 i = 0;
 
-		if (strcmp(name, "vms") != 0 && strcmp(name, "channels") != 0 &&
-		    strcmp(name, "disks") != 0)
-			log_line("manifest: /%s: no such node; it is ignored", name);
+		while (i < GROUPS && strcmp(name, names[i]) != 0)
+			i++;
+		if (i == GROUPS)
+			log_line("manifest: /%.48s: no such node, it is ignored; correct or "
+				 "remove it",
+				 name);
+		else if (group[i] >= 0)
+			log_line("manifest: /%s: stands twice, the second is ignored; make one of "
+				 "the two",
+				 name);
+		else
+			group[i] = node;
 	}
 }
 
@@ -527,7 +671,8 @@ static bool check_image(const void *image, u64 bytes)
 						      : fdt_check_full(image, bytes);
 
 	if (error) {
-		log_line("manifest: expected a system image made by tools/weir (libfdt says %d)",
+		log_line("manifest: the system image is damaged (libfdt says %d); make it by "
+			 "tools/weir",
 			 error);
 		return false;
 	}
@@ -540,17 +685,19 @@ static bool check_image(const void *image, u64 bytes)
 bool manifest_read(const void *image, u64 bytes, u32 cores, struct manifest *manifest)
 {
 	struct reader root = { manifest, "", "/", system_rules, { { 0 } }, false };
+	int group[GROUPS];
 
 	memset(manifest, 0, sizeof(*manifest));
 	if (!check_image(image, bytes))
 		return false;
-	reader_open_root(&root, image);
-	warn_unknown_groups(image);
+	reader_open_group(&root, image, 0);
+	find_groups(image, group);
 	manifest->stay = reader_flag(&root, "stay");
 	read_communication_cores(&root, cores, manifest);
-	read_disks(image, fdt_subnode_offset(image, 0, "disks"), manifest);
-	read_vms(image, fdt_subnode_offset(image, 0, "vms"), cores, manifest);
-	read_channels(image, fdt_subnode_offset(image, 0, "channels"), manifest);
+	read_disks(image, group[DISKS], manifest);
+	read_vms(image, group[VMS], cores, manifest);
+	check_budgets(manifest, cores);
+	read_channels(image, group[CHANNELS], manifest);
 	check_ports(manifest);
 	return true;
 }

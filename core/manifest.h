@@ -22,6 +22,9 @@ struct blob {
 };
 
 #define MANIFEST_VM_DISKS 8
+/* More than the ports and disks of all VMs need; what is read at boot stays bounded. */
+#define MANIFEST_CHANNELS 8192
+#define MANIFEST_DISKS	  512
 
 struct manifest_vm {
 	const char *name;
@@ -32,6 +35,7 @@ struct manifest_vm {
 	u64 load_offset; /* from the start of RAM */
 	u32 vcpus;
 	u32 core[MAX_VCPUS]; /* physical core of each vCPU */
+	bool cores_named;    /* the manifest says so; else they were taken in turn */
 	u32 priority;
 	u64 budget_us, period_us; /* 0: none */
 	u64 shared_bytes, window_bytes;
@@ -52,6 +56,7 @@ struct manifest_channel {
 
 struct manifest_disk {
 	const char *name;
+	bool refused; /* it was wrong and said so */
 	u32 device;
 	u64 first_sector;
 	u64 sectors; /* 0: to the end of the device */

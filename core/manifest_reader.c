@@ -6,16 +6,18 @@
 #include "core/manifest_reader.h"
 
 #define NAME_MAX_BYTES 31
+/* Names in a message: one that is too long must not push out the remedy. */
+#define SHOWN "%.48s"
 
 void reader_complain(struct reader *reader, const char *property, const char *format, ...)
 {
-	char text[160];
+	char text[200];
 	va_list arguments;
 
 	va_start(arguments, format);
 	format_text_v(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	log_line("manifest: %s%s: %s: %s", reader->group, reader->name, property, text);
+	log_line("manifest: %s%.32s: " SHOWN ": %s", reader->group, reader->name, property, text);
 	reader->wrong = true;
 }
 
@@ -86,7 +88,7 @@ bool reader_flag(struct reader *reader, const char *name)
 
 	if (bytes)
 		reader_complain(reader, name, "has a value; write the name only");
-	return present;
+	return present && !bytes;
 }
 
 /* One terminated string without a 0 inside; else 0. */
@@ -116,7 +118,6 @@ struct blob reader_blob(struct reader *reader, const char *name)
 	return blob;
 }
 
-/* The next of a list of strings; 0 at the end. The list was checked to end in a 0. */
 const char *reader_next(const char *list, u32 bytes, u32 *at)
 {
 	const char *name;
@@ -128,6 +129,23 @@ const char *reader_next(const char *list, u32 bytes, u32 *at)
 	return name;
 }
 
+/* Lists are short: each name is compared with those before it. */
+static void check_twice(struct reader *reader, const char *property, const char *list, u32 bytes)
+{
+	u32 at = 0, before;
+	const char *name, *other;
+
+	while ((name = reader_next(list, bytes, &at))) {
+		before = 0;
+		while ((other = reader_next(list, bytes, &before)) != name)
+			if (!strcmp(other, name))
+				break;
+		if (other != name)
+			reader_complain(reader, property, SHOWN " is named twice; name it once",
+					name);
+	}
+}
+
 /* A list of strings, or 0 if there is none. */
 const char *reader_names(struct reader *reader, const char *name, u32 *bytes)
 {
@@ -135,14 +153,19 @@ const char *reader_names(struct reader *reader, const char *name, u32 *bytes)
 
 	if (!list)
 		return 0;
-	if (*bytes && *list && !list[*bytes - 1])
+	if (*bytes && *list && !list[*bytes - 1]) {
+		check_twice(reader, name, list, *bytes);
 		return list;
+	}
 	reader_complain(reader, name, "is no list of names; write them in quotes");
 	*bytes = 0;
 	return 0;
 }
 
-/* A property that nobody knows does no harm, but its author expects something of it. */
+/*
+ * A property that nobody knows is wrong too: its author expects something of it, a budget perhaps.
+ * dtc writes phandles into nodes that something points at.
+ */
 static void collect_properties(struct reader *reader, const void *image, int node)
 {
 	int at;
@@ -153,41 +176,49 @@ static void collect_properties(struct reader *reader, const void *image, int nod
 		int bytes = 0;
 		const void *data = fdt_getprop_by_offset(image, at, &name, &bytes);
 		const struct rule *rule = data ? find_rule(reader, name) : 0;
+		struct blob *value = rule ? &reader->value[rule - reader->rules] : 0;
 
-		if (rule)
-			reader->value[rule - reader->rules] = (struct blob){ data, (u32)bytes };
-		else if (strcmp(name, "phandle") != 0)
-			log_line("manifest: %s%s: %s: no such property; it is ignored",
-				 reader->group, reader->name, name);
+		if (value && value->data)
+			reader_complain(reader, name, "stands twice; write it once");
+		else if (value)
+			*value = (struct blob){ data, (u32)bytes };
+		else if (strcmp(name, "phandle") != 0 && strcmp(name, "linux,phandle") != 0)
+			reader_complain(reader, name, "no such property; correct or remove it");
 	}
+}
+
+static bool is_letter(char c)
+{
+	return c >= 'a' && c <= 'z';
 }
 
 static bool name_allowed(const char *name)
 {
-	size_t length = strlen(name);
-
-	for (const char *at = name; *at; at++) {
-		bool letter = *at >= 'a' && *at <= 'z';
-		bool digit = *at >= '0' && *at <= '9';
-
-		if (!letter && !digit && *at != '.' && *at != '_' && *at != '-')
+	for (const char *at = name; *at; at++)
+		if (!is_letter(*at) && !(*at >= '0' && *at <= '9') && *at != '-')
 			return false;
-	}
-	return length && length <= NAME_MAX_BYTES;
+	return is_letter(*name) && strlen(name) <= NAME_MAX_BYTES;
 }
 
 /* Begins a node: its name and its properties. */
 void reader_open(struct reader *reader, const void *image, int node)
 {
+	int inner;
+
 	reader->name = fdt_get_name(image, node, 0);
 	if (!name_allowed(reader->name))
 		reader_complain(reader, "name",
-				"is not allowed; use up to %u of a-z, 0-9, '.', '_' and '-'",
+				"is not allowed; use up to %u of a-z, 0-9 and '-', a letter first",
 				NAME_MAX_BYTES);
 	collect_properties(reader, image, node);
+	fdt_for_each_subnode(inner, image, node)
+	{
+		reader_complain(reader, fdt_get_name(image, inner, 0),
+				"is a node; write properties only");
+	}
 }
 
-void reader_open_root(struct reader *reader, const void *image)
+void reader_open_group(struct reader *reader, const void *image, int node)
 {
-	collect_properties(reader, image, 0);
+	collect_properties(reader, image, node);
 }

@@ -27,10 +27,10 @@ struct reader {
 	bool wrong;
 };
 
-/* Takes a node's name and properties: says if the name is not allowed or a property has no rule. */
+/* Takes a node's name and properties: says which names are not allowed, unknown or there twice. */
 void reader_open(struct reader *reader, const void *image, int node);
-/* Properties only, for the root. */
-void reader_open_root(struct reader *reader, const void *image);
+/* Properties only: for the root and the groups, which have nodes and names of their own. */
+void reader_open_group(struct reader *reader, const void *image, int node);
 
 /* One line: node, property, what is wrong and the remedy. The node is wrong from now on. */
 PRINTF(3, 4)
@@ -43,7 +43,7 @@ u64 reader_number(struct reader *reader, const char *name, u64 standard);
 bool reader_flag(struct reader *reader, const char *name);
 const char *reader_text(struct reader *reader, const char *name); /* 0: absent or wrong */
 struct blob reader_blob(struct reader *reader, const char *name);
-/* A list of strings that ends in a 0, for reader_next(); 0 bytes: absent or wrong. */
+/* A list of strings that ends in a 0, for reader_next(), each there once; 0 bytes: absent or wrong. */
 const char *reader_names(struct reader *reader, const char *name, u32 *bytes);
 /* The string at `*at`, which moves on; 0 at the end. */
 const char *reader_next(const char *list, u32 bytes, u32 *at);

@@ -366,13 +366,14 @@ static bool has_room(const struct vm *vm, const struct manifest_channel *channel
 	return false;
 }
 
-static void join(const struct manifest_channel *channel)
+static void join(const struct manifest *manifest, const struct manifest_channel *channel)
 {
 	struct vm *first = vm_get(channel->end[0]), *second = vm_get(channel->end[1]);
 	struct port *one, *other;
 
 	if (!first || !second) {
-		log_line("channel %s: not joined: one of its VMs was refused", channel->name);
+		log_line("manifest: /channels/%s: ends: not joined, VM %s was refused; correct it",
+			 channel->name, manifest->vm[channel->end[first ? 1 : 0]].name);
 		return;
 	}
 	if (!has_room(first, channel) || !has_room(second, channel))
@@ -386,5 +387,5 @@ static void join(const struct manifest_channel *channel)
 void event_connect(const struct manifest *manifest)
 {
 	for (u32 i = 0; i < manifest->channel_count; i++)
-		join(&manifest->channel[i]);
+		join(manifest, &manifest->channel[i]);
 }

@@ -39,6 +39,7 @@ static void put_padded(struct text *text, const char *from, size_t length, u32 w
 struct conversion {
 	char fill;
 	u32 width;
+	u32 longest; /* of a string */
 	bool is_long;
 };
 
@@ -61,11 +62,22 @@ static void put_number(struct text *text, u64 value, bool negative, u32 base,
 	put_padded(text, at, (size_t)(digits + sizeof(digits) - at), width, conversion->fill);
 }
 
+static const char *read_decimal(const char *format, u32 *value)
+{
+	for (; *format >= '0' && *format <= '9'; format++)
+		*value = *value * 10 + (u32)(*format - '0');
+	return format;
+}
+
 static const char *read_conversion(const char *format, struct conversion *conversion)
 {
-	*conversion = (struct conversion){ .fill = *format == '0' ? '0' : ' ' };
-	for (; *format >= '0' && *format <= '9'; format++)
-		conversion->width = conversion->width * 10 + (u32)(*format - '0');
+	*conversion =
+		(struct conversion){ .fill = *format == '0' ? '0' : ' ', .longest = UINT32_MAX };
+	format = read_decimal(format, &conversion->width);
+	if (*format == '.') {
+		conversion->longest = 0;
+		format = read_decimal(format + 1, &conversion->longest);
+	}
 	for (; *format == 'l' || *format == 'z'; format++)
 		conversion->is_long = true;
 	return format;
@@ -90,7 +102,8 @@ size_t format_text_v(char *buffer, size_t size, const char *format, va_list argu
 		case 's':
 			string = va_arg(arguments, const char *);
 			string = string ? string : "(none)";
-			put_padded(&text, string, strlen(string), conversion.width, ' ');
+			put_padded(&text, string, strnlen(string, conversion.longest),
+				   conversion.width, ' ');
 			break;
 		case 'c':
 			c = (char)va_arg(arguments, int);
@@ -139,6 +152,14 @@ static void keep_early(const char *line, size_t length)
 	early_length += length + 1;
 }
 
+/* Names in a damaged tree may hold anything; a line is one line, and no terminal obeys it. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
 void log_line(const char *format, ...)
 {
 	char line[LINE_BYTES];
@@ -149,6 +170,7 @@ void log_line(const char *format, ...)
 	va_start(arguments, format);
 	length += format_text_v(line + length, sizeof(line) - length, format, arguments);
 	va_end(arguments);
+	make_printable(line);
 	if (sink)
 		sink(line, length);
 	else

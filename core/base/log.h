@@ -1,7 +1,8 @@
 /*
  * The hypervisor's own lines. Format: %s %c %d %u %x %lu %lx %p-free subset, with width and 0 flag
- * (%016lx). A line goes out whole as "weir: ..." and never blocks; log.c formats, the sink that was
- * set takes it (core/console.c after discovery).
+ * (%016lx), and %.31s for at most 31 bytes. A line goes out whole as "weir: ..." and never blocks;
+ * bytes that are not printable show as '?'. log.c formats, the sink that was set takes it
+ * (core/console.c after discovery).
  */
 #pragma once
 

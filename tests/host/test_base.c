@@ -44,6 +44,12 @@ TEST(width_pads_with_blanks_or_zeroes)
 	EXPECT_FORMAT("[%3c]", 'x');
 }
 
+TEST(precision_cuts_a_string)
+{
+	EXPECT_FORMAT("[%.3s] [%.3s] [%.0s]", "abcdef", "ab", "abc");
+	EXPECT_FORMAT("[%5.2s] [%.12s]", "abc", "abcdefghijklmno");
+}
+
 TEST(text_that_is_too_long_is_cut_and_terminated)
 {
 	char buffer[8];
@@ -160,6 +166,7 @@ int main(void)
 		RUN(long_line_is_cut_not_split),
 		RUN(formats_print_what_the_library_prints),
 		RUN(width_pads_with_blanks_or_zeroes),
+		RUN(precision_cuts_a_string),
 		RUN(text_that_is_too_long_is_cut_and_terminated),
 		RUN(null_string_and_unfinished_format_are_harmless),
 		RUN(list_keeps_the_order_of_appending),

@@ -407,7 +407,8 @@ TEST(channels_to_a_refused_vm_are_not_joined)
 {
 	ipc_vms_refuse(1);
 	ipc_vms_make(3, 1, channels);
-	assert_true(fake_log_has("channel ab: not joined: one of its VMs was refused"));
+	assert_true(fake_log_has("manifest: /channels/ab: ends: not joined, VM b was "
+				 "refused; correct it"));
 	assert_int_equal(port_of(0, "ac"), 1 << 16 | 0);
 	send(0, "ac");
 	assert_int_equal(next(2, 0), 0);

@@ -181,8 +181,11 @@ TEST(image_header_with_a_monstrous_size_or_offset_is_refused)
 		memcpy(kernel + 56, "ARM\x64", 4);
 		memset(kernel + field, 0xff, 8);
 		set(tree, "/vms/bare", "kernel", kernel, sizeof(kernel));
+		fake_log_reset();
 		assert_true(read_image(tree));
 		assert_true(manifest.vm[BARE].refused);
+		assert_true(fake_log_has("manifest: /vms/bare: kernel: its header asks for"));
+		assert_int_equal(fake_log_count(), 1);
 	}
 }
 
@@ -216,10 +219,11 @@ TEST(mistake_of_a_vm_is_one_line_and_refuses_that_vm_only)
 		{ "memory-kib", VALUE("\0\0\0\x03"),
 		  "3 is out of range (64 to 268435456); give whole pages" },
 		{ "memory-kib", VALUE("\0\0\0\x80"),
-		  "128 KiB do not hold 1 KiB of kernel at 64 KiB" },
-		{ "memory-mib", VALUE("\0\0\0\1"),
-		  "stands beside memory-kib; keep one of the two" },
+		  "128 KiB do not hold kernel 1 KiB at 64 KiB, ramdisk 1 KiB, tree 4 KiB, "
+		  "shared-kib 64; give 140 KiB" },
 		{ "kernel", VALUE(""), "is empty; include a kernel's file" },
+		{ "kernel", TEXT("kernel.bin"), "is a text; include the file that it names" },
+		{ "kernel", VALUE("MZ\0\0zimg"), "is an EFI image that unpacks itself" },
 		{ "kernel",
 		  VALUE("\x7f"
 			"ELF...."),
@@ -242,16 +246,21 @@ TEST(mistake_of_a_vm_is_one_line_and_refuses_that_vm_only)
 		{ "priority", VALUE("\0\0\0\x8"), "8 is out of range (0 to 7); 7 is served first" },
 		{ "budget-us", VALUE("\0\1\0\0"),
 		  "65536 is more than the period-us of 10000; lower it" },
+		{ "shared-kib", VALUE("\0\0\x20\0"), "8192 is not below the 8192 KiB of RAM" },
 		{ "shared-kib", VALUE("\0\0\0\2"), "2 is not a multiple of 4; give whole pages" },
 		{ "window-kib", VALUE("\0\x0b\x40\x04"), "737284 is out of range (4 to 737280)" },
 		{ "ports", VALUE("\0\0\0\0"), "0 is out of range (1 to 8192)" },
 		{ "peers", TEXT("nobody"), "there is no VM nobody; name nodes of /vms" },
 		{ "peers", TEXT("full"), "full is the VM itself; name others" },
+		{ "peers", TEXT("bare\0bare"), "bare is named twice; name it once" },
 		{ "peers", VALUE("\0\0\0\1"), "is no list of names; write them in quotes" },
 		{ "peers", VALUE("bare"), "is no list of names; write them in quotes" },
 		{ "rights", TEXT("everything"), "everything is no right; take console, manage" },
 		{ "disks", TEXT("nothing"), "there is no disk nothing; name nodes of /disks" },
-		{ "disks-read-only", TEXT("data"), "data is named twice; name it once" },
+		{ "disks", TEXT("data\0data"), "data is named twice; name it once" },
+		{ "disks-read-only", TEXT("data"),
+		  "data is in disks too; name it in one of the two" },
+		{ "memory-mb", VALUE("\0\0\0\1"), "no such property; correct or remove it" },
 		{ "on-fault", TEXT("explode"),
 		  "explode is unknown; write halt, restart or stop-machine" },
 		{ "watchdog-ms", VALUE("\0\0\0\0"),
@@ -311,7 +320,76 @@ TEST(budget_needs_a_period)
 	assert_true(read_image(tree));
 	assert_true(manifest.vm[FULL].refused);
 	assert_string_equal(fake_log_text(0),
-			    "manifest: /vms/full: period-us: is missing; give both or neither");
+			    "manifest: /vms/full: budget-us: stands without period-us; give both");
+	assert_int_equal(fake_log_count(), 1);
+}
+
+TEST(period_out_of_range_is_one_line)
+{
+	void *tree = tree_load("system");
+
+	set_number(tree, "/vms/full", "period-us", 0);
+	assert_true(read_image(tree));
+	assert_true(manifest.vm[FULL].refused);
+	assert_true(fake_log_has("manifest: /vms/full: period-us: 0 is out of range"));
+	assert_int_equal(fake_log_count(), 1);
+}
+
+static void budget(void *tree, const char *path, u32 budget_us)
+{
+	set_number(tree, path, "budget-us", budget_us);
+	set_number(tree, path, "period-us", 1000);
+}
+
+TEST(no_core_is_promised_twice)
+{
+	void *tree = tree_load("system");
+
+	/* Core 1 has two vCPUs of the first VM; what is taken in turn counts for all cores only. */
+	budget(tree, "/vms/full", 400);
+	budget(tree, "/vms/bare", 1000);
+	set_number(tree, "/vms/third-vm-1", "cores", 1);
+	budget(tree, "/vms/third-vm-1", 100);
+	assert_true(read_image(tree));
+	assert_int_equal(fake_log_count(), 0);
+	budget(tree, "/vms/third-vm-1", 101);
+	assert_true(read_image(tree));
+	assert_string_equal(fake_log_text(0),
+			    "manifest: /vms/third-vm-1: budget-us: with it more than the time of "
+			    "one core is promised; lower it");
+	assert_true(manifest.vm[THIRD].refused);
+	assert_false(manifest.vm[FULL].refused);
+}
+
+TEST(all_cores_together_are_not_promised_twice)
+{
+	void *tree = tree_load("system");
+
+	fdt_delprop(tree, tree_node(tree, "/vms/full"), "cores");
+	set(tree, "/", "communication-cores", "\0\0\0\0\0\0\0\3", 8);
+	budget(tree, "/vms/full", 500);
+	set_number(tree, "/vms/third-vm-1", "vcpus", 1);
+	budget(tree, "/vms/third-vm-1", 500);
+	assert_true(read_image(tree));
+	assert_int_equal(fake_log_count(), 0);
+	budget(tree, "/vms/third-vm-1", 501);
+	assert_true(read_image(tree));
+	assert_string_equal(fake_log_text(0),
+			    "manifest: /vms/third-vm-1: budget-us: with it more than the time of "
+			    "all cores is promised; lower it");
+}
+
+TEST(memory_stands_once)
+{
+	void *tree = tree_load("system");
+
+	set_number(tree, "/vms/full", "memory-mib", 8);
+	assert_true(read_image(tree));
+	assert_string_equal(
+		fake_log_text(0),
+		"manifest: /vms/full: memory-kib: stands beside memory-mib; keep one of the two");
+	assert_int_equal(fake_log_count(), 1);
+	assert_true(manifest.vm[FULL].refused);
 }
 
 TEST(more_mistakes_of_one_vm_are_all_said)
@@ -324,31 +402,140 @@ TEST(more_mistakes_of_one_vm_are_all_said)
 	assert_int_equal(fake_log_count(), 2);
 }
 
-TEST(name_with_capitals_or_too_long_is_refused)
+TEST(name_that_is_not_allowed_is_refused)
 {
-	void *tree = tree_load("system");
+	static const char *const names[] = { "Third",	 "third_vm",
+					     "3rd",	 "-vm",
+					     "vm@1",	 "abcdefghijklmnopqrstuvwxyz012345",
+					     "third\nvm" };
 
-	assert_int_equal(fdt_set_name(tree, tree_node(tree, "/vms/third.vm_1"), "Third"), 0);
-	assert_int_equal(fdt_set_name(tree, tree_node(tree, "/vms/bare"),
-				      "abcdefghijklmnopqrstuvwxyz012345"),
-			 0);
-	assert_true(read_image(tree));
-	assert_true(fake_log_has("manifest: /vms/Third: name: is not allowed"));
-	assert_true(manifest.vm[BARE].refused);
-	assert_true(manifest.vm[THIRD].refused);
+	for (u32 i = 0; i < ARRAY_SIZE(names); i++) {
+		void *tree = tree_load("system");
+
+		fake_log_reset();
+		fdt_del_node(tree, tree_node(tree, "/channels"));
+		fdt_delprop(tree, tree_node(tree, "/vms/full"), "peers");
+		assert_int_equal(fdt_set_name(tree, tree_node(tree, "/vms/third-vm-1"), names[i]),
+				 0);
+		assert_true(read_image(tree));
+		assert_int_equal(fake_log_count(), 1);
+		assert_true(fake_log_has("name: is not allowed; use up to 31 of a-z, 0-9 and"));
+		assert_null(strchr(fake_log_text(0), '\n'));
+		assert_true(manifest.vm[THIRD].refused);
+		assert_false(manifest.vm[BARE].refused);
+	}
 }
 
-TEST(unknown_property_or_node_is_a_warning)
+TEST(longest_name_and_remedy_fit_into_a_line)
+{
+	char name[300];
+	void *tree = tree_load("system");
+
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	set(tree, "/vms/full", "rights", name, sizeof(name));
+	assert_int_equal(fdt_set_name(tree, tree_node(tree, "/vms/full"), name), 0);
+	assert_true(read_image(tree));
+	assert_true(fake_log_has("name: is not allowed; use up to 31 of a-z, 0-9 and '-', a "
+				 "letter first"));
+	assert_true(fake_log_has("is no right; take console, manage, introspect or store"));
+}
+
+TEST(node_inside_a_vm_refuses_it)
 {
 	void *tree = tree_load("system");
 
-	set_number(tree, "/vms/bare", "memory-mb", 1);
-	assert_true(fdt_add_subnode(tree, 0, "networks") > 0);
+	assert_true(fdt_add_subnode(tree, tree_node(tree, "/vms/bare"), "inner") > 0);
 	assert_true(read_image(tree));
-	assert_true(
-		fake_log_has("manifest: /vms/bare: memory-mb: no such property; it is ignored"));
-	assert_true(fake_log_has("manifest: /networks: no such node; it is ignored"));
+	assert_string_equal(fake_log_text(0),
+			    "manifest: /vms/bare: inner: is a node; write properties only");
+	assert_true(manifest.vm[BARE].refused);
+}
+
+TEST(unknown_node_or_property_outside_a_vm_is_a_line)
+{
+	void *tree = tree_load("system");
+
+	set_number(tree, "/", "stey", 1);
+	set_number(tree, "/vms", "count", 1);
+	assert_true(fdt_add_subnode(tree, 0, "networks") > 0);
+	assert_true(fdt_add_subnode(tree, 0, "vms@1") > 0);
+	assert_true(read_image(tree));
+	assert_true(fake_log_has("manifest: /: stey: no such property; correct or remove it"));
+	assert_true(fake_log_has("manifest: /vms: count: no such property"));
+	assert_true(fake_log_has("manifest: /networks: no such node, it is ignored; correct or "
+				 "remove it"));
+	assert_true(fake_log_has("manifest: /vms@1: no such node, it is ignored"));
+	assert_int_equal(fake_log_count(), 4);
+	assert_int_equal(manifest.vm_count, 3);
 	assert_false(manifest.vm[BARE].refused);
+}
+
+/* Gives the node or property `from` a name of the same length: libfdt itself makes no twins. */
+static void rename_to(void *tree, const char *from, const char *to)
+{
+	char *at = tree, *end = at + fdt_totalsize(tree);
+
+	while (at < end && memcmp(at, from, strlen(from) + 1) != 0)
+		at++;
+	assert_true(at < end);
+	memcpy(at, to, strlen(to));
+}
+
+/* A node like another one; libfdt puts it before that. */
+static void add_twin(void *tree, const char *parent, const char *name, const char *twin)
+{
+	assert_true(fdt_add_subnode(tree, tree_node(tree, parent), name) > 0);
+	rename_to(tree, name, twin);
+}
+
+static void check_one_line(const void *tree, const char *line)
+{
+	fake_log_reset();
+	assert_true(read_image(tree));
+	assert_string_equal(fake_log_text(0), line);
+	assert_string_equal(fake_log_text(1), "");
+}
+
+TEST(node_that_stands_twice_is_refused_the_second_time)
+{
+	void *tree = tree_load("system");
+
+	add_twin(tree, "/disks", "daty", "data");
+	check_one_line(tree, "manifest: /disks/data: name: stands twice; give each disk its own");
+	assert_true(manifest.disk[2].refused);
+
+	tree = tree_load("system");
+	add_twin(tree, "/", "channelz", "channels");
+	check_one_line(tree,
+		       "manifest: /channels: stands twice, the second is ignored; make one of "
+		       "the two");
+
+	tree = tree_load("system");
+	add_twin(tree, "/channels", "firzt", "first");
+	set(tree, "/channels/first", "ends", TEXT("full\0bare"));
+	check_one_line(tree,
+		       "manifest: /channels/first: name: stands twice; give each channel its own");
+	assert_int_equal(manifest.channel_count, 2);
+
+	tree = tree_load("system");
+	add_twin(tree, "/vms", "bary", "bare");
+	set(tree, "/vms/bare", "kernel", VALUE("kernel"));
+	set_number(tree, "/vms/bare", "memory-mib", 1);
+	check_one_line(tree, "manifest: /vms/bare: name: stands twice; give each VM its own");
+	assert_false(manifest.vm[0].refused);
+	assert_true(manifest.vm[2].refused);
+}
+
+TEST(property_that_stands_twice_refuses_its_vm)
+{
+	void *tree = tree_load("system");
+
+	set_number(tree, "/vms/bare", "portz", 1);
+	set_number(tree, "/vms/bare", "ports", 2);
+	rename_to(tree, "portz", "ports");
+	check_one_line(tree, "manifest: /vms/bare: ports: stands twice; write it once");
+	assert_true(manifest.vm[BARE].refused);
 }
 
 TEST(wrong_channel_is_left_out)
@@ -360,8 +547,8 @@ TEST(wrong_channel_is_left_out)
 	} wrong[] = {
 		{ TEXT("full\0nobody"), "ends: there is no VM nobody; name nodes of /vms" },
 		{ TEXT("full"), "ends: must be two different VMs" },
-		{ TEXT("full\0full"), "ends: must be two different VMs" },
-		{ TEXT("full\0bare\0third.vm_1"), "ends: must be two different VMs" },
+		{ TEXT("full\0full"), "ends: full is named twice; name it once" },
+		{ TEXT("full\0bare\0third-vm-1"), "ends: must be two different VMs" },
 		{ VALUE("\0\0\0\1"), "ends: is no list of names" },
 	};
 
@@ -373,10 +560,22 @@ TEST(wrong_channel_is_left_out)
 		assert_true(read_image(tree));
 		if (!fake_log_has(wrong[i].line))
 			fail_msg("expected '%s', got '%s'", wrong[i].line, fake_log_text(0));
+		assert_int_equal(fake_log_count(), 1);
 		assert_int_equal(manifest.channel_count, 1);
 		assert_string_equal(manifest.channel[0].name, "second");
 		assert_false(manifest.vm[FULL].refused);
 	}
+}
+
+TEST(channel_without_ends_is_left_out)
+{
+	void *tree = tree_load("system");
+
+	fdt_delprop(tree, tree_node(tree, "/channels/first"), "ends");
+	check_one_line(
+		tree,
+		"manifest: /channels/first: ends: is missing; write ends = \"one\", \"other\"");
+	assert_int_equal(manifest.channel_count, 1);
 }
 
 TEST(vm_with_more_channels_than_ports_is_refused)
@@ -391,18 +590,35 @@ TEST(vm_with_more_channels_than_ports_is_refused)
 		"manifest: /vms/bare: ports: 1 is too few for its 2 channels; give more");
 }
 
-TEST(wrong_disk_is_left_out_and_refuses_who_wants_it)
+TEST(wrong_disk_refuses_who_wants_it)
 {
 	void *tree = tree_load("system");
 
 	set_number(tree, "/disks/system", "partition", 1);
 	assert_true(read_image(tree));
-	assert_int_equal(manifest.disk_count, 1);
-	assert_true(
-		fake_log_has("manifest: /disks/system: partition: partition tables are not read"));
-	assert_true(fake_log_has("manifest: /vms/full: disks-read-only: there is no disk system"));
+	assert_true(manifest.disk[0].refused);
+	assert_false(manifest.disk[1].refused);
+	assert_string_equal(fake_log_text(0), "manifest: /disks/system: partition: partition "
+					      "tables are not read; give first-sector and sectors");
+	assert_string_equal(fake_log_text(1), "manifest: /vms/full: disks-read-only: the disk "
+					      "system was refused; correct that");
+	assert_int_equal(fake_log_count(), 2);
 	assert_true(manifest.vm[FULL].refused);
 	assert_false(manifest.vm[BARE].refused);
+}
+
+TEST(disk_ends_where_sector_numbers_end)
+{
+	void *tree = tree_load("system");
+
+	set_number(tree, "/disks/data", "sectors", 0xfffff800);
+	assert_true(read_image(tree));
+	assert_int_equal(fake_log_count(), 0);
+	set_number(tree, "/disks/data", "sectors", 0xfffff801);
+	assert_true(read_image(tree));
+	assert_string_equal(fake_log_text(0), "manifest: /disks/data: sectors: ends at sector "
+					      "4294967297 (at most 4294967296); lower it");
+	assert_true(manifest.disk[1].refused);
 }
 
 TEST(communication_cores_must_exist_and_leave_one)
@@ -417,6 +633,11 @@ TEST(communication_cores_must_exist_and_leave_one)
 	assert_true(read_image(tree));
 	assert_true(fake_log_has("leaves no core for the VMs"));
 	assert_int_equal(manifest.communication_cores, 0);
+	set(tree, "/", "communication-cores", "", 0);
+	check_one_line(tree, "manifest: /: communication-cores: has 0 bytes; write numbers");
+	set(tree, "/", "communication-cores", "\0\0\0\3\0\0\0\3", 8);
+	check_one_line(tree, "manifest: /: communication-cores: 3 is named twice; name it once");
+	assert_int_equal(manifest.communication_cores, BIT(3));
 }
 
 TEST(image_without_vms_is_said)
@@ -441,7 +662,8 @@ TEST(more_vms_than_there_is_room_for_are_cut)
 	}
 	assert_true(read_image(tree));
 	assert_int_equal(manifest.vm_count, MAX_VMS);
-	assert_true(fake_log_has("manifest: /vms: has 67 VMs; the first 64 are taken"));
+	assert_true(fake_log_has("manifest: /vms: has 67 nodes (at most 64); the last ones are "
+				 "refused: remove some"));
 }
 
 TEST(blob_that_is_no_system_image_is_refused)
@@ -458,7 +680,7 @@ TEST(blob_that_is_no_system_image_is_refused)
 	assert_false(manifest_read(image, 3, CORES, &manifest));
 	image[0] = 0;
 	assert_false(manifest_read(image, bytes, CORES, &manifest));
-	assert_true(fake_log_has("manifest: expected a system image made by tools/weir"));
+	assert_true(fake_log_has("manifest: the system image is damaged"));
 }
 
 TEST(damaged_image_never_crashes)
@@ -496,11 +718,21 @@ int main(void)
 		RUN_AFTER(prepare, what_a_vm_cannot_do_without_is_missed),
 		RUN_AFTER(prepare, budget_needs_a_period),
 		RUN_AFTER(prepare, more_mistakes_of_one_vm_are_all_said),
-		RUN_AFTER(prepare, name_with_capitals_or_too_long_is_refused),
-		RUN_AFTER(prepare, unknown_property_or_node_is_a_warning),
+		RUN_AFTER(prepare, period_out_of_range_is_one_line),
+		RUN_AFTER(prepare, no_core_is_promised_twice),
+		RUN_AFTER(prepare, all_cores_together_are_not_promised_twice),
+		RUN_AFTER(prepare, memory_stands_once),
+		RUN_AFTER(prepare, name_that_is_not_allowed_is_refused),
+		RUN_AFTER(prepare, longest_name_and_remedy_fit_into_a_line),
+		RUN_AFTER(prepare, node_inside_a_vm_refuses_it),
+		RUN_AFTER(prepare, unknown_node_or_property_outside_a_vm_is_a_line),
+		RUN_AFTER(prepare, node_that_stands_twice_is_refused_the_second_time),
+		RUN_AFTER(prepare, property_that_stands_twice_refuses_its_vm),
+		RUN_AFTER(prepare, channel_without_ends_is_left_out),
 		RUN_AFTER(prepare, wrong_channel_is_left_out),
 		RUN_AFTER(prepare, vm_with_more_channels_than_ports_is_refused),
-		RUN_AFTER(prepare, wrong_disk_is_left_out_and_refuses_who_wants_it),
+		RUN_AFTER(prepare, wrong_disk_refuses_who_wants_it),
+		RUN_AFTER(prepare, disk_ends_where_sector_numbers_end),
 		RUN_AFTER(prepare, communication_cores_must_exist_and_leave_one),
 		RUN_AFTER(prepare, image_without_vms_is_said),
 		RUN_AFTER(prepare, more_vms_than_there_is_room_for_are_cut),

@@ -11,8 +11,9 @@ import libfdt
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]
 
+import mistakes  # noqa: E402
 from weirlib import kernel, manifest, qemu  # noqa: E402
 
 # Line numbers below count from the first line of this text.
@@ -390,6 +391,24 @@ MISTAKES = [
 @pytest.mark.parametrize("old, new, line", MISTAKES)
 def test_a_mistake_is_told_with_line_property_range_and_remedy(folder, old, new, line):
     assert check(folder, edit(old, new)) == [line]
+
+
+def blamed(line):
+    """The node and the property, as the hypervisor names them."""
+    path, prop, rest = re.fullmatch(r"[^:]*:\d+: (/[^:]*): (?:([a-z-]+): )?(.*)", line).groups()
+    if rest.startswith("no such node"):
+        return tuple(path.rsplit("/", 1))
+    return path, prop or ("name" if rest.startswith("the name") else "")
+
+
+def test_what_the_hypervisor_refuses_the_tool_refuses(folder):
+    """tests/qemu/test_refused.py boots the same manifests."""
+    for source, wrong in mistakes.manifests(mistakes.SMALLEST_VM):
+        lines = check(folder, source, "--board-cores", str(mistakes.CORES))
+        found = {blamed(line) for line in lines}
+        expected = {(path, mistake.tool or prop) for (path, prop), mistake in wrong.items()}
+        assert expected <= found, (expected - found, lines)
+        assert {path for path, _ in found} == {path for path, _ in expected}
 
 
 @pytest.mark.parametrize("memory", ["<1100>;", '<1104>; tree = /incbin/("own.dtb");'])

@@ -121,9 +121,10 @@ static void *no_tables(void)
 	return 0;
 }
 
+static const char *const names[VMS] = { "a", "b", "c", "d" };
+
 static struct vm *make_vm(u32 id, u32 vcpus)
 {
-	static const char *const names[VMS] = { "a", "b", "c", "d" };
 	struct manifest_vm *config = &machine.config[id];
 	struct vm *vm = calloc(1, sizeof(*vm));
 
@@ -158,6 +159,8 @@ void ipc_vms_make(u32 vms, u32 vcpus, const char *const *channels)
 	ipc_vms_free();
 	machine.vm_count = vms;
 	machine.block_page = UINT64_MAX;
+	for (u32 i = 0; i < vms; i++)
+		machine.config[i].name = names[i];
 	for (; *channels; channels++)
 		machine.channel[machine.manifest.channel_count++] =
 			(struct manifest_channel){ .name = *channels,
