@@ -112,6 +112,16 @@ $(B)/weir.bin: $(B)/weir.elf
 	$(call step,BIN,$@)
 	$(Q)$(OBJCOPY) -O binary $< $@
 
+# The stub for flash; nothing in it refers to an address, so it needs no linker.
+$(B)/flash.o: tools/flash.S build/setup.mk
+	$(call step,AS,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -c $< -o $@
+
+$(B)/flash.bin: $(B)/flash.o
+	$(call step,BIN,$@)
+	$(Q)$(OBJCOPY) -O binary $< $@
+
 # ---- Guests, images, tests -----------------------------------------------------------------------
 
 -include guests/guests.mk
@@ -131,8 +141,27 @@ $(IMAGES): $(GUEST_BINARIES)
 
 # ---- What people call ----------------------------------------------------------------------------
 
-.PHONY: all run help clean fmt images
-all: $(B)/weir.bin $(IMAGES)
+# One file of the hypervisor and an image: for -kernel or booti, and for -bios.
+$(B)/joined/%.bin: $(B)/images/%.dtb $(B)/weir.bin
+	$(call step,JOIN,$@)
+	@mkdir -p $(@D)
+	$(Q)tools/weir join $< --weir $(B)/weir.bin -o $@
+
+$(B)/joined/%.flash: $(B)/images/%.dtb $(B)/weir.bin $(B)/flash.bin
+	$(call step,JOIN,$@)
+	@mkdir -p $(@D)
+	$(Q)tools/weir join --bios $< --weir $(B)/weir.bin -o $@
+
+$(B)/joined/%.ramdisk: $(B)/images/%.dtb
+	$(call step,WRAP,$@)
+	@mkdir -p $(@D)
+	$(Q)tools/weir wrap $< -o $@
+
+JOINED := $(patsubst $(B)/images/%.dtb,$(B)/joined/%.bin,$(IMAGES))
+
+.PHONY: all run help clean fmt images joined
+all: $(B)/weir.bin $(B)/flash.bin $(IMAGES)
+joined: $(JOINED) $(JOINED:.bin=.flash) $(JOINED:.bin=.ramdisk)
 images: $(IMAGES)
 
 run: all
@@ -148,6 +177,7 @@ clean:
 help:
 	@echo 'make                     set up what is missing, build $(B)/weir.bin and the images'
 	@echo 'make run [INPUT=file]    boot Weir on QEMU; the file crosses from one VM to another'
+	@echo 'make joined              one file of Weir and each image: $(B)/joined/*.bin, *.flash for -bios'
 	@echo 'make test                all tests (host and QEMU)'
 	@echo 'make soak [SOAK=4h]      the tests that can go on for long: a time, a count, or 10000,4h'
 	@echo 'make check               format, warnings with gcc and clang, cppcheck, who includes whom'

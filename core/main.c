@@ -115,6 +115,21 @@ static void find_disks(void)
 	}
 }
 
+/* What the boot loader passes goes before what is joined to the hypervisor. */
+static void find_system_image(void)
+{
+	struct range joined = { mmu_image_pa().raw + mmu_image_bytes(), mmu_joined_bytes() };
+
+	if (platform.system_image.bytes && joined.bytes)
+		log_line("/chosen: linux,initrd-start: this system image is taken, not the one "
+			 "that is joined to the hypervisor");
+	if (platform.system_image.bytes || !joined.bytes)
+		return;
+	platform.system_image = joined;
+	if (!platform_reserve(&platform, joined))
+		log_line("system image: joined: too many reserved ranges to keep it safe");
+}
+
 /* False: one that firmware has started is not here yet; it may still come. */
 static bool start_cores(void)
 {
@@ -152,6 +167,7 @@ void boot_main(u64 tree_pa)
 	if (!platform_read(tree, cpu_mpidr(), &platform))
 		start_console(), stop(0);
 	cpu_use_psci(platform.psci);
+	find_system_image();
 	if (!memory_init(&platform))
 		start_console(), stop(0);
 	start_console();
@@ -161,7 +177,8 @@ void boot_main(u64 tree_pa)
 	if (platform.uart.intid)
 		console_enable_interrupt(platform.uart.intid);
 	if (!platform.system_image.bytes)
-		stop("/chosen: linux,initrd-start: no system image: pass one (QEMU: -initrd)");
+		stop("/chosen: linux,initrd-start: no system image: pass one (QEMU: -initrd), or "
+		     "join it (tools/weir join)");
 	if (!manifest_read(
 		    mmu_map_read_only(PA(platform.system_image.base), platform.system_image.bytes),
 		    platform.system_image.bytes, platform.cpu_count, &manifest))

@@ -12,11 +12,12 @@ _start:
 	b	primary
 	.long	0
 	.quad	0			// text_offset
-	.quad	image_bytes		// with .bss
+	.quad	image_bytes		// with .bss; `weir join` adds the system image behind it
 	.quad	0xa			// little-endian, 4 KiB pages, anywhere in memory
 	.quad	0, 0, 0
 	.ascii	"ARM\x64"
 	.long	0
+	.quad	image_bytes		// for tools/weirlib/join.py: it stays as it is
 
 primary:
 	msr	daifset, #0xf

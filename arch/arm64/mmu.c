@@ -44,6 +44,14 @@ u64 mmu_image_bytes(void)
 	return (u64)(image_end - image_start);
 }
 
+/* The Image header tells the size of the whole file, as boot loaders read it. */
+u64 mmu_joined_bytes(void)
+{
+	const u64 *header = (const u64 *)image_start;
+
+	return header[2] - mmu_image_bytes();
+}
+
 static u64 table_pa(const u64 *table)
 {
 	return (u64)table - ((u64)table >= VA_HEAP ? heap_delta : image_offset());

@@ -26,6 +26,8 @@ void *mmu_heap_va(pa_t in_heap);
 /* Physical range of Weir's own image and bss, whole pages. */
 pa_t mmu_image_pa(void);
 u64 mmu_image_bytes(void);
+/* What lies behind it in memory as part of the same file (tools/weir join); 0: nothing does. */
+u64 mmu_joined_bytes(void);
 
 /* One page of any memory, for this core, until the next call with the same window. */
 enum window { WINDOW_SOURCE, WINDOW_TARGET, WINDOW_COUNT };

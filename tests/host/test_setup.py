@@ -33,7 +33,8 @@ case "$*" in
 	[ ! -e {top}/broken ] || {{ echo 'E: no space left'; exit 100; }}
 	while read -r package tool version; do
 		case " $* " in *" $package "*) cp {top}/stock/$tool {bin}/ ;; esac
-	done <{top}/stock/list ;;
+	done <{top}/stock/list
+	case " $* " in *" u-boot-qemu "*) mv {top}/stock/u-boot.bin {top}/root{u_boot} ;; esac ;;
 *' download libfdt-dev') touch libfdt-dev_1.6.1-4_arm64.deb ;;
 esac
 """
@@ -46,6 +47,8 @@ grep -q -- '-backports' "$folder"/sources.d/* && grep -q 'qemu-\\*' "$folder/pre
 	newer=$(sed -n "s/^$4 //p" {top}/backports)
 echo "  Candidate: ${{newer:-${{version:-(none)}}}}"
 """
+
+U_BOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
 
 DPKG = """#!/bin/sh
 mkdir -p "$3/usr/include" "$3/usr/lib/aarch64-linux-gnu"
@@ -86,19 +89,23 @@ class Machine:
         self.top = top
         self.bin = top / "bin"
         self.folder = FIXTURES / fixture
-        self.env = {"HOME": str(top / "home"), "PATH": str(self.bin), "WEIR_OS_RELEASE": str(self.folder / "os-release")}
+        self.env = {"HOME": str(top / "home"), "PATH": str(self.bin), "WEIR_OS_RELEASE": str(self.folder / "os-release"),
+                    "WEIR_ROOT": str(top / "root")}
         self.offers = {package: "1:%s+dfsg-7+deb12u1" % version for package, version in TOOLS.values()}
         self.offers["libfdt-dev"] = "1.6.1-4+b1"
+        self.offers["u-boot-qemu"] = "2023.01+dfsg-2+deb12u3"
+        self.u_boot = top / ("root" + U_BOOT)
         self.backports = {"qemu-system-arm": "1:10.0.2+ds-2~bpo12+1"}
         self.fuzzer = top / "runtime" / ("libclang_rt.fuzzer-%s.a" % os.uname().machine)
-        for folder in (self.bin, top / "home", top / "stock", self.fuzzer.parent):
+        for folder in (self.bin, top / "home", top / "stock", self.fuzzer.parent, self.u_boot.parent):
             folder.mkdir(parents=True)
-        self.fuzzer.touch()
+        for path in (self.fuzzer, self.u_boot, top / "stock/u-boot.bin"):
+            path.touch()
         for name in ORDINARY:
             (self.bin / name).symlink_to("/usr/bin/" + name)
         for name, text in (("apt-get", APT_GET), ("apt-cache", APT_CACHE), ("apt-config", APT_CONFIG),
                            ("dpkg", DPKG), ("sudo", SUDO)):
-            self.script(name, text.format(top=top, bin=self.bin, folder=self.folder))
+            self.script(name, text.format(top=top, bin=self.bin, folder=self.folder, u_boot=U_BOOT))
         self.user(0)
         for name, (package, version) in TOOLS.items():
             self.tool(name, version)
@@ -455,9 +462,18 @@ def test_clang_without_its_fuzzer_library_is_not_enough(machine):
     assert result.returncode == 1 and "libclang-rt-14-dev" in result.stdout
 
 
+def test_u_boot_is_installed_for_the_tests_only(machine):
+    machine.all_there().u_boot.unlink()
+    assert machine.run("--check", "run").returncode == 0
+    assert U_BOOT in machine.run("--check", "test").stdout
+    result = machine.run("test", "out.mk")
+    assert result.returncode == 0, result.stderr
+    assert machine.installs()[0].endswith(" u-boot-qemu")
+
+
 def test_installation_that_did_not_help_is_an_error(machine):
     machine.all_there().without("dtc")
-    machine.script("apt-get", APT_GET.format(top=machine.top, bin="/dev/null"))
+    machine.script("apt-get", APT_GET.format(top=machine.top, bin="/dev/null", u_boot=U_BOOT))
     result = machine.run("run", "out.mk")
     assert result.returncode == 1
     assert not (machine.top / "out.mk").exists()

@@ -74,10 +74,13 @@ def read(manifest: str, include_dirs: list, blob_path: str, deps_path: str = "")
 
 def load_blob(path: str) -> Node:
     """The tree in a blob, without lines. Raises Mistake if it is not one."""
+    with open(path, "rb") as file:
+        return load_tree(file.read(), path)
+
+
+def load_tree(data: bytes, path: str) -> Node:
     if libfdt is None:
         raise Mistake("python3-libfdt is missing: tools/setup installs it")
-    with open(path, "rb") as file:
-        data = file.read()
     try:
         fdt = libfdt.FdtRo(data)
         if fdt.totalsize() > len(data):

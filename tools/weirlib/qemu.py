@@ -31,10 +31,11 @@ def qemu_command(
     icount=False,
     extra=(),
     qemu=None,
+    bios=None,
 ) -> list:
     """
     The words of a command that boots the hypervisor `weir` with the system image `image`
-    (None: without one).
+    (None: without one). `bios` is a file for flash, and goes before both.
 
     `disks` are raw images, each a path or a pair (path, read_only), or a dict of -drive's options;
     the first is device 0 of the manifest. `icount` makes time a count of instructions, so that a run repeats exactly.
@@ -51,7 +52,10 @@ def qemu_command(
     if icount:
         command += ["-icount", "shift=0,sleep=off", "-seed", "1"]
         command += ["-rtc", "base=2026-01-01T00:00:00,clock=vm"]
-    command += ["-kernel", str(weir)]
+    if bios is not None:
+        command += ["-bios", str(bios)]
+    else:
+        command += ["-kernel", str(weir)]
     if image is not None:
         command += ["-initrd", str(image)]
     for slot, disk in enumerate(disks):
