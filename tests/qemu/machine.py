@@ -52,6 +52,11 @@ def failing_disk(path, *rules):
     return options
 
 
+def slow_disk(path, requests):
+    """Options of -drive for a raw image at `path` that does so many requests in a second."""
+    return {"file": path, "cache": "writeback", "throttling.iops-total": requests}
+
+
 class Machine:
     """
     Runs `command`; the console goes to `log`, behind a first line that repeats the run.

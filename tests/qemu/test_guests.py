@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from machine import LAST_LINE, Failure, check_tap, failing_disk
+from machine import LAST_LINE, Failure, check_tap, failing_disk, slow_disk
 from weirlib import dts
 
 BOARDS = [dict(cpu="cortex-a72", gic=2), dict(cpu="max", gic=3)]
@@ -16,9 +16,10 @@ ELSEWHERE = {"boot", "typed", "flood"}  # images with tests of their own
 NAMES = sorted({path.stem for path in pathlib.Path(__file__).parent.glob("*.dts")} - ELSEWHERE)
 
 
-def fault_of(vm, status=r"translation fault, level \d", address=0x20000200, place="nothing; the nearest"):
+def fault_of(vm, status=r"translation fault, level \d", address=0x20000200, place="nothing; the nearest",
+             vcpu="0"):
     """The three lines about a VM whose exception vectors cannot be fetched."""
-    head = f"^weir: fault: VM {vm} vCPU 0: "
+    head = f"^weir: fault: VM {vm} vCPU {vcpu}: "
     return [rf"{head}its exception vectors are not executable memory$",
             rf"{head}instruction abort \({status}\) PC {address:016x} PSTATE \w+ ESR \w+$",
             rf"{head}FAR {address:016x} IPA {address:010x}: {place}"]
@@ -39,6 +40,10 @@ FAULTS = [line for vm, what in BAD_PLACES.items() for line in fault_of(vm, **wha
 BAD = fault_of("bad")
 PHOENIX = [*fault_of("phoenix"), "^weir: phoenix starts again$"]
 
+# The VMs of life.dts that report nothing; most of them fault now and then.
+FAULTING = fault_of("(low|equal|high|other|both|halts)", "[01]")
+LIVES = ["second", "selfish", "low", "equal", "high", "other", "both", "halts"]
+
 # How the disks of block_error.dts fail: tests/guest/block_error.h.
 DISK_ERRORS = {
     0: [dict(iotype="read", sector=700), dict(iotype="write", sector=1100)],
@@ -55,20 +60,26 @@ SETTINGS = {
     "block_error": dict(disks=2, errors=DISK_ERRORS),
     "restart": dict(silent=["phoenix"], disks=1, allowed=PHOENIX, expected=PHOENIX),
     "restart_large": dict(silent=["large"], expected=["^weir: large starts again$"]),
+    # A disk so slow that its requests are still in flight when a VM ends.
+    "life": dict(silent=LIVES, disks=1, slow={0: 2000}, allowed=FAULTING, expected=FAULTING),
     "stop_machine": dict(silent=["bad", "good"], allowed=BAD, expected=BAD,
                          last="weir: bad faulted and its on-fault is stop-machine: powering off"),
 }
 
 
-def make_disks(folder, count, errors):
-    """Disks of 4 MiB; each sector starts with its number, and the disk's in the next word."""
+def make_disks(folder, count, errors, slow):
+    """
+    Disks of 4 MiB; each sector starts with its number, and the disk's in the next word. `errors` are
+    rules of failing_disk() by disk, `slow` requests in a second.
+    """
     disks = []
     for disk in range(count):
         path = folder / f"disk{disk}.img"
         with open(path, "wb") as file:
             for sector in range(8192):
                 file.write(sector.to_bytes(8, "little") + disk.to_bytes(8, "little") + bytes(496))
-        disks.append(failing_disk(path, *errors[disk]) if disk in errors else path)
+        disks.append(failing_disk(path, *errors[disk]) if disk in errors else
+                     slow_disk(path, slow[disk]) if disk in slow else path)
     return disks
 
 
@@ -83,7 +94,8 @@ def test_guest(boot, image, tmp_path, name, board):
     blob = image(name)
     vms = [vm.name for vm in dts.load_blob(str(blob)).child("vms").children]
     machine = boot(blob, allowed=settings.get("allowed", ()), cores=2,
-                   disks=make_disks(tmp_path, settings.get("disks", 0), settings.get("errors", {})),
+                   disks=make_disks(tmp_path, settings.get("disks", 0), settings.get("errors", {}),
+                                    settings.get("slow", {})),
                    icount=settings.get("icount", False), **board)
     lines = machine.end()
     check_tap(lines, [vm for vm in vms if vm not in settings.get("silent", ())])
