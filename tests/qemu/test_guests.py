@@ -41,7 +41,7 @@ BAD = fault_of("bad")
 PHOENIX = [*fault_of("phoenix"), "^weir: phoenix starts again$"]
 
 # The VMs of life.dts that report nothing; most of them fault now and then.
-FAULTING = fault_of("(low|equal|high|other|both|halts)", "[01]")
+FAULTING = fault_of("(low|equal|high|other|both|halts)", vcpu="[01]")
 LIVES = ["second", "selfish", "low", "equal", "high", "other", "both", "halts"]
 
 # How the disks of block_error.dts fail: tests/guest/block_error.h.
