@@ -24,7 +24,7 @@ PREFIX ?= /usr/local
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
 include build/setup.mk
 endif
-ifneq ($(LLVM)$(filter test soak check check-% bench fmt host-tests qemu-tests tests-build,$(MAKECMDGOALS)),)
+ifneq ($(LLVM)$(filter test soak check check-% bench bench-% fmt host-tests qemu-tests tests-build,$(MAKECMDGOALS)),)
 include build/setup-test.mk
 endif
 
@@ -181,7 +181,8 @@ help:
 	@echo 'make test                all tests (host and QEMU)'
 	@echo 'make soak [SOAK=4h]      the tests that can go on for long: a time, a count, or 10000,4h'
 	@echo 'make check               format, warnings with gcc and clang, cppcheck, who includes whom'
-	@echo 'make bench               instruction counts beside those of other hypervisors'
+	@echo 'make bench               instruction counts, their limits, and those of other hypervisors'
+	@echo 'make bench-limits        new limits (tests/bench/limits.json), 3 % above what is built'
 	@echo 'make install-headers     para-virtual headers and guest library to PREFIX=$(PREFIX)'
 	@echo 'make fmt                 lay the sources out with clang-format-14'
 	@echo 'make clean               remove build/'

@@ -8,11 +8,11 @@ CHECKS := check-format check-gcc check-debug check-clang check-cppcheck check-in
 
 .PHONY: test soak check $(CHECKS)
 test:
-	@tests/run host qemu
+	@tests/run
 
 # SOAK says for how long (tests/soak.py), SEED repeats a run.
 soak:
-	@tests/run --soak='$(SOAK)' $(if $(SEED),--seed='$(SEED)') host qemu
+	@tests/run --soak='$(SOAK)' $(if $(SEED),--seed='$(SEED)')
 
 check:
 	@tests/run check

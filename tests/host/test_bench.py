@@ -27,9 +27,13 @@ def load():
 
 
 bench = load()
+limits = bench.limits
 
 PEERS = {"method": "m", "unit": "instructions",
-         "peers": {"native": {"sgi.self": 4}, "bao 2.0": {"hypercall.null": 156}}}
+         "peers": {"native": {"sgi.self": 4}, "bao 2.0": {"hypercall.null": 156},
+                   "xen 4.17": {"hypercall.null": 422}}}
+HELD = {"goals": {"image.text_bytes": 5000, "el2.longest_path": 5000},
+        "limits": {"hypercall.null": 100, "sgi.self": 3, "el2.longest_path.wfi": 6000}}
 
 # A machine that prints what a boot of the image would; QEMU's options are its arguments.
 MACHINE = """\
@@ -57,6 +61,7 @@ def program(tmp_path, lines, status=0):
     (tmp_path / "weir.bin").write_bytes(b"")
     (tmp_path / "bench.bin").write_bytes(b"")
     (tmp_path / "peers.json").write_text(json.dumps(PEERS))
+    (tmp_path / "limits.json").write_text(json.dumps(HELD))
     machine = tmp_path / "machine"
     machine.write_text(MACHINE.format(lines=lines, status=status))
     machine.chmod(0o755)
@@ -66,7 +71,7 @@ def program(tmp_path, lines, status=0):
 def call(tmp_path, machine, *words):
     return subprocess.run(
         [TOOL, "--build", tmp_path, "--weir-bench", tmp_path / "bench.bin", "--qemu", machine,
-         "--peers", tmp_path / "peers.json", *words],
+         "--peers", tmp_path / "peers.json", "--limits", tmp_path / "limits.json", *words],
         capture_output=True, text=True, check=False)
 
 
@@ -180,19 +185,67 @@ def test_text_is_all_code_and_nothing_else():
     assert bench.text_bytes(image) == 4608
 
 
-# ---- The table
+# ---- The table and the limits
 
 
 def table_of(*rows):
-    return bench.table({"rows": list(rows)}, PEERS).splitlines()
+    return bench.table({"rows": list(rows)}, HELD, PEERS).splitlines()
 
 
-def test_the_table_has_a_column_for_each_peer():
-    lines = table_of(bench.row("hypercall.null", "instructions", [96, 96]),
-                     bench.row("sgi.self", "instructions", [1, 2, 3]))
-    assert lines[1].split() == ["hypercall.null", "96", "156"]
-    assert lines[2].split() == ["sgi.self", "2", "1..3", "4"]
-    assert lines[1].rstrip().endswith("156") and "[2] bao 2.0" in lines
+def instructions(name, *samples):
+    return bench.row(name, "instructions", samples)
+
+
+def test_the_table_has_limit_and_best_peer_and_says_who_is_better():
+    lines = table_of(instructions("hypercall.null", 96, 96), instructions("sgi.self", 1, 2, 3),
+                     instructions("el2.longest_path.wfi", 5000))
+    assert lines[1].split() == ["hypercall.null", "96", "100", "156", "bao", "2.0;", "beaten"]
+    assert lines[2].split() == ["sgi.self", "2", "1..3", "3", "4"]
+    assert lines[3].endswith("goal under 5000: missed")
+    assert "156  bao 2.0; not beaten" in table_of(instructions("hypercall.null", 156))[1]
+
+
+@pytest.mark.parametrize("name, figure, wrong", [
+    ("hypercall.null", 100, ""),
+    ("hypercall.null", 101, "beyond its limit"),
+    ("hypercall.null", 156, "beyond its limit, does not beat every peer"),
+    ("sgi.self", 3, ""),
+    ("vm.switch", 3, "no limit"),
+    ("el2.longest_path.wfi", 4999, ""),
+    ("el2.longest_path.wfi", 5000, "misses its goal"),
+    ("el2.longest_path.wfi", 6001, "beyond its limit, misses its goal"),
+])
+def test_a_row_keeps_its_limit_its_goal_and_below_every_peer(name, figure, wrong):
+    assert limits.judge_row(name, figure, HELD, PEERS).wrong == wrong
+
+
+def test_a_peer_of_a_row_with_a_goal_is_told_and_not_asked_for():
+    peers = {"peers": {"bao 2.0": {"el2.longest_path.wfi": 7}}}
+    verdict = limits.judge_row("el2.longest_path.wfi", 10, HELD, peers)
+    assert verdict.wrong == "" and "does not beat bao 2.0: 7" in verdict.says
+
+
+def test_what_is_not_measured_is_missed():
+    verdicts = limits.judge([instructions("sgi.self", 3)], HELD, PEERS)
+    assert [verdict.wrong for verdict in verdicts] == ["", "there is no such row",
+                                                       "there is no such row"]
+    peers = {"peers": {"native": {"x": 1}, "bao 2.0": {"y": 1}}}
+    verdicts = limits.judge([], {"goals": {}, "limits": {}}, peers)
+    assert [verdict.name for verdict in verdicts] == ["y"]
+
+
+def test_new_limits_are_three_percent_above_and_goals_stay():
+    made = limits.made_of([instructions("a", 100), instructions("b", 98), instructions("c", 183.2)],
+                          HELD)
+    assert made == {"goals": HELD["goals"], "limits": {"a": 103, "b": 100, "c": 188.6}}
+
+
+def test_the_limits_of_the_project_are_within_their_goals():
+    held = limits.load(str(ROOT / "tests" / "bench" / "limits.json"))
+    assert held["limits"]
+    for name, limit in held["limits"].items():
+        goal = limits.goal_of(held, name)
+        assert goal is None or limit <= goal * limits.MARGIN
 
 
 # ---- The whole tool
@@ -234,6 +287,22 @@ def test_twice_finds_what_does_not_repeat(tmp_path):
     done = call(tmp_path, machine, "ipi", "--twice")
     assert done.returncode == 1
     assert "ipi.cross_core: 1 (1..1), then 2 (2..2)" in done.stderr
+
+
+@pytest.mark.parametrize("figure, status, last", [
+    (4999, 0, "1 passed, 0 failed"),
+    (5001, 1, "0 passed, 1 failed"),
+])
+def test_a_check_counts_the_rows_and_fails_beyond_a_limit(capsys, figure, status, last):
+    held = {"goals": {}, "limits": {"ipi.cross_core": 5000}}
+    assert bench.check([instructions("ipi.cross_core", figure)], held, {"peers": {}}) == status
+    assert capsys.readouterr().out.splitlines()[-1] == last
+
+
+def test_limits_are_for_all_images(tmp_path):
+    machine = program(tmp_path, {})
+    assert call(tmp_path, machine, "ipi", "--check").returncode == 2
+    assert call(tmp_path, machine, "ipi", "--set-limits").returncode == 2
 
 
 def test_an_unknown_image_is_refused(tmp_path):
