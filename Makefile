@@ -72,7 +72,7 @@ LIBFDT_INC := $(LIBFDT_SRC)
 $(B)/libfdt/%.o: $(LIBFDT_SRC)/%.c
 	$(call step,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(TARGET_FLAGS) -I. -I$(LIBFDT_SRC) $(NO_LIBC) -c $< -o $@
+	$(Q)$(CC) $(TARGET_FLAGS) -mbranch-protection=bti -I. -I$(LIBFDT_SRC) $(NO_LIBC) -c $< -o $@
 $(LIBFDT_A): $(FDT_OBJECTS)
 	$(call step,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -89,7 +89,7 @@ WEIR_FLAGS := $(TARGET_FLAGS) $(WARNINGS) -mbranch-protection=bti -fstack-protec
 WEIR_FLAGS += -mcmodel=tiny $(if $(LLVM),,-fno-align-functions -fno-align-loops -fno-align-jumps)
 
 # What runs at boot, or seldom, or waits for a device or the console anyway is made small, not fast.
-COLD_SOURCES := arch/arm64/cpu.c arch/arm64/mmu.c core/base/log.c core/console.c core/fault.c core/guest_tree.c \
+COLD_SOURCES := arch/arm64/cpu.c arch/arm64/mmu.c core/base/log.c core/console.c core/fault.c core/guest_tree.c core/life.c \
 	core/main.c core/manifest.c core/manifest_reader.c core/memory.c core/monitor.c core/platform.c \
 	core/tree_walk.c core/vdev/vgic_v2.c core/vdev/vuart.c core/vm.c drivers/gic.c drivers/gic_v2.c \
 	drivers/gic_v3.c drivers/uart.c drivers/uart_pl011.c drivers/virtio_blk.c ipc/ipc.c ipc/manage.c

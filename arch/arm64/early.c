@@ -12,7 +12,7 @@ u64 early_root[TABLE_ENTRIES] __attribute__((aligned(4096)));
 struct early_tables early __attribute__((aligned(4096)));
 u8 boot_stack[STACK_BYTES] __attribute__((aligned(4096)));
 
-extern const char image_start[], text_unguarded[], rodata_start[], data_start[], image_end[];
+extern const char image_start[], rodata_start[], data_start[], image_end[];
 
 static u64 index_at(u64 address, u32 level)
 {
@@ -29,8 +29,7 @@ u64 *early_tables(u64 load)
 {
 	u64 stack = index_at(STACK_BASE + STACK_STRIDE - STACK_BYTES, 3);
 
-	map_image(image_start, text_unguarded, MAP_TEXT | DESC_GUARDED);
-	map_image(text_unguarded, rodata_start, MAP_TEXT);
+	map_image(image_start, rodata_start, MAP_TEXT | DESC_GUARDED);
 	map_image(rodata_start, data_start, MAP_READ_ONLY);
 	map_image(data_start, image_end, MAP_DATA);
 	for (u64 offset = 0; offset < STACK_BYTES; offset += PAGE_SIZE)

@@ -160,6 +160,20 @@ def test_only_the_switch_and_the_library_may(tmp_path):
 
 
 @cross
+@pytest.mark.parametrize("code, status", [
+    ("br x3", 1), ("blr x16", 1), ("bl f", 0), ("nop", 0), ("bti c\n\tbr x3\n\tbti j", 0),
+])
+def test_a_library_without_landing_pads_jumps_to_no_register(tmp_path, code, status):
+    thing = build(tmp_path, {"f": "blr x1", "fdt_next_tag": code})
+    folder = tmp_path / "library"
+    folder.mkdir()
+    build(folder, {"fdt_next_tag": code})
+    subprocess.run([PREFIX + "ar", "rcs", folder / "libfdt.a", folder / "x.o"], check=True)
+    result = check_fp(thing, "--library", folder / "libfdt.a")
+    assert result.returncode == status and (": fdt_next_tag: " in result.stderr) == bool(status)
+
+
+@cross
 def test_a_file_without_code_is_an_error(tmp_path):
     (tmp_path / "x.S").write_text(".data\n.word 1\n")
     subprocess.run([PREFIX + "gcc", "-c", tmp_path / "x.S", "-o", tmp_path / "x.o"], check=True)
