@@ -17,20 +17,13 @@
 #include "core/life.h"
 
 #include "arch/arm64/cache.h"
-#include "arch/arm64/cpu.h"
 #include "core/base/log.h"
-#include "core/console.h"
 #include "core/hypercall.h"
+#include "core/machine.h"
 #include "core/sched.h"
 
 static u32 alive; /* atomic: VMs that are not off */
 static bool stay; /* the machine stays on when all are; boot only */
-
-static void machine_off(void)
-{
-	console_flush();
-	cpu_power_off();
-}
 
 const char *vm_state_name(enum vm_state state)
 {

@@ -16,8 +16,10 @@
 #include "core/hypercall.h"
 #include "core/irq.h"
 #include "core/life.h"
+#include "core/machine.h"
 #include "core/memory.h"
 #include "core/sched.h"
+#include "drivers/bcm2835_pm.h"
 #include "drivers/block_device.h"
 #include "drivers/gic.h"
 #include "drivers/virtio_blk.h"
@@ -55,8 +57,7 @@ __attribute__((noreturn)) static void stop(const char *why)
 {
 	if (why)
 		log_line("%s", why);
-	console_flush();
-	cpu_power_off();
+	machine_off();
 	for (;;)
 		cpu_wait();
 }
@@ -130,6 +131,17 @@ static void find_system_image(void)
 		log_line("system image: joined: too many reserved ranges to keep it safe");
 }
 
+/* False: firmware refuses. */
+static bool start_core(u32 index)
+{
+	const struct platform_cpu *cpu = &platform.cpu[index];
+
+	if (cpu->psci)
+		return cpu_start_psci(index, cpu->mpidr);
+	cpu_start_spin_table(index, PA(cpu->release));
+	return true;
+}
+
 /* False: one that firmware has started is not here yet; it may still come. */
 static bool start_cores(void)
 {
@@ -138,7 +150,7 @@ static bool start_cores(void)
 
 	for (u32 i = 1; i < platform.cpu_count; i++) {
 		mmu_map_stack(i, heap_page);
-		if (cpu_start_psci(i, platform.cpu[i].mpidr))
+		if (start_core(i))
 			expected++;
 		else
 			log_line("cpu %u (%lx): firmware did not start it", i,
@@ -167,6 +179,8 @@ void boot_main(u64 tree_pa)
 	if (!platform_read(tree, cpu_mpidr(), &platform))
 		start_console(), stop(0);
 	cpu_use_psci(platform.psci);
+	if (platform.power.bytes)
+		bcm2835_pm_init(mmu_map_device(platform.power.base, platform.power.bytes));
 	find_system_image();
 	if (!memory_init(&platform))
 		start_console(), stop(0);

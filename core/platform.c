@@ -108,9 +108,9 @@ static void visit_cpu(struct discovery *found)
 			      "expected psci or spin-table; the core stays off");
 		return;
 	}
-	if (!boot_core && !cpu.psci && !cpu.release) {
+	if (!boot_core && !cpu.psci && (!cpu.release || cpu.release % 8)) {
 		tree_complain(&found->walk, "cpu-release-addr",
-			      "expected an address; the core stays off");
+			      "expected an address that is a multiple of 8; the core stays off");
 		return;
 	}
 	/* One place is kept for the boot core until it has come. */
@@ -212,6 +212,12 @@ static void visit_psci(struct discovery *found)
 			      "expected smc, the only way from EL2; PSCI is not used");
 }
 
+static void visit_power(struct discovery *found)
+{
+	if (tree_is_enabled(&found->walk))
+		read_device(found, &found->platform->power);
+}
+
 static void visit_pl011(struct discovery *found)
 {
 	if (found->first_pl011[0] || !tree_is_enabled(&found->walk))
@@ -258,6 +264,9 @@ static void visit_compatible(struct discovery *found, struct value compatible)
 		visit_gic(found, 3);
 	else if (tree_has_string(compatible, "arm,armv8-timer"))
 		found->timer_interrupts = tree_value(&found->walk, P_INTERRUPTS);
+	else if (tree_has_string(compatible, "brcm,bcm2835-pm") ||
+		 tree_has_string(compatible, "brcm,bcm2711-pm"))
+		visit_power(found);
 	else if (tree_has_string(compatible, "arm,psci-1.0") ||
 		 tree_has_string(compatible, "arm,psci-0.2"))
 		visit_psci(found);

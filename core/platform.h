@@ -38,7 +38,8 @@ struct platform {
 	u32 reserved_count;
 	struct gic_registers gic;
 	u32 virtual_timer_intid, el2_timer_intid, maintenance_intid;
-	bool psci; /* /psci with method smc */
+	bool psci;		      /* /psci with method smc */
+	struct platform_device power; /* brcm,bcm2835-pm; 0 bytes: none */
 	struct platform_device uart;
 	char uart_compatible[64]; /* the node's list, strings separated by 0 */
 	u32 uart_compatible_bytes;

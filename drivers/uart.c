@@ -8,6 +8,7 @@
 
 static const struct uart_ops *const drivers[] = {
 	&uart_pl011,
+	&uart_mini,
 };
 
 static const struct uart_ops *chosen;

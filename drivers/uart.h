@@ -1,6 +1,6 @@
 /*
  * The console's UART. One is chosen at boot from /chosen stdout-path; a driver is matched by
- * `compatible`. Source: uart.c (choice), uart_pl011.c
+ * `compatible`. Source: uart.c (choice), uart_pl011.c, uart_mini.c
  */
 #pragma once
 
@@ -22,4 +22,4 @@ struct uart_ops {
 bool uart_init(const char *compatible, u32 compatible_bytes, void *registers);
 const struct uart_ops *uart_get(void);
 
-extern const struct uart_ops uart_pl011;
+extern const struct uart_ops uart_pl011, uart_mini;

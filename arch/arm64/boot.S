@@ -65,13 +65,22 @@ forget_bss:
  * A secondary core: PSCI CPU_ON's context in x0 is its index. Until its MMU is on it reads nothing but
  * this section, which nobody writes; the tables it walks through the caches, as core 0 writes them.
  */
-	.global secondary_entry
+	.global secondary_entry, spin_entries
 secondary_entry:
 	msr	daifset, #0xf
 	mov	x21, x0
 	bl	plain_registers
 	adrp	x0, early_root
 	b	mmu_on
+
+/* By a spin table no context comes with the entry, so every core has an entry of its own. */
+spin_entries:
+	.set	core, 0
+	.rept	SPIN_ENTRIES
+	mov	x0, #core
+	b	secondary_entry
+	.set	core, core + 1
+	.endr
 
 /* x0 = root table, x20 = tree, x21 = core index */
 mmu_on:

@@ -1,6 +1,8 @@
 /* This core, its neighbours and its identification (cpu.h). */
 #include "arch/arm64/cpu.h"
 
+#include "arch/arm64/cache.h"
+#include "arch/arm64/layout.h"
 #include "arch/arm64/sysreg.h"
 #include "arch/arm64/mmu.h"
 
@@ -8,7 +10,9 @@
 #define PSCI_CPU_ON	0xc4000003u
 #define PSCI_SYSTEM_OFF 0x84000008u
 
-extern const char secondary_entry[], image_start[];
+_Static_assert(SPIN_ENTRIES == MAX_PCPUS, "a core has an entry of its own");
+
+extern const char secondary_entry[], spin_entries[], image_start[];
 
 static bool have_psci;
 
@@ -43,11 +47,25 @@ void cpu_use_psci(bool present)
 	have_psci = present;
 }
 
+static u64 physical(const char *in_image)
+{
+	return mmu_image_pa().raw + (u64)(in_image - image_start);
+}
+
 bool cpu_start_psci(u32 index, u64 mpidr)
 {
-	u64 entry = mmu_image_pa().raw + (u64)(secondary_entry - image_start);
+	return have_psci && (s32)smc(PSCI_CPU_ON, mpidr, physical(secondary_entry), index) == 0;
+}
 
-	return have_psci && (s32)smc(PSCI_CPU_ON, mpidr, entry, index) == 0;
+void cpu_start_spin_table(u32 index, pa_t release)
+{
+	u8 *page = mmu_window(WINDOW_TARGET, PA(align_down(release.raw, PAGE_SIZE)));
+	u64 *word = (u64 *)(page + (release.raw & PAGE_MASK));
+
+	*word = physical(spin_entries) + index * SPIN_ENTRY_BYTES;
+	/* Who waits there has its caches off. */
+	cache_clean_invalidate(word, sizeof(*word));
+	__asm__ volatile("sev");
 }
 
 void cpu_power_off(void)

@@ -22,6 +22,9 @@ void cpu_wait(void);
 
 /* Starts a secondary core by PSCI; it comes up in core_main(). False: firmware refused. */
 bool cpu_start_psci(u32 index, u64 mpidr);
+/* Starts one that firmware has parked: `release` is its cpu-release-addr, a multiple of 8.
+ * Devicetree Specification 0.4, 3.8.1. */
+void cpu_start_spin_table(u32 index, pa_t release);
 
 /* The machine off, by PSCI; returns only if there is none. */
 void cpu_power_off(void);

@@ -19,6 +19,10 @@
 #define STACK_BASE   VA_STACKS
 #define VA_WINDOWS   (VA_STACKS + 0x100000)
 
+/* Where cores of a spin table enter, one each. */
+#define SPIN_ENTRIES	 8
+#define SPIN_ENTRY_BYTES 8
+
 /* MAIR: 0 Device-nGnRE, 1 Normal write-back. */
 #define MAIR_VALUE 0xff04
 /* T0SZ 16, walks write-back inner shareable, RES1 bits 23 and 31. PS is put in at boot. */
