@@ -14,6 +14,8 @@ void ipc_vm_create(struct vm *vm, const struct manifest *manifest);
 void ipc_connect(const struct manifest *manifest);
 /* Bytes of the shared pages of all of a VM's vCPUs, from VM_SHARED_BASE on; before creation too. */
 u64 ipc_shared_bytes(const struct manifest_vm *config);
+/* What ipc_vm_create() and ipc_connect() take from the heap for a VM, at most; before creation. */
+u64 ipc_heap_bytes(const struct manifest_vm *config);
 /*
  * Closes what the VM has with others, none of its vCPUs being on a core as its own: ports, grants,
  * upcalls, requests. Peers are told. What a device has already is left to finish: until

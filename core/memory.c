@@ -2,15 +2,17 @@
  * Physical memory (memory.h).
  *
  * Owns: the list of free ranges. The heap grows from the bottom of the largest one; RAM of VMs is
- * taken from the top of whichever has room.
+ * taken from the top of whichever has room, of the heap's only above what the heap was promised for.
  */
 #include "core/memory.h"
 
+#include "arch/arm64/layout.h"
 #include "arch/arm64/mmu.h"
 #include "core/base/panic.h"
 
 #define FREE_RANGES  (PLATFORM_BANKS + PLATFORM_RESERVED + 2)
-#define HEAP_RESERVE (2 * MIB) /* what VMs' RAM leaves to the heap */
+#define HEAP_RESERVE (2 * MIB)	 /* for what is promised to no VM, such as disks and channels */
+#define PA_END	     (1ul << 48) /* EL2's tables translate to no more */
 
 static struct range ranges[FREE_RANGES];
 static u32 range_count;
@@ -18,6 +20,7 @@ static struct range *heap_range;
 static u64 heap_used; /* bytes of pages taken from heap_range */
 static u8 *heap_tail; /* rest of the last page for small objects */
 static u64 heap_left;
+static u64 heap_goal; /* how large the heap is when all VMs that have a promise are built */
 static bool sealed;
 
 static void range_add(u64 base, u64 end)
@@ -26,6 +29,11 @@ static void range_add(u64 base, u64 end)
 	end = align_down(end, PAGE_SIZE);
 	if (base >= end)
 		return;
+	for (u32 i = 0; i < range_count; i++)
+		if (ranges[i].base + ranges[i].bytes == base) {
+			ranges[i].bytes += end - base;
+			return;
+		}
 	if (range_count == FREE_RANGES) {
 		log_line("memory: %lu KiB at %lx unused: more than %d ranges", (end - base) / KIB,
 			 base, FREE_RANGES);
@@ -51,14 +59,40 @@ static void range_cut(u64 base, u64 end)
 	}
 }
 
+/* One that reaches beyond the last address ends there. */
+static u64 range_end(const struct range *range)
+{
+	return range->base >= PA_END || range->bytes >= PA_END - range->base
+		       ? PA_END
+		       : range->base + range->bytes;
+}
+
+/* Banks may touch, or say the same memory twice; each page is in one range. */
+static void add_bank(const struct range *bank)
+{
+	range_cut(align_down(bank->base, PAGE_SIZE), align_up(range_end(bank), PAGE_SIZE));
+	range_add(bank->base, range_end(bank));
+}
+
+bool memory_holds(const struct platform *platform, struct range range)
+{
+	u64 at = range.base, end = range_end(&range);
+
+	/* Each round finds the bank that `at` lies in, and there are no more rounds than banks. */
+	for (u32 round = 0; at < end && round < platform->bank_count; round++)
+		for (u32 i = 0; i < platform->bank_count; i++)
+			if (platform->bank[i].base <= at)
+				at = max(at, range_end(&platform->bank[i]));
+	return at >= end;
+}
+
 bool memory_init(const struct platform *platform)
 {
 	for (u32 i = 0; i < platform->bank_count; i++)
-		range_add(platform->bank[i].base, platform->bank[i].base + platform->bank[i].bytes);
+		add_bank(&platform->bank[i]);
 	for (u32 i = 0; i < platform->reserved_count; i++)
 		range_cut(align_down(platform->reserved[i].base, PAGE_SIZE),
-			  align_up(platform->reserved[i].base + platform->reserved[i].bytes,
-				   PAGE_SIZE));
+			  align_up(range_end(&platform->reserved[i]), PAGE_SIZE));
 	range_cut(mmu_image_pa().raw, mmu_image_pa().raw + mmu_image_bytes());
 	/* Page 0: cores of a Pi that were not started spin there. */
 	range_cut(0, PAGE_SIZE);
@@ -117,30 +151,64 @@ void *heap_alloc(u64 bytes)
 	return object;
 }
 
-bool memory_take_ram(u64 bytes, pa_t *pa)
+/* The heap's range, as far as there are addresses for it; what RAM was taken of it is gone. */
+static u64 heap_limit(void)
+{
+	return min(heap_range->bytes, VA_HEAP_END - VA_HEAP);
+}
+
+/* Before the first promise nothing is known but what was allocated so far. */
+static u64 goal(void)
+{
+	return heap_goal ? heap_goal : heap_used + HEAP_RESERVE;
+}
+
+u64 memory_heap_room(void)
+{
+	return heap_limit() > goal() ? heap_limit() - goal() : 0;
+}
+
+bool memory_promise_heap(u64 bytes)
+{
+	if (bytes > memory_heap_room())
+		return false;
+	heap_goal = goal() + bytes;
+	return true;
+}
+
+void memory_return_heap(u64 bytes)
+{
+	heap_goal -= bytes;
+}
+
+/* From the top of a range, down to its first `floor` bytes. */
+static bool take_from(struct range *range, u64 floor, u64 bytes, pa_t *pa)
 {
 	u64 align = bytes < BLOCK_2M ? PAGE_SIZE : BLOCK_2M;
+	u64 base;
 
-	for (u32 i = 0; i < range_count; i++) {
-		struct range *range = &ranges[i];
-		u64 floor = range == heap_range ? heap_used + HEAP_RESERVE : 0;
-		u64 end = range->base + range->bytes;
+	if (range->bytes < floor + bytes)
+		return false;
+	base = align_down(range->base + range->bytes - bytes, align);
+	if (base < range->base + floor)
+		return false;
+	range->bytes = base - range->base;
+	*pa = PA(base);
+	return true;
+}
 
-		if (range->bytes < floor + bytes)
-			continue;
-		u64 base = align_down(end - bytes, align);
-
-		if (base < range->base + floor)
-			continue;
-		range->bytes = base - range->base;
-		*pa = PA(base);
-		return true;
-	}
-	return false;
+/* The heap's range last: nothing else can take its place. */
+bool memory_take_ram(u64 bytes, pa_t *pa)
+{
+	for (u32 i = 0; i < range_count; i++)
+		if (&ranges[i] != heap_range && take_from(&ranges[i], 0, bytes, pa))
+			return true;
+	return take_from(heap_range, goal(), bytes, pa);
 }
 
 void memory_seal(void)
 {
+	assert(heap_used <= goal());
 	sealed = true;
 }
 

@@ -11,12 +11,32 @@
 /* After the tree was read. False: no bank is usable, and it said why. */
 bool memory_init(const struct platform *platform);
 
+/* Is all of it memory of the machine? */
+bool memory_holds(const struct platform *platform, struct range range);
+
 /* Zeroed, 16-byte aligned; panics when the bank is exhausted or memory is sealed. */
 void *heap_alloc(u64 bytes);
 /* One zeroed page, page-aligned. */
 void *heap_page(void);
-/* `count` zeroed pages, contiguous virtually and physically. */
+/* `count` zeroed pages, contiguous virtually and physically; 511 at most. */
 void *heap_pages(u64 count);
+
+/*
+ * What one allocation of so many bytes takes from the heap at most: the rest of a page that it does
+ * not fit into, or pages that are not contiguous because a table of the heap lies between them.
+ */
+static inline u64 heap_cost(u64 bytes)
+{
+	return bytes < PAGE_SIZE ? 2 * bytes : 2 * align_up(bytes, PAGE_SIZE) + PAGE_SIZE;
+}
+
+/*
+ * Keeps heap for a VM that is to be built from the RAM of VMs and from other promises. False: so
+ * much is not left. What is promised and then not needed can be returned.
+ */
+bool memory_promise_heap(u64 bytes);
+void memory_return_heap(u64 bytes);
+u64 memory_heap_room(void); /* not promised yet */
 
 /* Contiguous RAM for a VM, aligned to 2 MiB (4 KiB if it is smaller). False: there is not so much.
  */

@@ -13,6 +13,7 @@
 #include "core/hypercall.h"
 #include "core/memory.h"
 #include "core/sched.h"
+#include "core/vm_memory.h"
 
 #define TREE_BYTES_MIN 4096u
 
@@ -166,21 +167,19 @@ static void create_vcpu(struct vm *vm, u32 index)
 
 static struct vm *create(u32 id, const struct manifest_vm *config)
 {
-	struct vm *vm = heap_alloc(sizeof(*vm));
+	struct vm *vm;
+	pa_t ram;
 
+	if (!vm_memory_take(config, &ram))
+		return 0;
+	vm = heap_alloc(sizeof(*vm));
 	vm->config = config;
 	vm->id = id;
+	vm->ram = ram;
 	vm->ram_bytes = config->memory_bytes;
 	vm->pool_bytes = config->shared_bytes;
 	vm->window_bytes = config->window_bytes;
 	vm->vcpu_count = config->vcpus;
-	if (!memory_take_ram(vm->ram_bytes, &vm->ram)) {
-		log_line(
-			"manifest: /vms/%s: memory-mib: the machine has not so much memory left in "
-			"one piece; give less",
-			config->name);
-		return 0;
-	}
 	if (!lay_out(vm))
 		return 0;
 	map_memory(vm);

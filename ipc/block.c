@@ -456,6 +456,11 @@ static void create_vcpu(struct vcpu *vcpu)
 	}
 }
 
+u64 block_vcpu_heap_bytes(void)
+{
+	return heap_cost(WEIR_COMPLETIONS * sizeof(struct block_slot));
+}
+
 void block_vm_create(struct vm *vm, const struct manifest *manifest)
 {
 	struct block_vm *block = &vm->ipc->block;

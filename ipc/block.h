@@ -50,6 +50,7 @@ struct block_vm {
 
 /* Boot, when disks are known and the vCPUs have their pages: opens the VM's disks. */
 void block_vm_create(struct vm *vm, const struct manifest *manifest);
+u64 block_vcpu_heap_bytes(void); /* what it takes for a vCPU, at most */
 
 /*
  * Steps of ipc_vm_stop(): what waits is dropped, a few requests each; what a device has is left to

@@ -460,12 +460,25 @@ bool grant_vm_reset(struct vm *vm, u64 *at)
 	return false;
 }
 
+/* A handle has 16 bits for the page: what lies behind them cannot be shared. */
+static u64 pool_pages(u64 pool_bytes)
+{
+	return min(pool_bytes / PAGE_SIZE, INDEX_MAX);
+}
+
+u64 grant_heap_bytes(const struct manifest_vm *config)
+{
+	u64 pool = pool_pages(config->shared_bytes), window = config->window_bytes / PAGE_SIZE;
+
+	return heap_cost(pool * sizeof(struct grant)) + heap_cost(pool * sizeof(bool)) +
+	       heap_cost(window * sizeof(struct window_page)) + heap_cost(PAGE_SIZE);
+}
+
 void grant_vm_create(struct vm *vm)
 {
 	struct grant_vm *table = &vm->ipc->grant;
 
-	/* A handle has 16 bits for the page: what lies behind them cannot be shared. */
-	table->pool_pages = (u32)min(vm->pool_bytes / PAGE_SIZE, INDEX_MAX);
+	table->pool_pages = (u32)pool_pages(vm->pool_bytes);
 	table->window_pages = (u32)(vm->window_bytes / PAGE_SIZE);
 	if (table->pool_pages) {
 		table->grant = heap_alloc(table->pool_pages * sizeof(*table->grant));

@@ -30,6 +30,7 @@ bool grant_in_pool(const struct vm *vm, pa_t pa, u64 bytes);
 bool grant_pages_shared(const struct vm *vm, pa_t pa, u64 bytes) NEEDS(&vm->ipc->grant.lock);
 
 void grant_vm_create(struct vm *vm);
+u64 grant_heap_bytes(const struct manifest_vm *config); /* what that takes, at most */
 /*
  * Steps of ipc_vm_stop(), while the VM's ports are still open: revokes what it shared, a grant each;
  * unmaps what it had mapped, a mapping each. And of ipc_vm_rebuild(): as new; generations go on.

@@ -10,7 +10,7 @@ struct piece {
 };
 
 static struct piece *pieces;
-static u64 allocations;
+static u64 allocations, cost;
 
 static void *take(u64 bytes, u64 alignment)
 {
@@ -24,6 +24,7 @@ static void *take(u64 bytes, u64 alignment)
 	piece->next = pieces;
 	pieces = piece;
 	allocations++;
+	cost += heap_cost(bytes);
 	return piece->memory;
 }
 
@@ -77,7 +78,12 @@ void fake_heap_reset(void)
 		free(piece->memory);
 		free(piece);
 	}
-	allocations = 0;
+	allocations = cost = 0;
+}
+
+u64 fake_heap_cost(void)
+{
+	return cost;
 }
 
 u64 fake_heap_allocations(void)

@@ -1,0 +1,77 @@
+/*
+ * Memory for a VM (vm_memory.h). All that will be allocated for it is added up before anything is:
+ * a VM that asks for too much is refused and the others run, and nobody meets an empty heap later.
+ */
+#include "core/vm_memory.h"
+
+#include "core/base/log.h"
+#include "core/hypercall.h"
+#include "core/memory.h"
+#include "core/vm.h"
+
+#define GIB (1ul << 30)
+
+static u64 tables_for(u64 bytes, u64 each)
+{
+	return align_up(bytes, each) / each;
+}
+
+/*
+ * Stage 2: the root; a table of level 2 for the devices and each GiB of RAM; of level 3 for the
+ * window, the shared pages, GICv2's CPU interface, the pool, and both ends of RAM that fill no 2 MiB.
+ */
+static u64 table_count(const struct manifest_vm *config)
+{
+	return 2 + tables_for(config->memory_bytes, GIB) +
+	       tables_for(config->window_bytes, BLOCK_2M) +
+	       tables_for(ipc_shared_bytes(config), BLOCK_2M) + 1 +
+	       tables_for(config->shared_bytes, BLOCK_2M) + 2;
+}
+
+u64 vm_memory_heap_bytes(const struct manifest_vm *config)
+{
+	u64 tree = max(PAGE_SIZE, align_up(config->tree.bytes, PAGE_SIZE));
+	u64 bytes = heap_cost(sizeof(struct vm)) + heap_cost(tree) +
+		    config->vcpus * heap_cost(sizeof(struct vcpu)) +
+		    table_count(config) * PAGE_SIZE + ipc_heap_bytes(config);
+
+	/* The heap's own tables. */
+	return bytes + tables_for(bytes, BLOCK_2M) * PAGE_SIZE;
+}
+
+/* The property without which at most half would be needed; else the VMs' RAM leaves too little. */
+static const char *largest_part(const struct manifest_vm *config)
+{
+	struct manifest_vm shared = *config, window = *config, ports = *config;
+	u64 half = vm_memory_heap_bytes(config) / 2;
+
+	shared.shared_bytes = 0;
+	window.window_bytes = 0;
+	ports.ports = 1;
+	if (vm_memory_heap_bytes(&shared) <= half)
+		return "shared-kib";
+	if (vm_memory_heap_bytes(&window) <= half)
+		return "window-kib";
+	if (vm_memory_heap_bytes(&ports) <= half)
+		return "ports";
+	return "memory-mib";
+}
+
+bool vm_memory_take(const struct manifest_vm *config, pa_t *ram)
+{
+	u64 heap = vm_memory_heap_bytes(config);
+
+	if (!memory_promise_heap(heap)) {
+		log_line("manifest: /vms/%s: %s: the hypervisor needs %lu KiB to build the VM, and "
+			 "has %lu KiB left; give it less",
+			 config->name, largest_part(config), heap / KIB, memory_heap_room() / KIB);
+		return false;
+	}
+	if (memory_take_ram(config->memory_bytes, ram))
+		return true;
+	memory_return_heap(heap);
+	log_line("manifest: /vms/%s: memory-mib: the machine has not so much memory left in one "
+		 "piece; give less",
+		 config->name);
+	return false;
+}

@@ -1,0 +1,301 @@
+/*
+ * Physical memory: which of it is handed out, and that nothing is handed out twice; a VM that asks
+ * for more than there is is refused by name, before anything is taken for it.
+ *
+ * Sources: core/vm_memory.c core/base/log.c tests/host/fake/log.c tests/host/fake/panic.c
+ */
+#include "fake.h"
+#include "core/hypercall.h"
+#include "core/vm_memory.h"
+
+#include "core/memory.c" /* its lists are looked at, and begun anew */
+
+#define WEIR_BASE  0x40200000ul
+#define WEIR_BYTES 0x40000ul
+#define RAM_BASE   0x40000000ul
+
+static u8 arena[16 * MIB] __attribute__((aligned(4096)));
+static u64 arena_base, arena_used;
+
+pa_t mmu_image_pa(void)
+{
+	return PA(WEIR_BASE);
+}
+
+u64 mmu_image_bytes(void)
+{
+	return WEIR_BYTES;
+}
+
+void mmu_heap_start(pa_t base)
+{
+	arena_base = base.raw;
+	arena_used = 0;
+}
+
+void *mmu_heap_grow(void)
+{
+	arena_used += PAGE_SIZE;
+	return arena + arena_used - PAGE_SIZE;
+}
+
+pa_t mmu_heap_pa(const void *in_heap)
+{
+	return PA(arena_base + (u64)((const u8 *)in_heap - arena));
+}
+
+/* As ipc/ does it, roughly: each property costs something. */
+u64 ipc_shared_bytes(const struct manifest_vm *config)
+{
+	return config->vcpus * 3 * PAGE_SIZE;
+}
+
+u64 ipc_heap_bytes(const struct manifest_vm *config)
+{
+	return config->shared_bytes / 128 + config->window_bytes / 512 + config->ports * 80;
+}
+
+static struct platform machine;
+
+static int prepare(void **state)
+{
+	(void)state;
+	fake_log_reset();
+	machine = (struct platform){ .bank = { { RAM_BASE, 64 * MIB } }, .bank_count = 1 };
+	range_count = 0;
+	heap_range = 0;
+	heap_used = heap_left = heap_goal = 0;
+	sealed = false;
+	return 0;
+}
+
+static void reserve(u64 base, u64 bytes)
+{
+	machine.reserved[machine.reserved_count++] = (struct range){ base, bytes };
+}
+
+static void add_memory(u64 base, u64 bytes)
+{
+	machine.bank[machine.bank_count++] = (struct range){ base, bytes };
+}
+
+/* Is any page of [base, end) free? */
+static bool offers(u64 base, u64 end)
+{
+	for (u32 i = 0; i < range_count; i++)
+		if (ranges[i].base < end && base < ranges[i].base + ranges[i].bytes)
+			return true;
+	return false;
+}
+
+static u64 free_bytes(void)
+{
+	u64 bytes = 0;
+
+	for (u32 i = 0; i < range_count; i++)
+		bytes += ranges[i].bytes;
+	return bytes;
+}
+
+TEST(weir_and_what_is_reserved_are_not_handed_out)
+{
+	reserve(RAM_BASE + 32 * MIB + 100, 5000); /* parts of pages count whole */
+	assert_true(memory_init(&machine));
+	assert_false(offers(WEIR_BASE, WEIR_BASE + WEIR_BYTES));
+	assert_false(offers(RAM_BASE + 32 * MIB, RAM_BASE + 32 * MIB + 2 * PAGE_SIZE));
+	assert_int_equal(free_bytes(), 64 * MIB - WEIR_BYTES - 2 * PAGE_SIZE);
+}
+
+TEST(page_0_is_left_to_parked_cores)
+{
+	add_memory(0, MIB);
+	assert_true(memory_init(&machine));
+	assert_false(offers(0, PAGE_SIZE));
+	assert_true(offers(PAGE_SIZE, 2 * PAGE_SIZE));
+}
+
+TEST(reserved_range_that_wraps_reserves_the_rest)
+{
+	reserve(RAM_BASE + 32 * MIB, UINT64_MAX - PAGE_SIZE);
+	assert_true(memory_init(&machine));
+	assert_false(offers(RAM_BASE + 32 * MIB, PA_END));
+	assert_int_equal(free_bytes(), 32 * MIB - WEIR_BYTES);
+}
+
+TEST(reserved_range_beyond_all_addresses_reserves_nothing)
+{
+	reserve(UINT64_MAX - PAGE_SIZE, PAGE_SIZE);
+	assert_true(memory_init(&machine));
+	assert_int_equal(free_bytes(), 64 * MIB - WEIR_BYTES);
+}
+
+TEST(memory_that_two_banks_name_is_one)
+{
+	add_memory(RAM_BASE + 32 * MIB, 64 * MIB);
+	add_memory(RAM_BASE, MIB);
+	assert_true(memory_init(&machine));
+	assert_int_equal(free_bytes(), 96 * MIB - WEIR_BYTES);
+}
+
+TEST(banks_that_touch_hold_one_vm)
+{
+	pa_t pa;
+
+	machine.bank[0].bytes = 32 * MIB;
+	add_memory(RAM_BASE + 32 * MIB, 32 * MIB);
+	assert_true(memory_init(&machine));
+	assert_true(memory_take_ram(48 * MIB, &pa));
+}
+
+TEST(bank_beyond_what_tables_translate_is_cut)
+{
+	add_memory(PA_END - MIB, 4 * MIB);
+	assert_true(memory_init(&machine));
+	assert_false(offers(PA_END, UINT64_MAX));
+	assert_int_equal(free_bytes(), 65 * MIB - WEIR_BYTES);
+}
+
+TEST(machine_without_2_mib_in_one_piece_is_refused)
+{
+	machine.bank[0].bytes = 2 * MIB + WEIR_BYTES;
+	reserve(RAM_BASE, PAGE_SIZE);
+	assert_false(memory_init(&machine));
+	assert_true(fake_log_has("memory: /memory: no free range of 2 MiB"));
+}
+
+TEST(only_what_banks_hold_is_memory)
+{
+	add_memory(RAM_BASE + 96 * MIB, MIB);
+	add_memory(RAM_BASE + 64 * MIB, 32 * MIB);
+	assert_true(memory_holds(&machine, (struct range){ RAM_BASE, 97 * MIB }));
+	assert_true(memory_holds(&machine, (struct range){ RAM_BASE + 65 * MIB, 32 * MIB }));
+	assert_false(memory_holds(&machine, (struct range){ RAM_BASE, 97 * MIB + 1 }));
+	assert_false(memory_holds(&machine, (struct range){ RAM_BASE - 1, 2 }));
+	assert_false(memory_holds(&machine, (struct range){ RAM_BASE, UINT64_MAX }));
+	machine.bank_count = 1;
+	assert_false(memory_holds(&machine, (struct range){ RAM_BASE + 64 * MIB, 1 }));
+}
+
+TEST(ram_of_vms_leaves_what_was_promised_of_the_heap)
+{
+	u64 largest;
+	pa_t pa;
+
+	assert_true(memory_init(&machine));
+	largest = align_down(heap_range->bytes - HEAP_RESERVE - 8 * MIB, BLOCK_2M);
+	assert_true(memory_promise_heap(8 * MIB));
+	assert_false(memory_take_ram(largest + BLOCK_2M, &pa));
+	assert_true(memory_take_ram(largest, &pa));
+	/* 2 MiB may be lost to alignment. */
+	assert_true(memory_heap_room() < BLOCK_2M);
+	assert_false(memory_promise_heap(BLOCK_2M));
+	for (u64 taken = 0; taken < 8 * MIB; taken += PAGE_SIZE)
+		heap_page();
+	memory_seal();
+}
+
+TEST(promise_that_is_returned_can_be_given_again)
+{
+	u64 room;
+
+	assert_true(memory_init(&machine));
+	room = memory_heap_room();
+	assert_true(memory_promise_heap(room));
+	assert_int_equal(memory_heap_room(), 0);
+	assert_false(memory_promise_heap(1));
+	memory_return_heap(room);
+	assert_int_equal(memory_heap_room(), room);
+}
+
+TEST(allocations_stay_within_their_cost)
+{
+	static const u64 sizes[] = { 1, 16, 700, 2040, 2100, 4095, 4096, 4097, 20000, 100 };
+	u64 cost = 0;
+
+	assert_true(memory_init(&machine));
+	for (u32 i = 0; i < 400; i++) {
+		u64 bytes = align_up(sizes[i * 7 % ARRAY_SIZE(sizes)], 16);
+
+		cost += heap_cost(bytes);
+		heap_alloc(bytes);
+		assert_true(heap_used <= cost + PAGE_SIZE);
+	}
+}
+
+/* ---- VMs ---- */
+
+static struct manifest_vm ordinary(void)
+{
+	return (struct manifest_vm){ .name = "x",
+				     .memory_bytes = MIB,
+				     .vcpus = 1,
+				     .shared_bytes = 256 * KIB,
+				     .window_bytes = MIB,
+				     .ports = 128 };
+}
+
+static void check_refused(const struct manifest_vm *config, const char *line)
+{
+	u64 room = memory_heap_room(), before = free_bytes();
+	pa_t ram;
+
+	fake_log_reset();
+	assert_false(vm_memory_take(config, &ram));
+	assert_int_equal(fake_log_count(), 1);
+	assert_true(fake_log_has(line));
+	assert_int_equal(memory_heap_room(), room);
+	assert_int_equal(free_bytes(), before);
+}
+
+TEST(vm_that_asks_for_too_much_is_told_which_property)
+{
+	struct manifest_vm config = ordinary();
+	pa_t ram;
+
+	assert_true(memory_init(&machine));
+	config.shared_bytes = 16384 * MIB;
+	check_refused(&config, "manifest: /vms/x: shared-kib: the hypervisor needs ");
+	config = ordinary();
+	config.window_bytes = 32768 * MIB;
+	check_refused(&config, "manifest: /vms/x: window-kib: the hypervisor needs ");
+	config = ordinary();
+	config.ports = 1000000;
+	check_refused(&config, "manifest: /vms/x: ports: the hypervisor needs ");
+	config = ordinary();
+	config.memory_bytes = 65 * MIB;
+	check_refused(&config, "manifest: /vms/x: memory-mib: the machine has not so much memory");
+	config = ordinary();
+	assert_true(vm_memory_take(&config, &ram));
+}
+
+TEST(one_vm_too_many_is_told_what_is_left)
+{
+	struct manifest_vm config = ordinary();
+
+	assert_true(memory_init(&machine));
+	assert_true(memory_promise_heap(memory_heap_room() - 5 * KIB));
+	check_refused(&config, "memory-mib: the hypervisor needs ");
+	assert_true(fake_log_has("has 5 KiB left; give it less"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RUN_AFTER(prepare, weir_and_what_is_reserved_are_not_handed_out),
+		RUN_AFTER(prepare, page_0_is_left_to_parked_cores),
+		RUN_AFTER(prepare, reserved_range_that_wraps_reserves_the_rest),
+		RUN_AFTER(prepare, reserved_range_beyond_all_addresses_reserves_nothing),
+		RUN_AFTER(prepare, memory_that_two_banks_name_is_one),
+		RUN_AFTER(prepare, banks_that_touch_hold_one_vm),
+		RUN_AFTER(prepare, bank_beyond_what_tables_translate_is_cut),
+		RUN_AFTER(prepare, machine_without_2_mib_in_one_piece_is_refused),
+		RUN_AFTER(prepare, only_what_banks_hold_is_memory),
+		RUN_AFTER(prepare, ram_of_vms_leaves_what_was_promised_of_the_heap),
+		RUN_AFTER(prepare, promise_that_is_returned_can_be_given_again),
+		RUN_AFTER(prepare, allocations_stay_within_their_cost),
+		RUN_AFTER(prepare, vm_that_asks_for_too_much_is_told_which_property),
+		RUN_AFTER(prepare, one_vm_too_many_is_told_what_is_left),
+	};
+
+	return cmocka_run_group_tests(tests, 0, 0);
+}
