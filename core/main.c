@@ -26,12 +26,13 @@
 
 #define TREE_MAGIC 0xd00dfeedu
 #define TREE_MAX   (2 * MIB)
+#define IMAGE_MAX  (1000 * MIB) /* it shares 1 GiB of addresses with the tree */
 /* A core that firmware started and that is not here by then is missing. */
 #define START_US 1000000
 
 static struct platform platform;
 static struct manifest manifest;
-static u32 cores_up;  /* atomic: secondary cores that have initialised themselves */
+static u32 awaited;   /* atomic: the core that was started and is not here yet; 0: none */
 static bool released; /* atomic: everything is built */
 
 /* The tree is mapped by its own size, which its header tells. 0: x0 points at no tree. */
@@ -131,38 +132,81 @@ static void find_system_image(void)
 		log_line("system image: joined: too many reserved ranges to keep it safe");
 }
 
-/* False: firmware refuses. */
-static bool start_core(u32 index)
+static void check_system_image(void)
 {
-	const struct platform_cpu *cpu = &platform.cpu[index];
+	if (!platform.system_image.bytes)
+		stop("/chosen: linux,initrd-start: no system image: pass one (QEMU: -initrd), or "
+		     "join it (tools/weir join)");
+	if (!memory_holds(&platform, platform.system_image))
+		stop("/chosen: linux,initrd-start: expected a system image in the memory that the "
+		     "memory nodes tell of; load it there");
+	if (platform.system_image.bytes > IMAGE_MAX)
+		stop("/chosen: linux,initrd-end: expected a system image of at most 1000 MiB; "
+		     "make it smaller");
+}
 
-	if (cpu->psci)
-		return cpu_start_psci(index, cpu->mpidr);
-	cpu_start_spin_table(index, PA(cpu->release));
+/* ---- Secondary cores ---- */
+
+/*
+ * The core `index` was started and is here within the time. Else it loses its place: should it come
+ * later, it finds that nobody waits for it, and stops.
+ */
+static bool core_came(u32 index)
+{
+	u64 deadline = timer_now() + timer_from_us(START_US);
+
+	while (__atomic_load_n(&awaited, __ATOMIC_ACQUIRE) == index) {
+		if (timer_now() > deadline &&
+		    __atomic_compare_exchange_n(&awaited, &(u32){ index }, 0, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			return false;
+		cpu_relax();
+	}
 	return true;
 }
 
-/* False: one that firmware has started is not here yet; it may still come. */
+/* Has firmware start a core as number `index`. False: it stays off, and a line says why. */
+static bool start_core(const struct platform_cpu *cpu, u32 index)
+{
+	static u32 stacks; /* one that was not used is the next core's */
+	s32 status = 0;
+
+	if (stacks < index)
+		mmu_map_stack(++stacks, heap_page);
+	__atomic_store_n(&awaited, index, __ATOMIC_RELEASE);
+	if (cpu->psci)
+		status = cpu_start_psci(index, cpu->mpidr);
+	else
+		cpu_start_spin_table(index, PA(cpu->release));
+	if (status)
+		log_line("tree: /cpus/cpu@%lx: reg: expected a core that firmware starts (PSCI "
+			 "CPU_ON says %d); it stays off",
+			 cpu->mpidr, status);
+	return !status;
+}
+
+/*
+ * One after the other, so that those that are there have numbers without gaps: what the manifest
+ * says of cores is about them. False: one that was started is not here, and may still come.
+ */
 static bool start_cores(void)
 {
-	u32 expected = 0;
-	u64 deadline;
+	u32 found = platform.cpu_count;
 
-	for (u32 i = 1; i < platform.cpu_count; i++) {
-		mmu_map_stack(i, heap_page);
-		if (start_core(i))
-			expected++;
-		else
-			log_line("cpu %u (%lx): firmware did not start it", i,
-				 platform.cpu[i].mpidr);
-	}
-	deadline = timer_now() + timer_from_us(START_US);
-	while (__atomic_load_n(&cores_up, __ATOMIC_ACQUIRE) < expected) {
-		if (timer_now() > deadline) {
-			log_line("cpu: %u of %u secondary cores came up", cores_up, expected);
+	platform.cpu_count = 1;
+	for (u32 i = 1; i < found; i++) {
+		u32 index = platform.cpu_count;
+
+		if (!start_core(&platform.cpu[i], index))
+			continue;
+		platform.cpu[index] = platform.cpu[i];
+		if (!core_came(index)) {
+			log_line("tree: /cpus/cpu@%lx: reg: it was started, but did not come "
+				 "within %u ms; it and those behind it stay off",
+				 platform.cpu[index].mpidr, START_US / 1000);
 			return false;
 		}
-		cpu_relax();
+		platform.cpu_count++;
 	}
 	return true;
 }
@@ -190,9 +234,9 @@ void boot_main(u64 tree_pa)
 	init_core();
 	if (platform.uart.intid)
 		console_enable_interrupt(platform.uart.intid);
-	if (!platform.system_image.bytes)
-		stop("/chosen: linux,initrd-start: no system image: pass one (QEMU: -initrd), or "
-		     "join it (tools/weir join)");
+	check_system_image();
+	if (start_cores())
+		mmu_drop_identity();
 	if (!manifest_read(
 		    mmu_map_read_only(PA(platform.system_image.base), platform.system_image.bytes),
 		    platform.system_image.bytes, platform.cpu_count, &manifest))
@@ -201,8 +245,6 @@ void boot_main(u64 tree_pa)
 	vms = vm_create_all(&manifest, &platform.gic);
 	if (!vms && !manifest.stay)
 		stop("no VM to run: the lines above say why");
-	if (start_cores())
-		mmu_drop_identity();
 	memory_seal();
 	log_line("%u VMs on %u cores, GICv%u, %lu KiB for the hypervisor", vms, platform.cpu_count,
 		 platform.gic.version, (mmu_image_bytes() + memory_heap_bytes()) / KIB);
@@ -213,9 +255,10 @@ void boot_main(u64 tree_pa)
 
 void core_main(u32 index)
 {
-	(void)index;
 	init_core();
-	__atomic_add_fetch(&cores_up, 1, __ATOMIC_RELEASE);
+	while (!__atomic_compare_exchange_n(&awaited, &(u32){ index }, 0, false, __ATOMIC_ACQ_REL,
+					    __ATOMIC_ACQUIRE))
+		cpu_wait(); /* too late */
 	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
 		cpu_relax();
 	arch_enter(&sched_next()->arch);

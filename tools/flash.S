@@ -66,7 +66,7 @@ no_room_text:
 	.balign	8
 	.ltorg
 
-	.balign	0x800
+	.balign	0x800, 0
 vectors:
 	.rept	16
 	b	no_room

@@ -10,6 +10,8 @@
 #define PSCI_CPU_ON	0xc4000003u
 #define PSCI_SYSTEM_OFF 0x84000008u
 
+#define PSCI_NOT_SUPPORTED (-1)
+
 _Static_assert(SPIN_ENTRIES == MAX_PCPUS, "a core has an entry of its own");
 
 extern const char secondary_entry[], spin_entries[], image_start[];
@@ -52,9 +54,10 @@ static u64 physical(const char *in_image)
 	return mmu_image_pa().raw + (u64)(in_image - image_start);
 }
 
-bool cpu_start_psci(u32 index, u64 mpidr)
+s32 cpu_start_psci(u32 index, u64 mpidr)
 {
-	return have_psci && (s32)smc(PSCI_CPU_ON, mpidr, physical(secondary_entry), index) == 0;
+	return have_psci ? (s32)smc(PSCI_CPU_ON, mpidr, physical(secondary_entry), index)
+			 : PSCI_NOT_SUPPORTED;
 }
 
 void cpu_start_spin_table(u32 index, pa_t release)

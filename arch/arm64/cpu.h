@@ -20,8 +20,11 @@ u64 cpu_mpidr(void);
 /* Waits for an interrupt or event with interrupts masked (EL2 then polls the GIC). */
 void cpu_wait(void);
 
-/* Starts a secondary core by PSCI; it comes up in core_main(). False: firmware refused. */
-bool cpu_start_psci(u32 index, u64 mpidr);
+/*
+ * Starts a secondary core by PSCI; it comes up in core_main(). Else firmware's status (DEN 0022
+ * 5.2.2), which is negative.
+ */
+s32 cpu_start_psci(u32 index, u64 mpidr);
 /* Starts one that firmware has parked: `release` is its cpu-release-addr, a multiple of 8.
  * Devicetree Specification 0.4, 3.8.1. */
 void cpu_start_spin_table(u32 index, pa_t release);

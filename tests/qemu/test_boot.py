@@ -22,7 +22,7 @@ def test_boot(boot, image, gic, cpu, cores, build):
     check_boot(boot(image("boot"), weir=BUILDS[build], gic=gic, cpu=cpu, cores=cores))
 
 
-@pytest.mark.parametrize("memory_mib", [128, 256, 1024, 2048, 4096])
+@pytest.mark.parametrize("memory_mib", [64, 128, 256, 1024, 2048, 4096, 8192])
 def test_memory(boot, image, memory_mib):
     check_boot(boot(image("boot"), memory_mib=memory_mib))
 

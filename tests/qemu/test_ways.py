@@ -1,11 +1,13 @@
 """Every way to hand Weir and its system image to a machine, and every machine that QEMU's virt can be."""
 
 import pathlib
+import re
 import subprocess
 
 import pytest
 
 from machine import LAST_LINE, Failure, check_tap
+from weirlib import qemu
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 U_BOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
@@ -119,3 +121,198 @@ def test_a_large_file_moves_the_ramdisk(boot, image, tmp_path):
     weir = loaded_at(tmp_path / "weir.bin", 0, size=40 << 20)
     check(boot(image("boot"), weir=weir, memory_mib=64), 2,
           expected=["this system image is taken, not the one that is joined"])
+
+
+# ---- Machines ----
+
+@pytest.mark.parametrize("cpu, gic, cores", [
+    ("cortex-a53", 2, 2), ("cortex-a53", 3, 5), ("cortex-a72", 2, 8), ("cortex-a72", 3, 8),
+    ("cortex-a76", 2, 6), ("cortex-a76", 3, 3), ("max", 2, 7), ("max", 3, 8),
+])
+def test_every_core_runs_a_vcpu(boot, image, cpu, gic, cores):
+    check(boot(image("cores"), cpu=cpu, gic=gic, cores=cores), cores, vms=["many"])
+
+
+def test_cores_beyond_the_eighth_stay_off(boot, image):
+    expected = [f"/cpus/cpu@{n}: reg: one core too many; it stays off" for n in (8, 9)]
+    check(boot(image("cores"), gic=3, cores=10), 8, expected, vms=["many"])
+
+
+@each_board
+def test_with_assertions(boot, image, board):
+    check(boot(image("boot"), weir="build/debug/weir.bin", **board), board["cores"])
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """tree(edit, **board): the file of QEMU's tree for the machine, its text changed by `edit`."""
+    def make(edit, **board):
+        blob, text, out = (tmp_path / name for name in ("qemu.dtb", "edited.dts", "edited.dtb"))
+        command = qemu.qemu_command(None, **board, extra=["-M", f"virt,dumpdtb={blob}"])
+        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(["dtc", "-q", "-I", "dtb", "-O", "dts", "-o", text, blob], check=True)
+        before = text.read_text()
+        text.write_text(edit(before))
+        assert text.read_text() != before
+        subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", out, text], check=True)
+        return out
+    return make
+
+
+def add_core(text):
+    """A core 5 in front of all others, which the firmware does not know."""
+    node = 'cpu@5 { device_type = "cpu"; compatible = "arm,armv8"; enable-method = "psci"; reg = <5>; };'
+    return re.sub(r"(cpus \{(?:\s*#\S+ = <\w+>;)*)", rf"\1 {node}", text)
+
+
+@each_board
+def test_a_core_that_firmware_does_not_start_is_left_out(boot, image, tree, board):
+    """All vCPUs are on the cores that are there."""
+    machine = boot(image("cores"), extra=["-dtb", tree(add_core, **board)], **board)
+    check(machine, board["cores"], vms=["many"], expected=[
+        "/cpus/cpu@5: reg: expected a core that firmware starts (PSCI CPU_ON says -2); it stays off"])
+
+
+def with_spin_table(text):
+    method = 'enable-method = "spin-table"; cpu-release-addr = <0 0x40000100>'
+    head, tail = text.split("cpu@1 {")
+    return f"{head}cpu@1 {{" + tail.replace('enable-method = "psci"', method, 1)
+
+
+def test_a_core_that_never_comes_ends_the_list(boot, image, tree):
+    """QEMU's core 1 is off and reads no spin table."""
+    board = dict(cores=3)
+    check(boot(image("cores"), extra=["-dtb", tree(with_spin_table, **board)], **board), 1,
+          vms=["many"], expected=["/cpus/cpu@1: reg: it was started, but did not come within 1000 ms; "
+                                  "it and those behind it stay off"])
+
+
+def test_a_tree_without_psci_leaves_the_boot_core(boot, image, tree, made):
+    """Nobody can turn that machine off."""
+    edited = tree(lambda text: re.sub(r"psci \{[^}]*\};", "", text), cores=2)
+    machine = boot(None, bios=made("join", image("boot"), "--bios", "--tree", edited))
+    machine.wait_for(r"^weir: tree: /cpus/cpu@1: reg: .*PSCI CPU_ON says -1.*; it stays off")
+    machine.wait_for("^weir: 2 VMs on 1 cores")
+    machine.wait_for(f"^{LAST_LINE}$")
+    check_tap(machine.lines, ["many", "one"])
+
+
+# ---- Memory ----
+
+RAM_BASE = 0x40000000
+MIB = 1 << 20
+
+
+class Ram:
+    """RAM of 256 MiB that is a file: what may not be touched is filled before, and read after."""
+
+    PATTERN = bytes(range(1, 256)) * 257
+
+    def __init__(self, path, kept):
+        self.path = path
+        self.kept = [(start - RAM_BASE, end - RAM_BASE) for start, end in kept]
+        with open(path, "wb") as file:
+            file.truncate(256 * MIB)
+            for start, end in self.kept:
+                file.seek(start)
+                file.write((self.PATTERN * ((end - start) // len(self.PATTERN) + 1))[: end - start])
+
+    def options(self):
+        backend = f"memory-backend-file,id=ram,size=256M,share=on,mem-path={self.path}"
+        return ["-object", backend, "-M", "virt,memory-backend=ram"]
+
+    def check(self):
+        with open(self.path, "rb") as file:
+            for start, end in self.kept:
+                file.seek(start)
+                expected = (self.PATTERN * ((end - start) // len(self.PATTERN) + 1))[: end - start]
+                same = file.read(end - start) == expected
+                assert same, f"{RAM_BASE + start:x} to {RAM_BASE + end:x}: was written"
+
+
+# By nodes the top, where VMs would get their RAM, and pieces of pages; by the reserve map the rest.
+RESERVED = [(0x4a000000, 0x50000000), (0x42345678, 0x4234abcd)]
+RESERVE_MAP = [(0x43000000, 0x43800000)]
+
+
+def with_reserved(text):
+    nodes = "".join(f"r@{start:x} {{ reg = <0 {start:#x} 0 {end - start:#x}>; }}; "
+                    for start, end in RESERVED)
+    lines = "".join(f"/memreserve/ {start:#x} {end - start:#x};\n" for start, end in RESERVE_MAP)
+    text = text.replace("/dts-v1/;", f"/dts-v1/;\n{lines}", 1)
+    return text.rstrip().removesuffix("};") + (
+        f"reserved-memory {{ #address-cells = <2>; #size-cells = <2>; ranges; {nodes} }}; }};")
+
+
+@each_board
+def test_reserved_memory_is_left_alone(boot, image, tree, tmp_path, board):
+    board = dict(board, memory_mib=256)
+    ram = Ram(tmp_path / "ram", RESERVED + RESERVE_MAP)
+    check(boot(image("boot"), **board, extra=[*ram.options(), "-dtb", tree(with_reserved, **board)]),
+          board["cores"])
+    ram.check()
+
+
+BANKS = [(0x40000000, 0x41000000), (0x42001000, 0x42100000), (0x48000000, 0x48800000)]
+HOLES = [(0x41000000, 0x42001000), (0x42100000, 0x48000000), (0x48800000, 0x50000000)]
+
+
+def with_banks(text):
+    first, *others = (f"<0 {start:#x} 0 {end - start:#x}>" for start, end in BANKS)
+    nodes = "".join(f'memory@{n} {{ device_type = "memory"; reg = {reg}; }}; '
+                    for n, reg in enumerate(others))
+    return re.sub(r"memory@40000000 \{[^}]*\};",
+                  f'{nodes} memory@40000000 {{ device_type = "memory"; reg = {first}; }};', text)
+
+
+@each_board
+def test_memory_between_banks_is_left_alone(boot, image, tree, made, tmp_path, board):
+    """In flash, with a tree of its own: QEMU writes the memory nodes of every other tree anew."""
+    board = dict(board, memory_mib=256)
+    ram = Ram(tmp_path / "ram", HOLES)
+    flash = made("join", image("boot"), "--bios", "--tree", tree(with_banks, **board))
+    check(boot(None, bios=flash, **board, extra=ram.options()), board["cores"])
+    ram.check()
+
+
+def test_an_image_outside_memory_is_refused(boot, image, tree, made):
+    edited = tree(lambda text: text.replace(
+        "chosen {", "chosen { linux,initrd-start = <0x70000000>; linux,initrd-end = <0x70001000>;"))
+    machine = boot(None, bios=made("join", image("boot"), "--bios", "--tree", edited))
+    machine.wait_for("^weir: /chosen: linux,initrd-start: expected a system image in the memory that ")
+    machine.end()
+
+
+GREEDY = """/dts-v1/;
+/ {
+	compatible = "weir,system";
+	vms {
+		%s
+	};
+};
+"""
+
+
+def greedy(folder, *vms):
+    """An image of VMs that boot.bin runs in, each a text of more properties."""
+    nodes = "".join(f'vm{n} {{ kernel = /incbin/("boot.bin"); memory-mib = <1>; {text} }};\n'
+                    for n, text in enumerate(vms))
+    (folder / "greedy.dts").write_text(GREEDY % nodes)
+    subprocess.run([ROOT / "tools/weir", "image", folder / "greedy.dts", "-o", folder / "greedy.dtb",
+                    "-I", ROOT / "build/tests/guest"], check=True, capture_output=True)
+    return folder / "greedy.dtb"
+
+
+@pytest.mark.parametrize("weir", ["build/weir.bin", "build/debug/weir.bin"])
+def test_vms_that_leave_the_hypervisor_no_memory_are_refused(boot, tmp_path, weir):
+    """As many as fit run; the others are named, and the one that asks for little still fits."""
+    vms = ["window-kib = <737280>;"] * 12 + ["ports = <8192>; vcpus = <8>;"] * 12 + [""]
+    machine = boot(greedy(tmp_path, *vms), weir=weir, memory_mib=64)
+    lines = machine.end()
+    refused = dict(re.match(r"weir: manifest: /vms/(\w+): ([a-z-]+): the hypervisor needs ", line).groups()
+                   for line in lines if line.startswith("weir: manifest: "))
+    runs = [f"vm{n}" for n in range(len(vms)) if f"vm{n}" not in refused]
+    assert {refused[f"vm{n}"] for n in range(12) if f"vm{n}" in refused} == {"window-kib"}
+    assert {refused[f"vm{n}"] for n in range(12, 24) if f"vm{n}" in refused} == {"ports"}
+    assert "vm0" in runs and "vm24" in runs
+    check_tap(lines, runs)
