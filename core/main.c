@@ -165,12 +165,28 @@ static bool core_came(u32 index)
 	return true;
 }
 
+/* Cores that wait at one address would all come at once, with one number and one stack. */
+static bool release_is_shared(const struct platform_cpu *cpu, u32 found)
+{
+	for (u32 i = 0; i < found; i++)
+		if (!platform.cpu[i].psci && platform.cpu[i].release == cpu->release &&
+		    platform.cpu[i].mpidr != cpu->mpidr)
+			return true;
+	return false;
+}
+
 /* Has firmware start a core as number `index`. False: it stays off, and a line says why. */
-static bool start_core(const struct platform_cpu *cpu, u32 index)
+static bool start_core(const struct platform_cpu *cpu, u32 index, u32 found)
 {
 	static u32 stacks; /* one that was not used is the next core's */
 	s32 status = 0;
 
+	if (!cpu->psci && release_is_shared(cpu, found)) {
+		log_line("tree: /cpus/cpu@%lx: cpu-release-addr: expected one that no other core "
+			 "has; it stays off",
+			 cpu->mpidr);
+		return false;
+	}
 	if (stacks < index)
 		mmu_map_stack(++stacks, heap_page);
 	__atomic_store_n(&awaited, index, __ATOMIC_RELEASE);
@@ -197,7 +213,7 @@ static bool start_cores(void)
 	for (u32 i = 1; i < found; i++) {
 		u32 index = platform.cpu_count;
 
-		if (!start_core(&platform.cpu[i], index))
+		if (!start_core(&platform.cpu[i], index, found))
 			continue;
 		platform.cpu[index] = platform.cpu[i];
 		if (!core_came(index)) {

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from machine import LAST_LINE, Failure, check_tap
+from test_guests import make_disks
 from weirlib import qemu
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -187,6 +188,17 @@ def test_a_core_that_never_comes_ends_the_list(boot, image, tree):
                                   "it and those behind it stay off"])
 
 
+def test_cores_that_share_a_release_address_stay_off(boot, image, tree):
+    def edit(text):
+        text = with_spin_table(text)
+        return with_spin_table(text.replace("cpu@1 {", "cpu@one {", 1).replace("cpu@2 {", "cpu@1 {", 1))
+
+    board = dict(cores=4)
+    check(boot(image("cores"), extra=["-dtb", tree(edit, **board)], **board), 2, vms=["many"],
+          expected=[f"/cpus/cpu@{n}: cpu-release-addr: expected one that no other core has; it stays off"
+                    for n in (1, 2)])
+
+
 def test_a_tree_without_psci_leaves_the_boot_core(boot, image, tree, made):
     """Nobody can turn that machine off."""
     edited = tree(lambda text: re.sub(r"psci \{[^}]*\};", "", text), cores=2)
@@ -198,6 +210,26 @@ def test_a_tree_without_psci_leaves_the_boot_core(boot, image, tree, made):
 
 
 # ---- Memory ----
+
+VMS = """/dts-v1/;
+/ {
+	compatible = "weir,system";
+	vms {
+		%s
+	};
+};
+"""
+
+
+def vms_image(folder, *vms):
+    """An image of VMs vm0, vm1... that boot.bin runs in, of each a text of properties."""
+    nodes = "".join(f'vm{n} {{ kernel = /incbin/("boot.bin"); {text} }};\n'
+                    for n, text in enumerate(vms))
+    (folder / "vms.dts").write_text(VMS % nodes)
+    subprocess.run([ROOT / "tools/weir", "image", folder / "vms.dts", "-o", folder / "vms.dtb",
+                    "-I", ROOT / "build/tests/guest"], check=True, capture_output=True)
+    return folder / "vms.dtb"
+
 
 RAM_BASE = 0x40000000
 MIB = 1 << 20
@@ -257,8 +289,12 @@ BANKS = [(0x40000000, 0x41000000), (0x42001000, 0x42100000), (0x48000000, 0x4880
 HOLES = [(0x41000000, 0x42001000), (0x42100000, 0x48000000), (0x48800000, 0x50000000)]
 
 
-def with_banks(text):
-    first, *others = (f"<0 {start:#x} 0 {end - start:#x}>" for start, end in BANKS)
+def cells(number):
+    return f"{number >> 32:#x} {number & 0xffffffff:#x}"
+
+
+def with_banks(text, banks=BANKS):
+    first, *others = (f"<{cells(start)} {cells(end - start)}>" for start, end in banks)
     nodes = "".join(f'memory@{n} {{ device_type = "memory"; reg = {reg}; }}; '
                     for n, reg in enumerate(others))
     return re.sub(r"memory@40000000 \{[^}]*\};",
@@ -275,6 +311,30 @@ def test_memory_between_banks_is_left_alone(boot, image, tree, made, tmp_path, b
     ram.check()
 
 
+# Of 8 GiB the last 64 MiB, and 1.5 at the start, in which Weir lies and leaves too little for a VM.
+HIGH = [(0x40100000, 0x40280000), (0x23c000000, 0x240000000)]
+
+
+@each_board
+def test_vm_and_heap_above_4_gib(boot, tree, made, tmp_path, board):
+    board = dict(board, memory_mib=8192)
+    edited = tree(lambda text: with_banks(text, HIGH), **board)
+    flash = made("join", vms_image(tmp_path, "memory-mib = <40>;"), "--bios", "--tree", edited)
+    check(boot(None, bios=flash, **board), board["cores"], vms=["vm0"])
+
+
+def test_disks_and_memory_above_4_gib(boot, image, tree, made, tmp_path):
+    edited = tree(lambda text: with_banks(text, HIGH), memory_mib=8192)
+    flash = made("join", image("block"), "--bios", "--tree", edited)
+    machine = boot(None, bios=flash, memory_mib=8192, disks=make_disks(tmp_path, 2, {}, ()))
+    check_tap(machine.end(), ["user"])
+
+
+@pytest.mark.parametrize("memory_mib", [64, 8192])
+def test_flash_with_little_and_much_memory(boot, image, made, memory_mib):
+    check(boot(None, bios=made("join", image("boot"), "--bios"), memory_mib=memory_mib), 2)
+
+
 def test_an_image_outside_memory_is_refused(boot, image, tree, made):
     edited = tree(lambda text: text.replace(
         "chosen {", "chosen { linux,initrd-start = <0x70000000>; linux,initrd-end = <0x70001000>;"))
@@ -283,31 +343,12 @@ def test_an_image_outside_memory_is_refused(boot, image, tree, made):
     machine.end()
 
 
-GREEDY = """/dts-v1/;
-/ {
-	compatible = "weir,system";
-	vms {
-		%s
-	};
-};
-"""
-
-
-def greedy(folder, *vms):
-    """An image of VMs that boot.bin runs in, each a text of more properties."""
-    nodes = "".join(f'vm{n} {{ kernel = /incbin/("boot.bin"); memory-mib = <1>; {text} }};\n'
-                    for n, text in enumerate(vms))
-    (folder / "greedy.dts").write_text(GREEDY % nodes)
-    subprocess.run([ROOT / "tools/weir", "image", folder / "greedy.dts", "-o", folder / "greedy.dtb",
-                    "-I", ROOT / "build/tests/guest"], check=True, capture_output=True)
-    return folder / "greedy.dtb"
-
-
 @pytest.mark.parametrize("weir", ["build/weir.bin", "build/debug/weir.bin"])
 def test_vms_that_leave_the_hypervisor_no_memory_are_refused(boot, tmp_path, weir):
     """As many as fit run; the others are named, and the one that asks for little still fits."""
-    vms = ["window-kib = <737280>;"] * 12 + ["ports = <8192>; vcpus = <8>;"] * 12 + [""]
-    machine = boot(greedy(tmp_path, *vms), weir=weir, memory_mib=64)
+    size = "memory-mib = <1>; "
+    vms = [size + "window-kib = <737280>;"] * 12 + [size + "ports = <8192>; vcpus = <8>;"] * 12 + [size]
+    machine = boot(vms_image(tmp_path, *vms), weir=weir, memory_mib=64)
     lines = machine.end()
     refused = dict(re.match(r"weir: manifest: /vms/(\w+): ([a-z-]+): the hypervisor needs ", line).groups()
                    for line in lines if line.startswith("weir: manifest: "))
