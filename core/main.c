@@ -258,6 +258,7 @@ void boot_main(u64 tree_pa)
 		    platform.system_image.bytes, platform.cpu_count, &manifest))
 		stop(0);
 	find_disks();
+	manifest_check_disks(&manifest);
 	vms = vm_create_all(&manifest, &platform.gic);
 	if (!vms && !manifest.stay)
 		stop("no VM to run: the lines above say why");

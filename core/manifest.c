@@ -231,8 +231,7 @@ static u64 place_kernel(struct reader *reader, struct manifest_vm *vm)
 static void check_fit(struct reader *reader, const struct manifest_vm *vm, const char *property,
 		      u64 kernel)
 {
-	u64 tree = max(PAGE_SIZE, align_up(vm->tree.bytes, PAGE_SIZE));
-	u64 need;
+	u64 tree = manifest_tree_room(vm), need;
 
 	if (vm->shared_bytes >= vm->memory_bytes) {
 		reader_complain(reader, "shared-kib",
@@ -614,9 +613,13 @@ static void read_communication_cores(struct reader *reader, u32 cores, struct ma
 	u32 bytes, mask = 0;
 	const u8 *list = reader_value(reader, "communication-cores", &bytes);
 
-	if (list && (!bytes || bytes % 4))
+	if (!list)
+		return;
+	if (!bytes || bytes % 4) {
 		reader_complain(reader, "communication-cores", "has %u bytes; write numbers",
 				bytes);
+		return;
+	}
 	for (u32 i = 0; i < bytes / 4; i++) {
 		u64 core = reader_cell(list, i);
 

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "core/base/string.h"
 #include "core/base/types.h"
 
 enum vm_right {
@@ -22,6 +23,8 @@ struct blob {
 };
 
 #define MANIFEST_VM_DISKS 8
+/* With longer ones the tree that is written for a VM may need a second page. */
+#define MANIFEST_LONG_BOOTARGS 1024
 /* More than the ports and disks of all VMs need; what is read at boot stays bounded. */
 #define MANIFEST_CHANNELS 8192
 #define MANIFEST_DISKS	  512
@@ -78,3 +81,15 @@ struct manifest {
  * expectation, remedy) and `refused`; false only if the blob is no system image at all.
  */
 bool manifest_read(const void *image, u64 bytes, u32 cores, struct manifest *manifest);
+
+/* When the machine's disks are known: refuses VMs whose disk is not there. manifest_disks.c */
+void manifest_check_disks(const struct manifest *manifest);
+
+/* Room for the VM's device tree in its RAM: its own, or one that is written for it. */
+static inline u64 manifest_tree_room(const struct manifest_vm *vm)
+{
+	if (vm->tree.bytes)
+		return align_up(vm->tree.bytes, PAGE_SIZE);
+	return vm->bootargs && strlen(vm->bootargs) >= MANIFEST_LONG_BOOTARGS ? 2 * PAGE_SIZE
+									      : PAGE_SIZE;
+}

@@ -15,8 +15,6 @@
 #include "core/sched.h"
 #include "core/vm_memory.h"
 
-#define TREE_BYTES_MIN 4096u
-
 static struct vm *vms[MAX_VMS];
 static u32 count;
 static pa_t gicv; /* GICv2's virtual CPU interface, what guests see as GICC; 0 bytes: GICv3 */
@@ -112,7 +110,7 @@ bool vm_fill_step(const struct vm *vm, u64 *filled)
 static bool lay_out(struct vm *vm)
 {
 	const struct manifest_vm *config = vm->config;
-	u32 tree_room = max(TREE_BYTES_MIN, (u32)align_up(config->tree.bytes, PAGE_SIZE));
+	u32 tree_room = (u32)manifest_tree_room(config);
 	u64 top = vm->ram_bytes - vm->pool_bytes - tree_room;
 	u64 ramdisk = align_down(top - config->ramdisk.bytes, PAGE_SIZE);
 	void *tree;

@@ -408,26 +408,19 @@ bool block_vm_reset(struct vm *vm, u64 *at)
 
 /* At boot. */
 
-/* The disk's place on its device; `device` stays 0 if it has none. */
+/*
+ * The disk's place on its device; `device` stays 0 if it has none, which manifest_check_disks() has
+ * said already.
+ */
 static void open_disk(const struct vm *vm, const struct manifest_disk *config, bool writable,
 		      struct block_disk *disk)
 {
 	struct block_device *device = block_device_get(config->device);
 	u64 largest;
 
-	if (!device) {
-		log_line("/disks/%s: device %u is not there, %u found; VM %s goes without",
-			 config->name, config->device, block_device_count(), vm->config->name);
+	if (!device || config->first_sector >= device->sectors ||
+	    config->sectors > device->sectors - config->first_sector)
 		return;
-	}
-	if (config->first_sector >= device->sectors ||
-	    config->sectors > device->sectors - config->first_sector) {
-		log_line("/disks/%s: sectors %lu+%lu do not fit, device %u has %lu; VM %s goes "
-			 "without",
-			 config->name, config->first_sector, config->sectors, config->device,
-			 device->sectors, vm->config->name);
-		return;
-	}
 	if (writable && device->read_only)
 		log_line("/disks/%s: device %u is read-only, and so is the disk of VM %s",
 			 config->name, config->device, vm->config->name);

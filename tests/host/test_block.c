@@ -492,7 +492,6 @@ TEST(info_refuses_disks_that_are_not_there)
 	assert_int_equal(weir_call(WEIR_FN(WEIR_FN_BLOCK_INFO), UINT64_MAX, 0, 0, 0, 0, 0).status,
 			 WEIR_NOT_FOUND);
 	assert_int_equal(weir_block_info(A_MISSING, &info), WEIR_IO);
-	assert_true(fake_log_has("/disks/missing: device 7 is not there, 2 found; VM a"));
 }
 
 TEST(submit_refuses_disks_that_are_not_there)
@@ -649,7 +648,7 @@ TEST(a_part_is_its_own_sectors_of_the_device)
 	assert_int_not_equal(medium[0][(FIRST + 3) * 512 - 1], 0x5a);
 }
 
-TEST(a_disk_that_does_not_fit_its_device_is_missing_and_named)
+TEST(a_disk_that_does_not_fit_its_device_is_missing)
 {
 	struct weir_block_info info;
 
@@ -657,8 +656,6 @@ TEST(a_disk_that_does_not_fit_its_device_is_missing_and_named)
 	make_machine();
 	disks[1].sectors = PART;
 	assert_int_equal(weir_block_info(A_PART, &info), WEIR_IO);
-	assert_true(
-		fake_log_has("/disks/part: sectors 16+4081 do not fit, device 0 has 4096; VM a"));
 	disks[1].first_sector = UINT64_MAX;
 	make_machine();
 	disks[1].first_sector = FIRST;
@@ -971,7 +968,7 @@ TEST(device_that_needs_a_reset_fails_every_request_once)
 	expect_none();
 	interrupt(0);
 	assert_int_equal(hardware[0].status, 0);
-	assert_int_equal(fake_log_count(), 2); /* the missing disk of VM a, and this */
+	assert_int_equal(fake_log_count(), 1);
 	assert_true(fake_log_has("virtio_mmio@0: the disk needs a reset"));
 	assert_true(block_vm_idle(a));
 	for (u32 i = 0; i < 200; i++) /* refusing takes no slot */
@@ -1198,7 +1195,7 @@ int main(void)
 		RUN_SERVICE(accepted_requests_and_their_sectors_are_counted),
 		RUN_SERVICE(submit_refuses_more_than_the_completion_ring_holds),
 		RUN_SERVICE(a_part_is_its_own_sectors_of_the_device),
-		RUN_SERVICE(a_disk_that_does_not_fit_its_device_is_missing_and_named),
+		RUN_SERVICE(a_disk_that_does_not_fit_its_device_is_missing),
 		RUN_SERVICE(a_read_only_device_makes_its_disks_read_only),
 		RUN_SERVICE(a_small_segment_makes_the_largest_request_small),
 		RUN_SERVICE(completion_arrives_on_the_vcpu_that_submitted),

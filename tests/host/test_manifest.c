@@ -2,7 +2,8 @@
  * The system image: what core/manifest.c reads of tests/host/trees/system.dts, and what it says of
  * mistakes in it.
  *
- * Sources: core/manifest.c core/manifest_reader.c core/base/log.c tests/host/fake/log.c
+ * Sources: core/manifest.c core/manifest_reader.c core/manifest_disks.c core/base/log.c
+ * Sources: drivers/block_device.c tests/host/fake/log.c
  * Sources: tests/host/fake/panic.c tests/host/fake/heap.c tests/host/fake/tree.c
  */
 #include <libfdt.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include "fake.h"
 #include "core/manifest.h"
+#include "drivers/block_device.h"
 
 #define CORES 4
 #define FULL  0
@@ -621,6 +623,53 @@ TEST(disk_ends_where_sector_numbers_end)
 	assert_true(manifest.disk[1].refused);
 }
 
+/* First of those that look at disks: devices are added for ever. */
+TEST(disk_that_the_machine_lacks_refuses_who_wants_it)
+{
+	static struct block_device devices[2] = { { .sectors = 1 }, { .sectors = 6144 } };
+	void *tree = tree_load("system");
+
+	assert_true(read_image(tree));
+	manifest_check_disks(&manifest);
+	assert_true(manifest.vm[FULL].refused);
+	assert_false(manifest.vm[BARE].refused);
+	assert_string_equal(fake_log_text(0),
+			    "manifest: /disks/data: device: 1 is not there, the machine has 0, "
+			    "numbered from 0; add a disk, or name another");
+	assert_string_equal(fake_log_text(1),
+			    "manifest: /vms/full: disks: the disk data was refused; correct that");
+	assert_int_equal(fake_log_count(), 2);
+
+	fake_log_reset();
+	assert_true(block_device_add(&devices[0]) && block_device_add(&devices[1]));
+	assert_true(read_image(tree));
+	manifest_check_disks(&manifest);
+	assert_int_equal(fake_log_count(), 0);
+	assert_false(manifest.vm[FULL].refused);
+
+	devices[1].sectors--;
+	manifest_check_disks(&manifest);
+	assert_string_equal(fake_log_text(0),
+			    "manifest: /disks/data: sectors: sectors 2048+4096 are not all among "
+			    "the 6143 of device 1; lower it");
+	assert_true(manifest.vm[FULL].refused);
+}
+
+TEST(long_bootargs_get_a_second_page_for_the_tree)
+{
+	void *tree = tree_load("system");
+	char text[1025];
+
+	memset(text, 't', sizeof(text));
+	text[1024] = 0;
+	set(tree, "/vms/bare", "bootargs", text, sizeof(text));
+	assert_true(read_image(tree));
+	assert_int_equal(manifest_tree_room(&manifest.vm[BARE]), 2 * PAGE_SIZE);
+	set(tree, "/vms/bare", "bootargs", text + 1, sizeof(text) - 1);
+	assert_true(read_image(tree));
+	assert_int_equal(manifest_tree_room(&manifest.vm[BARE]), PAGE_SIZE);
+}
+
 TEST(communication_cores_must_exist_and_leave_one)
 {
 	void *tree = tree_load("system");
@@ -733,6 +782,8 @@ int main(void)
 		RUN_AFTER(prepare, vm_with_more_channels_than_ports_is_refused),
 		RUN_AFTER(prepare, wrong_disk_refuses_who_wants_it),
 		RUN_AFTER(prepare, disk_ends_where_sector_numbers_end),
+		RUN_AFTER(prepare, disk_that_the_machine_lacks_refuses_who_wants_it),
+		RUN_AFTER(prepare, long_bootargs_get_a_second_page_for_the_tree),
 		RUN_AFTER(prepare, communication_cores_must_exist_and_leave_one),
 		RUN_AFTER(prepare, image_without_vms_is_said),
 		RUN_AFTER(prepare, more_vms_than_there_is_room_for_are_cut),

@@ -416,6 +416,26 @@ def test_memory_that_is_just_enough_is_enough(folder, memory):
     assert check(folder, edit("memory-kib = <8192>;", "memory-kib = " + memory)) == []
 
 
+def test_long_bootargs_need_a_page_more(folder):
+    text = edit("memory-kib = <8192>", "memory-kib = <1100>")
+    line = "m.dts:23: /vms/writer: memory-kib: 1100 is too small for kernel 64 KiB at offset 512 KiB, "
+    line += "ramdisk 5 KiB, device tree 8 KiB, shared-kib 512: give at least 1104"
+    assert check(folder, text.replace("console=ttyAMA0 quiet", "t" * 1023)) == []
+    assert check(folder, text.replace("console=ttyAMA0 quiet", "t" * 1024)) == [line]
+
+
+@pytest.mark.parametrize("group, most", [("channels", 8192), ("disks", 512)])
+def test_a_manifest_has_so_many_channels_and_disks(folder, group, most):
+    body = 'ends = "v0", "v1";' if group == "channels" else ""
+    text = vms(2).replace("<1>;", "<1>; ports = <8192>;")
+    for count, lines in ((most, []),
+                         (most + 1, [f"m.dts:5: /{group}: has {most + 1} {group} (at most {most}): "
+                                     "remove some"])):
+        nodes = "".join(f"n{n} {{ {body} }};\n" for n in range(count))
+        found = check(folder, text.replace("}; };\n", f"}}; {group} {{\n{nodes}}}; }};\n"))
+        assert [line for line in found if ": ports: " not in line] == lines
+
+
 def test_a_vm_has_a_port_for_each_channel(folder):
     text = edit("ports = <64>", "ports = <1>")
     assert check(folder, text) == []

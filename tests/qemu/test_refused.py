@@ -61,3 +61,163 @@ def test_each_mistake_of_a_manifest_is_one_line(boot, tmp_path, number, source, 
     assert lines == ["manifest: /channels/two: ends: not joined, VM crowded was refused; correct it",
                      "manifest: /channels/three: ends: not joined, VM crowded was refused; "
                      "correct it"] * crowded
+
+
+# The largest and smallest that is allowed, of all that needs no large machine.
+EDGES = {
+    "least": "memory-kib = <64>; load-offset = <0>; vcpus = <1>; priority = <0>; budget-us = <1>; "
+             "period-us = <1>; shared-kib = <0>; window-kib = <4>; ports = <1>; "
+             "watchdog-ms = <1>;",
+    "most": "vcpus = <8>; cores = <1>; priority = <7>; budget-us = <1250000>; "
+            "period-us = <10000000>; window-kib = <737280>; ports = <8192>; "
+            "watchdog-ms = <3600000>; upcall-ms = <3600000>; pmu;",
+    "text": f'bootargs = "{"t" * 2047}"; vcpus = <8>; on-fault = "stop-machine"; '
+            'rights = "console", "manage", "introspect", "store"; peers = "least", "most", "good";',
+    "disks": 'disks = "right", "d1", "d2", "d3"; disks-read-only = "d4", "d5", "d6", "d7";',
+    "a-name-with-31-bytes-and-digits": "",
+    "exact": "memory-kib = <776>;",
+}
+
+
+def vm(name, text=""):
+    """The source of a VM that turns itself off at once."""
+    memory = "" if "memory-" in text else "memory-mib = <1>;"
+    return f"{name} {{ kernel = {mistakes.data(mistakes.KERNEL)}; {memory} {text} }};\n"
+
+
+def test_what_is_just_allowed_is_no_mistake(boot, tmp_path):
+    vms = f"good {{ {GOOD} }};\n" + "".join(vm(*pair) for pair in EDGES.items())
+    text = mistakes.source("", vms=vms, disks=mistakes.OTHERS["disks"])
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    assert complaints(boot(compile_image(tmp_path / "image.dtb", text), disks=[disk])) == []
+
+
+
+def test_a_disk_that_is_not_there_refuses_its_vm(boot, tmp_path):
+    disks = """
+        none { device = <1>; };
+        behind { first-sector = <2048>; };
+        long { first-sector = <2047>; sectors = <2>; };
+        fits { first-sector = <2047>; sectors = <1>; };
+        unused { device = <7>; };
+        table { partition = <1>; };
+    """
+    vms = [vm("a", 'disks-read-only = "none";'), vm("b", 'disks = "fits", "behind";'),
+           vm("c", 'disks = "long";'), vm("d", 'disks = "fits";'), vm("e", 'disks = "none";'),
+           vm("f", 'disks = "table";')]
+    text = mistakes.source("", vms=f"good {{ {GOOD} }};\n" + "".join(vms), disks=disks)
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    refused = "was refused; correct that"
+    assert complaints(boot(compile_image(tmp_path / "image.dtb", text), disks=[disk])) == [
+        "manifest: /disks/table: partition: partition tables are not read; give first-sector and "
+        "sectors",
+        f"manifest: /vms/f: disks: the disk table {refused}",
+        "manifest: /disks/none: device: 1 is not there, the machine has 1, numbered from 0; add a "
+        "disk, or name another",
+        f"manifest: /vms/a: disks-read-only: the disk none {refused}",
+        "manifest: /disks/behind: first-sector: sectors 2048+0 are not all among the 2048 of "
+        "device 0; lower it",
+        f"manifest: /vms/b: disks: the disk behind {refused}",
+        "manifest: /disks/long: sectors: sectors 2047+2 are not all among the 2048 of device 0; "
+        "lower it",
+        f"manifest: /vms/c: disks: the disk long {refused}",
+        f"manifest: /vms/e: disks: the disk none {refused}"]
+
+
+ROOTS = {
+    "core": ("communication-cores = <2>;",
+             ["communication-cores: there is no core 2; the machine has 2, numbered from 0"]),
+    "all": ("communication-cores = <0 1>;",
+            ["communication-cores: leaves no core for the VMs, so it is ignored; name fewer"]),
+    "twice": ("communication-cores = <1 1>;",
+              ["communication-cores: 1 is named twice; name it once"]),
+    "text": ('communication-cores = "zero";',
+             ["communication-cores: has 5 bytes; write numbers"]),
+    "flag": ("stay = <1>;", ["stay: has a value; write the name only"]),
+    "unknown": ("stey; channel { };", ["stey: no such property; correct or remove it",
+                                       "channel: no such node, it is ignored; correct or remove it"]),
+}
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_a_mistake_of_the_root_is_one_line_and_refuses_nobody(boot, tmp_path, name):
+    text, expected = ROOTS[name]
+    text = mistakes.source(text, vms=f"good {{ {GOOD} }};")
+    lines = complaints(boot(compile_image(tmp_path / "image.dtb", text)))
+    assert lines == [f"manifest: /{line}" if line.startswith("channel:") else f"manifest: /: {line}"
+                     for line in expected]
+
+
+def test_a_core_that_runs_no_guests_is_refused(boot, tmp_path):
+    text = mistakes.source("communication-cores = <1>;",
+                           vms=f"good {{ {GOOD} }};\n" + vm("bad", "cores = <0 1>;"))
+    assert complaints(boot(compile_image(tmp_path / "image.dtb", text))) == [
+        "manifest: /vms/bad: cores: 1 is a communication core; name others"]
+
+
+def test_more_than_there_is_room_for_is_refused(boot, tmp_path):
+    """The last ones of each group; a VM that is not taken is nobody's peer."""
+    vms = "".join(vm(f"v{n}", "memory-kib = <1024>;") for n in range(65))
+    channels = "".join(f'c{n} {{ ends = "good", "v{n % 60}"; }};\n' for n in range(8193))
+    disks = "".join(f"d{n} {{ }};\n" for n in range(513))
+    text = mistakes.source("", vms=f"good {{ {GOOD} ports = <8192>; }};\n" + vms, channels=channels,
+                           disks=disks)
+    text = text.replace("memory-kib = <1024>;", "memory-kib = <1024>; ports = <200>;")
+    remedy = "the last ones are refused: remove some"
+    assert complaints(boot(compile_image(tmp_path / "image.dtb", text))) == [
+        f"manifest: /disks: has 513 nodes (at most 512); {remedy}",
+        f"manifest: /vms: has 66 nodes (at most 64); {remedy}",
+        f"manifest: /channels: has 8193 nodes (at most 8192); {remedy}"]
+
+
+WHOLE = {
+    "no-compatible": ('/dts-v1/;\n/ { vms { }; };', "/: compatible: expected \"weir,system\"; make the "
+                      "image by tools/weir"),
+    "other-compatible": ('/dts-v1/;\n/ { compatible = "weir,sys"; };', "/: compatible: expected "
+                         "\"weir,system\"; make the image by tools/weir"),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_is_no_system_image_is_one_line(boot, tmp_path, name):
+    text, line = WHOLE[name]
+    machine = boot(compile_image(tmp_path / "image.dtb", text))
+    assert [text for text in machine.end() if text] == [f"weir: manifest: {line}"]
+
+
+@pytest.mark.parametrize("vms", ["", vm("bad", "vcpus = <0>;")], ids=["none", "wrong"])
+def test_without_a_vm_that_is_right_the_machine_is_off(boot, tmp_path, vms):
+    machine = boot(compile_image(tmp_path / "image.dtb", mistakes.source("", vms=vms)))
+    first = ("/vms/bad: vcpus: 0 is out of range (1 to 8); 1 is the default" if vms else
+             "/vms: has no VM; write /vms/NAME with a kernel and memory-mib")
+    assert [line for line in machine.end() if line] == [
+        f"weir: manifest: {first}", "weir: no VM to run: the lines above say why"]
+
+
+def test_twins_and_names_that_no_terminal_should_see_are_refused(boot, tmp_path):
+    """What dtc would not write: names of the same length take the place of others."""
+    vms = "".join([vm("twin-a"), vm("twin-b"), vm("props", "ports = <1>; portz = <2>;"),
+                   vm("newline-x"), vm("wanderer", 'peers = "escape-x";')])
+    text = mistakes.source("", vms=f"good {{ {GOOD} }};\n" + vms,
+                           channels='pair-a { ends = "good", "twin-a"; };\n'
+                                    'pair-b { ends = "good", "twin-a"; };',
+                           disks="part-a { }; part-b { };").replace("};\n};", "};\n\tdiskz { };\n};")
+    blob = compile_image(tmp_path / "image.dtb", text).read_bytes()
+    for old, new in {b"twin-b": b"twin-a", b"portz": b"ports", b"pair-b": b"pair-a",
+                     b"part-b": b"part-a", b"diskz": b"disks", b"newline-x": b"newline\n\r",
+                     b"escape-x": b"\033[2Jgone"}.items():
+        assert blob.count(old + b"\0") == 1 and len(old) == len(new)
+        blob = blob.replace(old + b"\0", new + b"\0")
+    (tmp_path / "image.dtb").write_bytes(blob)
+    allowed = "use up to 31 of a-z, 0-9 and '-', a letter first"
+    lines = complaints(boot(tmp_path / "image.dtb"))
+    assert lines == [
+        "manifest: /disks: stands twice, the second is ignored; make one of the two",
+        "manifest: /disks/part-a: name: stands twice; give each disk its own",
+        "manifest: /vms/twin-a: name: stands twice; give each VM its own",
+        "manifest: /vms/props: ports: stands twice; write it once",
+        f"manifest: /vms/newline??: name: is not allowed; {allowed}",
+        "manifest: /vms/wanderer: peers: there is no VM ?[2Jgone; name nodes of /vms",
+        "manifest: /channels/pair-a: name: stands twice; give each channel its own"]

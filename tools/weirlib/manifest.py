@@ -18,7 +18,9 @@ MAX_VMS = 64
 MAX_VM_DISKS = 8
 DEFAULT_SHARED_KIB = 256
 DEFAULT_PORTS = 128
-TREE_ROOM = 4096  # at least, for the guest's own device tree
+LONG_BOOTARGS = 1024  # with so many bytes the tree that the VM gets has a second page
+MAX_CHANNELS = 8192
+MAX_DISKS = 512
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
@@ -197,8 +199,12 @@ def _check_shape(report: Report, root: Node) -> None:
     vms = root.child("vms")
     if not vms or not vms.children:
         report.add(vms or root, "", "has no VM", "write /vms/NAME with a kernel and memory-mib")
-    elif len(vms.children) > MAX_VMS:
-        report.add(vms, "", f"has {len(vms.children)} VMs (at most {MAX_VMS})", "remove some")
+    for name, most in (("vms", MAX_VMS), ("channels", MAX_CHANNELS), ("disks", MAX_DISKS)):
+        group = root.child(name)
+        if group and len(group.children) > most:
+            what = "VMs" if name == "vms" else name
+            found = f"has {len(group.children)} {what} (at most {most})"
+            report.add(group, "", found, "remove some")
 
 
 def _check_name(report: Report, node: Node) -> None:
@@ -375,7 +381,7 @@ def _check_fit(report: Report, node: Node) -> None:
     ramdisk = len(node.props["ramdisk"].value) if "ramdisk" in node.props else 0
     own = _number(node, "load-offset") if "load-offset" in node.props else None
     start, size = kernel.placement(node.props["kernel"].value, own)
-    tree = max(TREE_ROOM, _pages(len(node.props["tree"].value)) if "tree" in node.props else 0)
+    tree = _tree_room(node)
     need = _pages(start + size) + _pages(ramdisk) + tree + shared
     if need > memory:
         parts = f"kernel {_kib(size)} at offset {_kib(start)}"
@@ -384,6 +390,14 @@ def _check_fit(report: Report, node: Node) -> None:
         unit = 1024 if name == "memory-kib" else 1 << 20
         found = f"{memory // unit} is too small for {parts}"
         report.add(node, name, found, f"give at least {-(-need // unit)}")
+
+
+def _tree_room(node: Node) -> int:
+    """For the VM's device tree: its own, or the one that is written for it."""
+    if "tree" in node.props:
+        return _pages(len(node.props["tree"].value))
+    bootargs = node.props["bootargs"].value if "bootargs" in node.props else b""
+    return 8192 if len(bootargs) > LONG_BOOTARGS else 4096
 
 
 def _check_channel(report: Report, node: Node) -> None:

@@ -1,0 +1,57 @@
+/*
+ * The disks of the manifest against those of the machine, which are known later than the rest: a VM
+ * whose disk is not there is refused as one whose core is not there.
+ */
+#include "core/base/log.h"
+#include "core/manifest.h"
+#include "drivers/block_device.h"
+
+static void complain_of_place(const struct manifest_disk *disk, u64 device_sectors)
+{
+	bool starts_inside = disk->first_sector < device_sectors;
+
+	log_line("manifest: /disks/%s: %s: sectors %lu+%lu are not all among the %lu of device %u; "
+		 "lower it",
+		 disk->name, starts_inside ? "sectors" : "first-sector", disk->first_sector,
+		 disk->sectors, device_sectors, disk->device);
+}
+
+/* Says once for each disk what is wrong with it. */
+static void check_disk(struct manifest_disk *disk)
+{
+	const struct block_device *device = block_device_get(disk->device);
+
+	if (disk->refused)
+		return;
+	disk->refused = true;
+	if (!device)
+		log_line("manifest: /disks/%s: device: %u is not there, the machine has %u, "
+			 "numbered "
+			 "from 0; add a disk, or name another",
+			 disk->name, disk->device, block_device_count());
+	else if (disk->first_sector >= device->sectors ||
+		 disk->sectors > device->sectors - disk->first_sector)
+		complain_of_place(disk, device->sectors);
+	else
+		disk->refused = false;
+}
+
+static void check_vm(const struct manifest *manifest, struct manifest_vm *vm)
+{
+	for (u32 i = 0; i < vm->disk_count && !vm->refused; i++) {
+		struct manifest_disk *disk = &manifest->disk[vm->disk[i]];
+
+		check_disk(disk);
+		if (!disk->refused)
+			continue;
+		log_line("manifest: /vms/%s: %s: the disk %s was refused; correct that", vm->name,
+			 i < vm->writable_disk_count ? "disks" : "disks-read-only", disk->name);
+		vm->refused = true;
+	}
+}
+
+void manifest_check_disks(const struct manifest *manifest)
+{
+	for (u32 i = 0; i < manifest->vm_count; i++)
+		check_vm(manifest, &manifest->vm[i]);
+}
