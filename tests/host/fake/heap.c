@@ -1,5 +1,6 @@
 /* A heap of malloc'ed pieces, so that ASan sees every access beyond one. */
 #include <stdlib.h>
+#include <string.h>
 #include "fake.h"
 #include "arch/arm64/mmu.h"
 #include "core/memory.h"
@@ -19,8 +20,7 @@ static void *take(u64 bytes, u64 alignment)
 
 	/* aligned_alloc wants whole alignments; heap_alloc's own is malloc's, and stays exact. */
 	piece->memory = alignment > 16 ? aligned_alloc(alignment, whole) : malloc(bytes);
-	for (u64 i = 0; i < bytes; i++)
-		((u8 *)piece->memory)[i] = 0;
+	memset(piece->memory, 0, bytes);
 	piece->next = pieces;
 	pieces = piece;
 	allocations++;

@@ -7,27 +7,40 @@ struct entry {
 	u64 ipa, pa;
 	enum stage2_kind kind;
 	bool block; /* part of a block: has no level-3 entry of its own */
+	u32 before; /* in the chain of its hash: 1 + index, 0: it is the first */
 };
 
 static struct entry *entries;
 static u32 entry_count, entry_room, changes;
+static u32 chain[1024]; /* by the hash of the address: 1 + index of the last entry, 0: none */
+
+static u32 *chain_of(u64 ipa)
+{
+	return &chain[(ipa / PAGE_SIZE ^ ipa >> 22) % ARRAY_SIZE(chain)];
+}
 
 static struct entry *find(const struct stage2 *tables, u64 ipa)
 {
-	for (u32 i = 0; i < entry_count; i++)
-		if (entries[i].tables == tables && entries[i].ipa == align_down(ipa, PAGE_SIZE))
-			return &entries[i];
+	u64 page = align_down(ipa, PAGE_SIZE);
+
+	for (u32 i = *chain_of(page); i; i = entries[i - 1].before)
+		if (entries[i - 1].tables == tables && entries[i - 1].ipa == page)
+			return &entries[i - 1];
 	return 0;
 }
 
 static void add(struct entry entry)
 {
+	u32 *last = chain_of(entry.ipa);
+
 	assert_null(find(entry.tables, entry.ipa));
 	if (entry_count == entry_room) {
 		entry_room = entry_room ? 2 * entry_room : 256;
 		entries = realloc(entries, entry_room * sizeof(*entries));
 	}
+	entry.before = *last;
 	entries[entry_count++] = entry;
+	*last = entry_count;
 }
 
 void stage2_init_core(void)
@@ -49,7 +62,7 @@ void stage2_map(struct stage2 *tables, ipa_t ipa, pa_t pa, u64 bytes, enum stage
 		bool whole = block >= ipa.raw && block + BLOCK_2M <= ipa.raw + bytes &&
 			     ((ipa.raw ^ pa.raw) & (BLOCK_2M - 1)) == 0;
 
-		add((struct entry){ tables, ipa.raw + at, pa.raw + at, kind, blocks && whole });
+		add((struct entry){ tables, ipa.raw + at, pa.raw + at, kind, blocks && whole, 0 });
 	}
 }
 
@@ -57,7 +70,7 @@ void stage2_make_tables(struct stage2 *tables, ipa_t ipa, u64 bytes)
 {
 	for (u64 at = 0; at < bytes; at += PAGE_SIZE)
 		if (!find(tables, ipa.raw + at))
-			add((struct entry){ tables, ipa.raw + at, 0, STAGE2_NONE, false });
+			add((struct entry){ tables, ipa.raw + at, 0, STAGE2_NONE, false, 0 });
 }
 
 static void set_page(const struct stage2 *tables, ipa_t ipa, pa_t pa, enum stage2_kind kind)
@@ -95,6 +108,8 @@ void fake_stage2_reset(void)
 	free(entries);
 	entries = 0;
 	entry_count = entry_room = changes = 0;
+	for (u32 i = 0; i < ARRAY_SIZE(chain); i++)
+		chain[i] = 0;
 }
 
 enum stage2_kind fake_stage2_kind(const struct stage2 *tables, u64 ipa)
