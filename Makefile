@@ -24,7 +24,7 @@ PREFIX ?= /usr/local
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
 include build/setup.mk
 endif
-ifneq ($(LLVM)$(filter test soak check check-% bench bench-% fmt host-tests qemu-tests tests-build,$(MAKECMDGOALS)),)
+ifneq ($(LLVM)$(filter test soak check check-% bench bench-% fmt host-tests fuzz fuzz-build qemu-tests tests-build,$(MAKECMDGOALS)),)
 include build/setup-test.mk
 endif
 
@@ -126,6 +126,7 @@ $(B)/flash.bin: $(B)/flash.o
 
 -include guests/guests.mk
 -include tests/host/host.mk
+-include tests/fuzz/fuzz.mk
 -include tests/qemu/qemu.mk
 -include tests/bench/bench.mk
 -include tests/tests.mk
@@ -180,6 +181,7 @@ help:
 	@echo 'make joined              one file of Weir and each image: $(B)/joined/*.bin, *.flash for -bios'
 	@echo 'make test                all tests (host and QEMU)'
 	@echo 'make soak [SOAK=4h]      the tests that can go on for long: a time, a count, or 10000,4h'
+	@echo 'make fuzz                the fuzzers, FUZZ_SECONDS=60 each, FUZZ_SEED=n repeats'
 	@echo 'make check               format, warnings with gcc and clang, cppcheck, who includes whom'
 	@echo 'make bench               instruction counts, their limits, and those of other hypervisors'
 	@echo 'make bench-limits        new limits (tests/bench/limits.json), 3 % above what is built'

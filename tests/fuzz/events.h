@@ -1,0 +1,49 @@
+/*
+ * Events as weir/event.h describes them, without rings: a port is in the queue that it is bound to, or not.
+ * What is here is compared with the rings, as long as the guest is honest about how far it has read.
+ * Source: events.c
+ */
+#pragma once
+
+#include "machine.h"
+
+#define EVENTS_PORTS 4u /* of one VM, at most */
+
+void events_reset(void);
+/* The VM may have taken a step of its life: its ports were closed or opened, and the peers told. */
+void events_follow(u32 vm);
+
+/* What a call may answer: bit n is the status -n; 0: WEIR_OK only. */
+u32 events_port_errors(u32 vm, weir_handle handle);
+u32 events_send_errors(u32 vm, weir_handle handle);
+u32 events_bind_errors(u32 vm, weir_handle handle, u64 vcpu, u64 priority);
+
+/* A port of this VM was made pending, or bound, by a call or an end that succeeded. */
+void events_raise(u32 vm, u32 port);
+void events_raise_peer(u32 vm, u32 port);
+void events_bind(u32 vm, u32 port, u32 vcpu, u32 priority);
+void events_publish(u32 vm, u32 port, u64 word); /* `port` of the one who publishes */
+u64 events_word(u32 vm, u32 port);
+bool events_open(u32 vm, u32 port);
+bool events_peer_open(u32 vm, u32 port);
+weir_handle events_handle(u32 vm, u32 port);
+u32 events_ports(u32 vm);
+
+/* An honest vCPU reads one event; false: there is none. */
+bool events_receive(u32 vm, u32 vcpu);
+/* The vCPU wrote what it liked into a head: nothing is known of the VM's events until it begins anew. */
+void events_lie(u32 vm);
+
+bool events_honest(u32 vm);
+
+/*
+ * Around what has its effects one by one, so that what comes in between sees some and not others: nothing
+ * is predicted. If something did come in between, what the rings have is believed after it.
+ */
+void events_begin_blind(void);
+void events_end_blind(void);
+bool events_are_blind(void);
+void events_learn(void);
+
+/* Fails if a ring is not as it must be, or not what was sent. */
+void events_check(void);

@@ -1,0 +1,752 @@
+/*
+ * The hypercall layer under guests that do as they like: each record of the input is a call, a write to a
+ * shared page, or something that happens to the machine. What a call may answer is known before it is made
+ * (events.c, grants.c, requests.c), and after each step everything has to fit together.
+ *
+ * A record may have the next one executed by the other core in the midst of its own step, when no lock is
+ * held: then the answer is not known before, but all that holds after a step still has to.
+ *
+ * Sources: ipc/hypercall.c ipc/event.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c
+ * Sources: ipc/manage.c core/life.c core/timeout.c core/base/log.c drivers/block_device.c
+ * Sources: tests/fuzz/machine.c tests/fuzz/disk.c tests/fuzz/events.c tests/fuzz/grants.c
+ * Sources: tests/fuzz/requests.c tests/fuzz/input.c
+ * Sources: tests/host/fake/heap.c tests/host/fake/stage2.c tests/host/fake/timer.c
+ * Sources: tests/host/fake/cpu.c tests/host/fake/panic.c
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "events.h"
+#include "grants.h"
+#include "input.h"
+#include "machine.h"
+#include "requests.h"
+#include "core/life.h"
+#include "ipc/upcall.h"
+
+#define STEPS_MAX 2000u
+#define MARK	  0xdead0000ul /* what the guest has in the registers behind the arguments */
+#define ANSWERS	  (1u << -WEIR_FAULT)
+#define QUESTIONS 4096u
+
+static struct {
+	u32 gaps; /* so many times a lock is about to be taken before the other core comes in */
+	bool wanted, happened;
+} outer;
+
+static struct {
+	u32 asked, answered;
+	bool over[QUESTIONS];
+} upcalls;
+
+static bool step(bool inner);
+
+/* ---- Another core in between ----------------------------------------------------------------- */
+
+static void between(void)
+{
+	u32 core = machine.core;
+
+	if (!outer.wanted || outer.gaps--)
+		return;
+	outer.wanted = false;
+	if (!input_next())
+		return;
+	outer.happened = true;
+	machine_on(!core);
+	do
+		assert_int_equal(machine_locks_held(), 0);
+	while (step(true) && input_next());
+	assert_int_equal(machine_locks_held(), 0);
+	machine_on(core);
+}
+
+static void begin_outer(u32 how)
+{
+	outer.wanted = how >> 7;
+	outer.gaps = how >> 4 & 7;
+	outer.happened = false;
+	machine.between = between;
+}
+
+static void end_outer(void)
+{
+	machine.between = 0;
+	assert_int_equal(machine_locks_held(), 0);
+}
+
+/* ---- Calls ----------------------------------------------------------------------------------- */
+
+static struct vcpu *self;
+static u32 me;		       /* its VM */
+static bool sure;	       /* nobody came in between: the answer is known */
+static u64 lives[MACHINE_VMS]; /* as last seen */
+static bool inside;	       /* this step came in between another */
+
+static enum weir_status call_any(u64 x0, const u64 x[6])
+{
+	u64 *registers = self->arch.x;
+	struct vcpu *caller = self;
+	s64 status;
+
+	registers[0] = x0;
+	for (u32 i = 1; i < 31; i++)
+		registers[i] = i <= 6 ? x[i - 1] : MARK + i;
+	hypercall(self);
+	self = caller;
+	me = caller->vm->id;
+	for (u32 i = 4; i < 31; i++)
+		assert_int_equal(registers[i], i <= 6 ? x[i - 1] : MARK + i);
+	status = (s64)registers[0];
+	sure = inside ? !events_are_blind() : !outer.happened;
+	assert_true(status == WEIR_OK || status == -1 ||
+		    (status <= WEIR_INVALID && status >= WEIR_FAULT));
+	for (u32 i = 1; i < 4 && status != WEIR_OK; i++)
+		assert_int_equal(registers[i], 0);
+	return (enum weir_status)status;
+}
+
+/*
+ * A call, with what it may answer; `junk`: what is in the first register behind its `count` arguments,
+ * which must be 0.
+ */
+static bool call(u32 function, const u64 *argument, u32 count, u64 junk, u32 errors, u32 maybe)
+{
+	u64 x[6] = { 0 };
+	enum weir_status status;
+
+	for (u32 i = 0; i < count; i++)
+		x[i] = argument[i];
+	if (count < 6 && junk) {
+		x[count] = junk;
+		errors |= 1u << -WEIR_INVALID;
+	}
+	status = call_any(WEIR_FN(function), x);
+	if (!sure)
+		return status == WEIR_OK;
+	if (status == WEIR_OK)
+		assert_true(!errors || maybe & 1);
+	else
+		assert_true((errors | maybe) >> -status & 1);
+	return status == WEIR_OK;
+}
+
+/* Mostly nothing. */
+static u64 junk(void)
+{
+	u32 byte = input_byte();
+
+	return byte < 250 ? 0 : BIT((byte - 250) * 12);
+}
+
+static u32 port_index(weir_handle port)
+{
+	return port & 0xffff;
+}
+
+/* The VM's own, one of an earlier life, or none. */
+static weir_handle some_port(void)
+{
+	u32 byte = input_byte(), count = events_ports(me);
+	weir_handle handle = events_handle(me, byte % count);
+
+	if (byte < 208)
+		return handle;
+	if (byte < 224)
+		return handle - 0x10000;
+	if (byte < 232)
+		return handle + 0x10000;
+	if (byte < 240)
+		return handle + count;
+	return input_word();
+}
+
+static weir_handle some_grant(void)
+{
+	u32 byte = input_byte();
+
+	if (byte < 224)
+		return grants_recent(byte & 15);
+	if (byte < 240)
+		return grants_recent(byte & 15) + (BIT(16) << (byte & 3));
+	return input_word();
+}
+
+static u64 some_page(u32 pages)
+{
+	u32 byte = input_byte();
+
+	/* The same ones often, so that calls meet. */
+	if (byte < 240)
+		return byte < 128 ? byte & 1 : byte % pages;
+	if (byte < 248)
+		return pages - 4 + byte - 240; /* around the end */
+	return input_word();
+}
+
+static void move_send(void)
+{
+	u64 x[] = { some_port() };
+
+	if (call(WEIR_FN_EVENT_SEND, x, 1, junk(), events_send_errors(me, x[0]), 0))
+		events_raise_peer(me, port_index(x[0]));
+}
+
+static void move_publish(void)
+{
+	u64 x[] = { some_port(), input_word() };
+
+	if (call(WEIR_FN_PORT_PUBLISH, x, 2, junk(), events_send_errors(me, x[0]), 0))
+		events_publish(me, port_index(x[0]), x[1]);
+}
+
+static void move_bind(void)
+{
+	u64 x[] = { some_port(), 0, 0 };
+	u32 byte = input_byte(), maybe = 0;
+
+	x[1] = byte < 248 ? byte & 1 : byte - 246;
+	byte = input_byte();
+	x[2] = byte < 248 ? byte & 3 : input_word();
+	if (!events_honest(me))
+		maybe = 1u << -WEIR_BUSY;
+	if (call(WEIR_FN_PORT_BIND, x, 3, junk(), events_bind_errors(me, x[0], x[1], x[2]), maybe))
+		events_bind(me, port_index(x[0]), (u32)x[1], (u32)x[2]);
+}
+
+static void move_peer(void)
+{
+	u64 x[] = { some_port() };
+
+	if (!call(WEIR_FN_PORT_PEER, x, 1, junk(), events_port_errors(me, x[0]), 0) || !sure)
+		return;
+	assert_int_equal(self->arch.x[1], events_word(me, port_index(x[0])));
+	assert_int_equal(self->arch.x[2], events_peer_open(me, port_index(x[0])));
+}
+
+/* A name of a channel, whoever's, with its length or another. */
+static void move_find(void)
+{
+	static const char *const names[] = { "ab", "ac", "bc", "ba", "lost", "more" };
+	static const u32 port[][6] = { { 0, 1, 9, 2, 9, 9 },
+				       { 0, 9, 1, 2, 9, 9 },
+				       { 9, 0, 1, 9, 9, 9 } };
+	struct weir_in *in = (struct weir_in *)(uintptr_t)self->ipc->in;
+	u32 name = input_below(6), byte = input_byte(), errors = 0;
+	u64 x[] = { strlen(names[name]) };
+	bool whole = byte < 224;
+
+	strcpy((char *)in->buffer, names[name]);
+	if (!whole)
+		x[0] = byte < 240 ? byte - 224 : input_word();
+	if (!x[0] || x[0] > WEIR_NAME_MAX)
+		errors = 1u << -WEIR_INVALID;
+	else if (x[0] != strlen(names[name]) || port[me][name] == 9)
+		errors = 1u << -WEIR_NOT_FOUND;
+	if (call(WEIR_FN_PORT_FIND, x, 1, junk(), errors, 0))
+		assert_int_equal(self->arch.x[1], events_handle(me, port[me][name]));
+}
+
+static void move_share(void)
+{
+	const struct grant_vm *table = &self->vm->ipc->grant;
+	u64 x[] = { some_port(), some_page(table->pool_pages), 0, 0 };
+	u32 byte = input_byte();
+
+	/* Small ones, or there is soon nothing left to be shared. */
+	x[2] = byte < 192 ? byte & 7 : byte < 248 ? byte - 184 : input_word();
+	byte = input_byte();
+	x[3] = byte < 248 ? byte & 1 : byte;
+	if (call(WEIR_FN_GRANT_SHARE, x, 4, junk(), grants_share_errors(me, x[0], x[1], x[2], x[3]),
+		 0))
+		grants_made(me, self->arch.x[1]);
+}
+
+static void move_map(void)
+{
+	u64 x[] = { some_port(), some_grant(), some_page(self->vm->ipc->grant.window_pages) };
+
+	if (!call(WEIR_FN_GRANT_MAP, x, 3, junk(), grants_map_errors(me, x[0], x[1], x[2]), 0))
+		return;
+	if (sure)
+		assert_int_equal(self->arch.x[1], self->vm->ipc->grant.window[x[2]].pages);
+}
+
+static void move_unmap(void)
+{
+	u64 x[] = { some_page(self->vm->ipc->grant.window_pages) };
+
+	call(WEIR_FN_GRANT_UNMAP, x, 1, junk(), grants_unmap_errors(me, x[0]), 0);
+}
+
+static void move_revoke(void)
+{
+	u64 x[] = { some_grant() };
+	u32 port = grants_mapped_port(me, x[0] & 0xffff);
+
+	if (!call(WEIR_FN_GRANT_REVOKE, x, 1, junk(), grants_revoke_errors(me, x[0]), 0))
+		return;
+	if (!sure) /* who is told depends on what was mapped then */
+		events_learn();
+	else if (port < EVENTS_PORTS)
+		events_raise_peer(me, port);
+}
+
+static void move_info(void)
+{
+	u32 byte = input_byte();
+	u64 x[] = { byte < 248 ? byte & 3 : input_word() };
+	const struct vm *vm = self->vm;
+	u32 errors = 0;
+
+	if (x[0] >= vm->config->disk_count)
+		errors = 1u << -WEIR_NOT_FOUND;
+	else if (!vm->ipc->block.disk[x[0]].device)
+		errors = 1u << -WEIR_IO;
+	if (call(WEIR_FN_BLOCK_INFO, x, 1, junk(), errors, 0))
+		assert_int_equal(self->arch.x[1], vm->ipc->block.disk[x[0]].sectors);
+}
+
+/* Somewhere in RAM, mostly in the pool; or around its ends. */
+static u64 some_buffer(void)
+{
+	u32 place = input_below(65536);
+	u64 sectors = self->vm->ram_bytes / WEIR_SECTOR_SIZE;
+
+	if (place < 0xf000)
+		return VM_RAM_BASE + place % sectors * WEIR_SECTOR_SIZE;
+	if (place < 0xf800)
+		return VM_RAM_BASE + (sectors - (place & 15)) * WEIR_SECTOR_SIZE + (place >> 4 & 1);
+	if (place < 0xfc00)
+		return VM_RAM_BASE - (place & 3) * WEIR_SECTOR_SIZE;
+	if (place < 0xfe00)
+		return VM_WINDOW_BASE;
+	return BIT(place & 63);
+}
+
+static void move_submit(void)
+{
+	u32 what = input_byte(), maybe = 0, errors, byte;
+	u64 x[6] = { 0 };
+
+	/* As x1 to x5, for the registers' numbers. */
+	x[1] = what < 240 ? (what & 3) | (what >> 2) % 3 << 8 : BIT(what - 240) | (what & 3) << 8;
+	if (x[1] >> 8 != WEIR_BLOCK_FLUSH || what & 0x80) {
+		byte = input_byte();
+		x[2] = byte < 128 ? byte : byte < 240 ? 490 + (byte & 31) : BIT(4 * (byte - 240));
+		byte = input_byte();
+		x[3] = byte < 192 ? byte & 31 : byte < 250 ? byte - 180 : BIT(10 * (byte - 250));
+		x[4] = some_buffer();
+	}
+	x[5] = requests_cookie();
+	errors = requests_submit_errors(self, x, &maybe);
+	if (call(WEIR_FN_BLOCK_SUBMIT, &x[1], 5, 0, errors, maybe))
+		requests_accepted(self, x[5]);
+}
+
+/* Many at a time, until there is no slot left. */
+static void move_submit_many(void)
+{
+	u64 x[6] = { 0, WEIR_BLOCK_FLUSH << 8, 0, 0, 0, 0 };
+
+	for (u32 times = 1 + (input_byte() & 63); times; times--) {
+		u32 maybe = 0, errors = requests_submit_errors(self, x, &maybe);
+
+		x[5] = requests_cookie();
+		if (call(WEIR_FN_BLOCK_SUBMIT, &x[1], 5, 0, errors, maybe))
+			requests_accepted(self, x[5]);
+	}
+}
+
+static void move_register(void)
+{
+	u32 byte = input_byte();
+	u64 x[] = { byte < 248 ? byte & 3 : BIT(byte - 246) };
+	const struct upcall_vcpu *upcall = &self->ipc->upcall;
+	bool open = upcall->open && upcall->life == self->vm->ipc->upcall.ends;
+
+	call(WEIR_FN_UPCALL_REGISTER, x, 1, junk(),
+	     (x[0] > 3 ? 1u << -WEIR_INVALID : 0) | (open ? 1u << -WEIR_BUSY : 0), 0);
+}
+
+static void move_return(void)
+{
+	const struct upcall_vcpu *upcall = &self->ipc->upcall;
+	bool open = upcall->open && upcall->life == self->vm->ipc->upcall.ends;
+	u32 byte = input_byte(), errors = 0;
+	u64 x[] = { upcall->sequence, -(u64)(byte & 15) };
+
+	if (byte >= 240)
+		x[1] = input_word();
+	if ((byte >> 4 & 7) > 5)
+		x[0] += (byte >> 4 & 1) * 2 - 1;
+	if (x[1] && (x[1] + 12 > 10))
+		errors = 1u << -WEIR_INVALID;
+	if (!open || x[0] != upcall->sequence)
+		errors |= 1u << -WEIR_STALE;
+	call(WEIR_FN_UPCALL_RETURN, x, 2, junk(), errors, 0);
+}
+
+/* Any number that is no call of ours, or one of those that only tell. */
+static void move_query(void)
+{
+	u32 byte = input_byte();
+	u64 number = byte < 64 ? byte : input_word(), x[6];
+	bool told =
+		number == WEIR_FN_VERSION || number == WEIR_FN_PAGES || number == WEIR_FN_MEMORY;
+
+	if (number < WEIR_FN_COUNT && !told)
+		return;
+	for (u32 i = 0; i < 6; i++)
+		x[i] = input_byte() & 3;
+	if (byte & 1)
+		call_any(input_word(), x);
+	else
+		call_any(number < WEIR_FN_COUNT ? WEIR_FN(number) : number, x);
+}
+
+/* ---- What guests do with their pages --------------------------------------------------------- */
+
+static void move_receive(void)
+{
+	u32 byte = input_byte();
+
+	if (byte & 1) { /* the interrupt's handler: takes all */
+		machine.raised[me][self->index][WEIR_INTID_EVENT] = false;
+		while (events_receive(me, self->index))
+			;
+	} else {
+		events_receive(me, self->index);
+	}
+}
+
+static void move_take(void)
+{
+	u32 byte = input_byte();
+
+	if (byte & 1) {
+		machine.raised[me][self->index][WEIR_INTID_BLOCK] = false;
+		while (requests_receive(self))
+			;
+	} else {
+		requests_receive(self);
+	}
+}
+
+/* A head that lies: near what it should be, or anywhere. */
+static void move_lie(void)
+{
+	struct weir_in *in = (struct weir_in *)(uintptr_t)self->ipc->in;
+	u32 which = input_below(WEIR_EVENT_PRIORITIES + 1), byte = input_byte();
+	u64 *head = &in->completion_head, tail = self->ipc->out->completion_tail;
+
+	if (which < WEIR_EVENT_PRIORITIES) {
+		head = &in->event_head[which];
+		tail = self->ipc->out->event_tail[which];
+	}
+	*head = byte < 128 ? tail + 2 - (byte & 7) : byte < 192 ? *head + (byte & 3) : input_word();
+	if (which < WEIR_EVENT_PRIORITIES)
+		events_lie(me);
+	else
+		requests_lie(self);
+}
+
+static void move_scribble(void)
+{
+	struct weir_in *in = (struct weir_in *)(uintptr_t)self->ipc->in;
+
+	in->upcall_reply[input_below(6)] = input_word();
+	in->upcall_reply[input_below(6)] = input_word();
+}
+
+/* ---- What happens to the machine ------------------------------------------------------------- */
+
+static void move_disk(void)
+{
+	u32 byte = input_byte(), device = byte & 1, count = 0;
+
+	while (disk_request(device, count))
+		count++;
+	if (count)
+		disk_complete(device, (byte >> 1) % count, byte >> 5 == 7);
+}
+
+static void move_disk_break(void)
+{
+	if (input_byte() == 1)
+		requests_device_broken(input_byte() & 1);
+}
+
+static void move_time(void)
+{
+	static const u64 steps[] = { 1000, 1000000, 5000000, 1000000000, 100000000000 };
+
+	machine_wait(steps[input_below(ARRAY_SIZE(steps))]);
+}
+
+/* A VM that manages, or would like to; positions and lives that are, were or are to come. */
+static void move_manage(void)
+{
+	static const u32 functions[] = { WEIR_FN_VM_START, WEIR_FN_VM_STOP, WEIR_FN_VM_RESTART };
+	u32 function = functions[input_below(ARRAY_SIZE(functions))], byte = input_byte();
+	const struct vm *vm = machine.vm[byte & 3];
+	u64 life = vm ? vm->life : 1, x[] = { 0 };
+	u32 errors = me ? 1u << -WEIR_DENIED : 0;
+
+	life += byte < 240 ? 0 : byte < 248 ? -1 : 1;
+	x[0] = life << 16 | (byte & 3);
+	if (byte == 255)
+		x[0] = input_word();
+	byte = x[0] & 0xffff;
+	vm = vm_get(byte);
+	if (!x[0])
+		errors |= 1u << -WEIR_INVALID;
+	else if (!vm)
+		errors |= 1u << -WEIR_NOT_FOUND;
+	else if (x[0] >> 16 != vm->life)
+		errors |= 1u << -WEIR_STALE;
+	else if (function == WEIR_FN_VM_START && vm->state != VM_OFF)
+		errors |= 1u << -WEIR_BUSY;
+	call(function, x, 1, junk(), errors, 0);
+}
+
+static void move_vm_info(void)
+{
+	u32 byte = input_byte(), errors = me ? 1u << -WEIR_DENIED : 0;
+	u64 x[] = { byte < 248 ? byte % 5 : input_word() };
+
+	if (x[0] >= MACHINE_VMS)
+		errors |= 1u << -WEIR_NOT_FOUND;
+	else if (!machine.vm[x[0]])
+		errors |= 1u << -WEIR_CLOSED;
+	if (!call(WEIR_FN_VM_INFO, x, 1, junk(), errors, 0) || !sure)
+		return;
+	assert_int_equal(self->arch.x[1], machine.vm[x[0]]->life << 16 | x[0]);
+	assert_int_equal(self->arch.x[2], machine.vm[x[0]]->state);
+	assert_string_equal((char *)self->ipc->out->name, machine.vm[x[0]]->config->name);
+}
+
+/* By PSCI, or by a fault. */
+static void move_end(void)
+{
+	u32 byte = input_byte();
+
+	if ((byte & 15) < 2)
+		vm_stop(self->vm, byte & 1 ? VM_END_RESET : VM_END_FAULT);
+}
+
+/* A turn of the VM's vCPU 0, or several. What it has revoked, the peer was told. */
+static void move_vm_step(void)
+{
+	const struct grant_vm *table = &self->vm->ipc->grant;
+	u32 id = me, times = input_byte() & 1 ? 100 : 1, port[256];
+
+	while (times--) {
+		for (u32 i = 0; i < table->pool_pages; i++)
+			port[i] = grants_mapped_port(id, i);
+		events_begin_blind();
+		if (!machine_vm_step(id))
+			times = 0;
+		events_end_blind();
+		for (u32 i = 0; i < table->pool_pages; i++)
+			if (port[i] < EVENTS_PORTS && grants_mapped_port(id, i) == EVENTS_PORTS)
+				events_raise_peer(id, port[i]);
+		events_follow(id);
+		if (outer.happened && !inside)
+			events_learn(); /* in which order they were told is not known */
+	}
+}
+
+static void answered(void *context, enum weir_status status, const u64 reply[6])
+{
+	bool *over = context;
+
+	assert_false(*over);
+	*over = true;
+	upcalls.answered++;
+	if (status == WEIR_TIMEOUT || status == WEIR_CLOSED)
+		for (u32 i = 0; i < 6; i++)
+			assert_int_equal(reply[i], 0);
+}
+
+static void move_ask(void)
+{
+	static const u64 argument[4] = { 1, 2, 3, 4 };
+	u64 deadline = machine.now + 1000 * (1 + input_byte());
+	enum weir_service service = input_byte() & 1;
+	bool known = self->ipc->upcall.services >> service & 1 &&
+		     self->ipc->upcall.life == self->vm->ipc->upcall.ends;
+	enum weir_status status;
+
+	if (upcalls.asked == QUESTIONS)
+		return;
+	status = upcall_request(self, service, argument, deadline, answered,
+				&upcalls.over[upcalls.asked]);
+	assert_int_equal(status == WEIR_NOT_FOUND, !known);
+	if (status == WEIR_OK)
+		upcalls.asked++;
+}
+
+/* ---- Steps ----------------------------------------------------------------------------------- */
+
+enum who {
+	GUEST, /* a vCPU of a VM that runs, on its core */
+	CORE,  /* the hypervisor, on that core */
+	ANY    /* the hypervisor, on whatever core */
+};
+
+static const struct {
+	void (*move)(void);
+	enum who who;
+} moves[] = {
+	{ move_send, GUEST },	  { move_send, GUEST },	    { move_publish, GUEST },
+	{ move_bind, GUEST },	  { move_bind, GUEST },	    { move_peer, GUEST },
+	{ move_find, GUEST },	  { move_share, GUEST },    { move_share, GUEST },
+	{ move_map, GUEST },	  { move_map, GUEST },	    { move_map, GUEST },
+	{ move_unmap, GUEST },	  { move_revoke, GUEST },   { move_revoke, GUEST },
+	{ move_info, GUEST },	  { move_submit, GUEST },   { move_submit, GUEST },
+	{ move_submit, GUEST },	  { move_submit, GUEST },   { move_submit_many, GUEST },
+	{ move_register, GUEST }, { move_return, GUEST },   { move_query, GUEST },
+	{ move_receive, GUEST },  { move_receive, GUEST },  { move_take, GUEST },
+	{ move_lie, GUEST },	  { move_scribble, GUEST }, { move_disk, ANY },
+	{ move_disk, ANY },	  { move_disk, ANY },	    { move_disk_break, ANY },
+	{ move_time, ANY },	  { move_manage, GUEST },   { move_vm_info, GUEST },
+	{ move_end, GUEST },	  { move_vm_step, CORE },   { move_vm_step, CORE },
+	{ move_vm_step, CORE },	  { move_ask, CORE },
+};
+
+static struct vcpu *choose(u32 byte)
+{
+	static const u8 vm[] = { 0, 0, 1, 1, 2, 0, 1, 2 }, vcpu[] = { 0, 1, 0, 1, 0, 0, 0, 0 };
+
+	return machine.vm[vm[byte & 7]]->vcpu[vcpu[byte & 7]];
+}
+
+/* On which core it is at work; a vCPU is on its core then. */
+static void make_move(u32 which)
+{
+	bool guest = moves[which].who == GUEST;
+
+	if (guest)
+		machine_enter(self);
+	moves[which].move();
+	if (guest)
+		machine_leave(self);
+}
+
+static bool may_move(u32 which, bool inner)
+{
+	/* What comes in between needs a core of its own. */
+	if (inner && moves[which].who != ANY && self->core != machine.core)
+		return false;
+	return moves[which].who != GUEST || self->run == VCPU_READY;
+}
+
+/* True: what comes in between goes on with the next record. */
+static bool step(bool inner)
+{
+	u32 which = input_below(ARRAY_SIZE(moves)), how = input_byte();
+	struct vcpu *was = self;
+	u32 was_me = me;
+
+	self = choose(how);
+	me = self->vm->id;
+	if (moves[which].who == GUEST && !machine_runs(me))
+		which = ARRAY_SIZE(moves);
+	else if (!may_move(which, inner))
+		which = ARRAY_SIZE(moves);
+	if (which < ARRAY_SIZE(moves)) {
+		inside = inner;
+		if (!inner) {
+			machine_on(moves[which].who == ANY ? how >> 3 & 1 : self->core);
+			begin_outer(how);
+		}
+		make_move(which);
+		if (!inner)
+			end_outer();
+		inside = false;
+	}
+	if (inner) {
+		self = was;
+		me = was_me;
+	}
+	return how >> 7;
+}
+
+/* VMs may have begun a life by any step. */
+static void follow(void)
+{
+	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++) {
+		if (machine.vm[vm]->life != lives[vm])
+			requests_begin(vm);
+		lives[vm] = machine.vm[vm]->life;
+		events_follow(vm);
+	}
+}
+
+static void check(void)
+{
+	u32 open = 0;
+
+	events_check();
+	grants_check();
+	requests_check();
+	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++)
+		for (u32 i = 0; i < machine.vm[vm]->vcpu_count; i++) {
+			const struct upcall_vcpu *upcall = &machine.vm[vm]->vcpu[i]->ipc->upcall;
+
+			open += upcall->open && upcall->answered == answered;
+			assert_int_equal(timeout_pending(&upcall->deadline), upcall->open);
+		}
+	assert_int_equal(upcalls.asked - upcalls.answered, open);
+}
+
+/* Every VM ends, and the disks get done: nothing is left. */
+static void finish(void)
+{
+	for (u32 device = 0; device < MACHINE_DEVICES; device++)
+		while (disk_request(device, 0))
+			disk_complete(device, 0, false);
+	check();
+	requests_check_done();
+	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++) {
+		vm_command(machine.vm[vm], VM_STOP, VM_ANY_LIFE);
+		machine_on(machine.vm[vm]->vcpu[0]->core);
+		while (machine_vm_step(vm))
+			;
+		assert_int_equal(machine.vm[vm]->state, VM_OFF);
+		for (u32 i = 0; i < MACHINE_VMS - 1; i++)
+			events_lie(i);
+	}
+	follow();
+	check();
+	for (u32 core = 0; core < MACHINE_CORES; core++) {
+		machine_on(core);
+		machine_wait(1ul << 40);
+	}
+	assert_int_equal(upcalls.asked, upcalls.answered);
+	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes);
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
+{
+	input_set(data, bytes);
+	memset(&outer, 0, sizeof(outer));
+	memset(&upcalls, 0, sizeof(upcalls));
+	machine_make();
+	events_reset();
+	grants_reset();
+	requests_reset();
+	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++)
+		lives[vm] = 1;
+	self = machine.vm[0]->vcpu[0];
+	for (u32 i = 0; i < STEPS_MAX && input_next(); i++) {
+		step(false);
+		follow();
+		check();
+	}
+	finish();
+	machine_free();
+	return 0;
+}

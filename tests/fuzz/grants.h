@@ -1,0 +1,24 @@
+/*
+ * Grants as weir/grant.h describes them: what calls may answer, and what tables, windows and stage 2 have to
+ * agree on after each of them. Source: grants.c
+ */
+#pragma once
+
+#include "machine.h"
+
+void grants_reset(void);
+
+/* What a call may answer, as events.h says; `vm` calls. */
+u32 grants_share_errors(u32 vm, weir_handle port, u64 first, u64 pages, u64 access);
+u32 grants_map_errors(u32 vm, weir_handle port, weir_handle grant, u64 first);
+u32 grants_unmap_errors(u32 vm, u64 first);
+u32 grants_revoke_errors(u32 vm, weir_handle grant);
+
+/* A grant was made. Its handle has never been one before. */
+void grants_made(u32 vm, weir_handle grant);
+/* One of the handles that were given out lately, by any VM; 0 if none was. */
+weir_handle grants_recent(u32 index);
+/* The port of a grant that is mapped; EVENTS_PORTS: it is not, or there is none of that number. */
+u32 grants_mapped_port(u32 vm, u64 page);
+
+void grants_check(void);
