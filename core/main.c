@@ -13,16 +13,14 @@
 #include "core/base/stack_guard.h"
 #include "core/base/string.h"
 #include "core/console.h"
+#include "core/disks.h"
 #include "core/hypercall.h"
-#include "core/irq.h"
 #include "core/life.h"
 #include "core/machine.h"
 #include "core/memory.h"
 #include "core/sched.h"
 #include "drivers/bcm2835_pm.h"
-#include "drivers/block_device.h"
 #include "drivers/gic.h"
-#include "drivers/virtio_blk.h"
 
 #define TREE_MAGIC 0xd00dfeedu
 #define TREE_MAX   (2 * MIB)
@@ -82,39 +80,6 @@ static void init_core(void)
 	gic_enable(TIMER_VIRTUAL_INTID, cpu_index(), false);
 	gic_enable(GIC_MAINTENANCE_INTID, cpu_index(), false);
 	gic_enable(GIC_SGI_KICK, cpu_index(), true);
-}
-
-static void disk_interrupt(void *device)
-{
-	const struct block_device *disk = device;
-
-	disk->ops->interrupt(device);
-}
-
-static void find_disks(void)
-{
-	for (u32 i = 0; i < platform.virtio_mmio_count; i++) {
-		const struct platform_device *node = &platform.virtio_mmio[i];
-		char name[24];
-		size_t length = format_text(name, sizeof(name), "virtio_mmio@%lx", node->base.raw);
-		struct virtio_blk_place place = {
-			.registers = mmu_map_device(node->base, node->bytes),
-			.intid = node->intid,
-			.edge = node->edge,
-			.name = name,
-			.alloc_page = heap_page,
-			.to_pa = mmu_heap_pa,
-		};
-
-		if (virtio_blk_probe(&place)) {
-			struct block_device *disk = block_device_get(block_device_count() - 1);
-			char *kept = heap_alloc(length + 1);
-
-			memcpy(kept, name, length);
-			disk->name = kept;
-			irq_register(node->intid, 0, node->edge, disk_interrupt, disk);
-		}
-	}
 }
 
 /* What the boot loader passes goes before what is joined to the hypervisor. */
@@ -257,7 +222,7 @@ void boot_main(u64 tree_pa)
 		    mmu_map_read_only(PA(platform.system_image.base), platform.system_image.bytes),
 		    platform.system_image.bytes, platform.cpu_count, &manifest))
 		stop(0);
-	find_disks();
+	disks_find(&platform);
 	manifest_check_disks(&manifest);
 	vms = vm_create_all(&manifest, &platform.gic);
 	if (!vms && !manifest.stay)

@@ -204,6 +204,27 @@ static void visit_virtio(struct discovery *found)
 	platform->virtio_mmio_count++;
 }
 
+/* A controller whose card is soldered in, or that has no pin for it, always looks. */
+static void visit_sdhci(struct discovery *found)
+{
+	struct platform *platform = found->platform;
+	struct platform_device device;
+	u32 at = platform->sdhci_count;
+
+	if (!tree_is_enabled(&found->walk) || !read_device(found, &device))
+		return;
+	if (at == PLATFORM_SDHCI) {
+		tree_complain(&found->walk, "reg", "one SD controller too many; it is ignored");
+		return;
+	}
+	for (; at && platform->sdhci[at - 1].device.base.raw > device.base.raw; at--)
+		platform->sdhci[at] = platform->sdhci[at - 1];
+	platform->sdhci[at].device = device;
+	platform->sdhci[at].removable = !tree_value(&found->walk, P_NON_REMOVABLE).data &&
+					!tree_value(&found->walk, P_BROKEN_CD).data;
+	platform->sdhci_count++;
+}
+
 static void visit_psci(struct discovery *found)
 {
 	found->platform->psci = tree_is_string(tree_value(&found->walk, P_METHOD), "smc");
@@ -264,6 +285,9 @@ static void visit_compatible(struct discovery *found, struct value compatible)
 		visit_gic(found, 3);
 	else if (tree_has_string(compatible, "arm,armv8-timer"))
 		found->timer_interrupts = tree_value(&found->walk, P_INTERRUPTS);
+	else if (tree_has_string(compatible, "brcm,bcm2711-emmc2") ||
+		 tree_has_string(compatible, "brcm,bcm2835-sdhci"))
+		visit_sdhci(found);
 	else if (tree_has_string(compatible, "brcm,bcm2835-pm") ||
 		 tree_has_string(compatible, "brcm,bcm2711-pm"))
 		visit_power(found);

@@ -14,6 +14,7 @@ struct range {
 #define PLATFORM_BANKS	  8
 #define PLATFORM_RESERVED 24
 #define PLATFORM_VIRTIO	  64
+#define PLATFORM_SDHCI	  2
 
 struct platform_cpu {
 	u64 mpidr;   /* affinity fields only */
@@ -26,6 +27,12 @@ struct platform_device {
 	u64 bytes;
 	u32 intid;
 	bool edge;
+};
+
+/* An SD host controller. */
+struct platform_sdhci {
+	struct platform_device device;
+	bool removable; /* it sees whether a card is there */
 };
 
 struct platform {
@@ -45,6 +52,8 @@ struct platform {
 	u32 uart_compatible_bytes;
 	struct platform_device virtio_mmio[PLATFORM_VIRTIO]; /* ordered by address */
 	u32 virtio_mmio_count;
+	struct platform_sdhci sdhci[PLATFORM_SDHCI]; /* ordered by address */
+	u32 sdhci_count;
 	struct range system_image; /* linux,initrd-start/-end; 0 bytes: none */
 };
 

@@ -22,6 +22,8 @@ static const char *const property_names[P_COUNT] = {
 	[P_STDOUT_PATH] = "stdout-path",
 	[P_INITRD_START] = "linux,initrd-start",
 	[P_INITRD_END] = "linux,initrd-end",
+	[P_NON_REMOVABLE] = "non-removable",
+	[P_BROKEN_CD] = "broken-cd",
 };
 
 /* ---- Values ---- */

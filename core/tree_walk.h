@@ -29,6 +29,8 @@ enum property {
 	P_STDOUT_PATH,
 	P_INITRD_START,
 	P_INITRD_END,
+	P_NON_REMOVABLE,
+	P_BROKEN_CD,
 	P_COUNT
 };
 

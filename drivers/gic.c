@@ -87,3 +87,11 @@ void gic_set_active(u32 intid, bool active)
 	else
 		gic_v2_set_active(intid, active);
 }
+
+void gic_pend(u32 intid)
+{
+	if (is_v3)
+		gic_v3_pend(intid);
+	else
+		gic_v2_pend(intid);
+}

@@ -51,3 +51,6 @@ void gic_kick(u32 core);
 
 /* Active state of a PPI of this core, for interrupts that guests deactivate. */
 void gic_set_active(u32 intid, bool active);
+
+/* An SPI that is enabled comes, as if its device had raised it once. */
+void gic_pend(u32 intid);

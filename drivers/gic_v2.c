@@ -18,6 +18,7 @@
 #define GICD_IGROUPR	 0x080
 #define GICD_ISENABLER	 0x100
 #define GICD_ICENABLER	 0x180
+#define GICD_ISPENDR	 0x200
 #define GICD_ICPENDR	 0x280
 #define GICD_ISACTIVER	 0x300
 #define GICD_ICACTIVER	 0x380
@@ -148,4 +149,9 @@ void gic_v2_set_active(u32 intid, bool active)
 	register_write(distributor, offset, (u32)BIT(intid % 32));
 	/* The write is done when the read is: it must not overtake the guest's own deactivation. */
 	register_read(distributor, offset);
+}
+
+void gic_v2_pend(u32 intid)
+{
+	register_write(distributor, GICD_ISPENDR + 4 * (intid / 32), 1u << intid % 32);
 }

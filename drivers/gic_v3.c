@@ -21,6 +21,7 @@
 #define GIC_IGROUPR	 0x0080
 #define GIC_ISENABLER	 0x0100
 #define GIC_ICENABLER	 0x0180
+#define GIC_ISPENDR	 0x200
 #define GIC_ICPENDR	 0x0280
 #define GIC_ISACTIVER	 0x0300
 #define GIC_ICACTIVER	 0x0380
@@ -198,4 +199,9 @@ void gic_v3_set_active(u32 intid, bool active)
 	register_write(frame, offset, (u32)BIT(intid));
 	/* The write is done when the read is: it must not overtake the guest's own deactivation. */
 	register_read(frame, offset);
+}
+
+void gic_v3_pend(u32 intid)
+{
+	register_write(distributor, GIC_ISPENDR + 4 * (intid / 32), 1u << intid % 32);
 }

@@ -17,6 +17,9 @@ DEFAULTS = {
     "cores": 2,
     "memory_mib": 512,
 }
+# The Raspberry Pi 4 is one machine: QEMU's raspi4b has these and no others.
+RPI4 = {"cpu": "cortex-a72", "gic": 2, "cores": 4, "memory_mib": 2048}
+RPI4_TREE = os.path.join(BUILD, "rpi4", "bcm2711-rpi-4-b.dtb")
 
 
 def qemu_command(
@@ -40,6 +43,8 @@ def qemu_command(
     `disks` are raw images, each a path or a pair (path, read_only), or a dict of -drive's options;
     the first is device 0 of the manifest. `icount` makes time a count of instructions, so that a run repeats exactly.
     """
+    if board == "rpi4":
+        return _rpi4_command(image, weir, disks, icount, extra, qemu)
     machine = f"{board},virtualization=on,gic-version={gic}"
     if icount:
         machine += ",dtb-randomness=off"
@@ -60,6 +65,22 @@ def qemu_command(
         command += ["-initrd", str(image)]
     for slot, disk in enumerate(disks):
         command += _disk_options(slot, disk)
+    return command + [str(word) for word in extra]
+
+
+def _rpi4_command(image, weir, disks, icount, extra, qemu) -> list:
+    """
+    The console is the mini UART, as on the board: QEMU's second serial line. The one disk is the SD
+    card; QEMU wants its size to be a power of two.
+    """
+    command = [qemu or default_qemu(), "-M", "raspi4b", "-kernel", str(weir), "-dtb", RPI4_TREE]
+    command += ["-serial", "null", "-serial", "mon:stdio", "-display", "none", "-no-reboot"]
+    if icount:
+        command += ["-icount", "shift=0,sleep=off", "-seed", "1"]
+    if image is not None:
+        command += ["-initrd", str(image)]
+    for disk in disks:
+        command += ["-drive", "if=sd," + _drive_options(disk)]
     return command + [str(word) for word in extra]
 
 
@@ -89,13 +110,15 @@ def require_weir(path) -> None:
 
 
 def _disk_options(slot: int, disk) -> list:
-    drive = {"if": "none", "format": "raw", "id": f"d{slot}"}
-    drive.update(disk if isinstance(disk, dict) else _raw_image(disk))
-    words = ",".join(f"{name}={str(value).replace(',', ',,')}" for name, value in drive.items())
     # Errors are the guest's; by default QEMU stops the machine when the host's disk is full.
     errors = "rerror=report,werror=report"
     device = f"virtio-blk-device,drive=d{slot},bus=virtio-mmio-bus.{slot},{errors}"
-    return ["-drive", words, "-device", device]
+    return ["-drive", f"if=none,id=d{slot}," + _drive_options(disk), "-device", device]
+
+
+def _drive_options(disk) -> str:
+    drive = {"format": "raw", **(disk if isinstance(disk, dict) else _raw_image(disk))}
+    return ",".join(f"{name}={str(value).replace(',', ',,')}" for name, value in drive.items())
 
 
 def _raw_image(disk) -> dict:
@@ -113,21 +136,26 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def gic_version(text: str) -> int:
+    if text not in ("2", "3"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 2 or 3")
+    return int(text)
+
+
 def add_board_options(parser) -> None:
     """The options that say on which machine to run; their names are qemu_command's keywords."""
     board = parser.add_argument_group("the machine")
     board.add_argument("--weir", metavar="FILE", default=DEFAULTS["weir"],
                        help="the hypervisor (%(default)s)")
-    board.add_argument("--board", choices=["virt"], default=DEFAULTS["board"],
-                       help="QEMU's machine (%(default)s)")
-    board.add_argument("--cpu", metavar="MODEL", default=DEFAULTS["cpu"],
-                       help="QEMU's name of the core (%(default)s)")
-    board.add_argument("--gic", type=int, choices=[2, 3], default=DEFAULTS["gic"],
-                       help="version of the interrupt controller (%(default)s)")
-    board.add_argument("--cores", metavar="N", type=positive, default=DEFAULTS["cores"],
-                       help="number of cores (%(default)s)")
-    board.add_argument("--memory-mib", metavar="N", type=positive, default=DEFAULTS["memory_mib"],
-                       help="size of RAM (%(default)s)")
+    board.add_argument("--board", choices=["virt", "rpi4"], default=DEFAULTS["board"],
+                       help="QEMU's virt or the Raspberry Pi 4, QEMU's raspi4b (%(default)s)")
+    for name, metavar, what in (("cpu", "MODEL", "QEMU's name of the core"),
+                                ("gic", "2|3", "version of the interrupt controller"),
+                                ("cores", "N", "number of cores"),
+                                ("memory_mib", "N", "size of RAM")):
+        kind = {"cpu": str, "gic": gic_version}.get(name, positive)
+        board.add_argument("--" + name.replace("_", "-"), metavar=metavar, type=kind, default=None,
+                           help=f"{what} ({DEFAULTS[name]}; rpi4: {RPI4[name]}, no other)")
     board.add_argument("--icount", action="store_true",
                        help="count instructions instead of time: runs repeat exactly")
     board.add_argument("--qemu", metavar="PATH", default=None,
@@ -135,5 +163,14 @@ def add_board_options(parser) -> None:
 
 
 def board_keywords(options) -> dict:
+    """What qemu_command takes of the options. Raises Mistake for what the board does not have."""
     names = ["weir", "board", "cpu", "gic", "cores", "memory_mib", "icount", "qemu"]
-    return {name: getattr(options, name) for name in names}
+    keywords = {name: getattr(options, name) for name in names}
+    for name, only in RPI4.items():
+        if keywords[name] is None:
+            keywords[name] = only if options.board == "rpi4" else DEFAULTS[name]
+        elif options.board == "rpi4" and keywords[name] != only:
+            raise Mistake(f"--{name.replace('_', '-')}: the Raspberry Pi 4 has {only}, no other")
+    if options.board == "rpi4":
+        require_files([RPI4_TREE], "`make run BOARD=rpi4` or `make rpi4` fetches the board's tree")
+    return keywords

@@ -1,0 +1,118 @@
+/*
+ * The disks of the machine (disks.h): which driver serves which node, and the interrupts and timers
+ * that the drivers ask for.
+ *
+ * Owns: struct card_slot, one for each SD host controller.
+ */
+#include "core/disks.h"
+
+#include "arch/arm64/mmu.h"
+#include "core/base/log.h"
+#include "core/base/string.h"
+#include "core/irq.h"
+#include "core/memory.h"
+#include "core/timeout.h"
+#include "drivers/block_device.h"
+#include "drivers/gic.h"
+#include "drivers/sdhci.h"
+#include "drivers/virtio_blk.h"
+
+static void disk_interrupt(void *device)
+{
+	const struct block_device *disk = device;
+
+	disk->ops->interrupt(device);
+}
+
+static const char *name_of(const char *kind, const struct platform_device *node)
+{
+	char name[32];
+	size_t length = format_text(name, sizeof(name), "%s@%lx", kind, node->base.raw);
+	char *kept = heap_alloc(length + 1);
+
+	memcpy(kept, name, length);
+	return kept;
+}
+
+static void find_virtio(const struct platform_device *node)
+{
+	struct virtio_blk_place place = {
+		.registers = mmu_map_device(node->base, node->bytes),
+		.intid = node->intid,
+		.edge = node->edge,
+		.name = "virtio_mmio",
+		.alloc_page = heap_page,
+		.to_pa = mmu_heap_pa,
+	};
+	struct block_device *disk;
+
+	if (!virtio_blk_probe(&place))
+		return;
+	disk = block_device_get(block_device_count() - 1);
+	disk->name = name_of("virtio_mmio", node);
+	irq_register(node->intid, 0, node->edge, disk_interrupt, disk);
+}
+
+/* ---- SD cards -------------------------------------------------------------------------------- */
+
+struct card_slot {
+	struct block_device *device;
+	struct timeout timeout; /* of core 0, where the interrupt goes */
+};
+
+static struct card_slot slots[PLATFORM_SDHCI];
+static u32 slot_count;
+
+static void slot_timer(struct timeout *timeout)
+{
+	sdhci_timer(container_of(timeout, struct card_slot, timeout)->device);
+}
+
+static void slot_interrupt(void *context)
+{
+	const struct card_slot *slot = context;
+
+	slot->device->ops->interrupt(slot->device);
+}
+
+static void set_timer(void *context, u32 microseconds)
+{
+	struct card_slot *slot = context;
+
+	if (microseconds)
+		timeout_set(&slot->timeout, timer_now() + timer_from_us(microseconds));
+	else
+		timeout_cancel(&slot->timeout);
+}
+
+static void find_card(const struct platform_sdhci *node)
+{
+	struct card_slot *slot = &slots[slot_count++];
+	struct sdhci_place place = {
+		.registers = mmu_map_device(node->device.base, node->device.bytes),
+		.intid = node->device.intid,
+		.name = name_of("mmc", &node->device),
+		.removable = node->removable,
+		.alloc = heap_alloc,
+		.raise = gic_pend,
+		.set_timer = set_timer,
+		.context = slot,
+	};
+
+	timeout_init(&slot->timeout, slot_timer);
+	slot->device = sdhci_probe(&place);
+	irq_register(node->device.intid, 0, false, slot_interrupt, slot);
+	/* Each step of it ends by its own timer. */
+	while (!sdhci_settled(slot->device))
+		irq_handle(0);
+	if (slot->device->sectors && !block_device_add(slot->device))
+		log_line("%s: one disk too many; it is ignored", slot->device->name);
+}
+
+void disks_find(const struct platform *platform)
+{
+	for (u32 i = 0; i < platform->virtio_mmio_count; i++)
+		find_virtio(&platform->virtio_mmio[i]);
+	for (u32 i = 0; i < platform->sdhci_count; i++)
+		find_card(&platform->sdhci[i]);
+}
