@@ -50,31 +50,39 @@ static volatile uint32_t *device(uint64_t address)
 
 /* ---- Is all as it was? ---- */
 
-/* Before the image, behind it up to the tree, behind the tree, and the pool. */
-static void each_free_word(bool dirty)
+#define LINE_WORDS 8u
+
+/* The RAM before the image, behind it up to the tree, behind the tree, and the pool. */
+static uint32_t free_ram(uint64_t **from, uint64_t **to)
 {
 	const uint8_t *tree = tree_find();
-	uint64_t base = (uint64_t)ram.base;
-	uint64_t from[] = { base, (uint64_t)__image_end,
-			    ((uint64_t)tree + tree_bytes(tree) + 7) & ~7ull };
-	uint64_t to[] = { base + KERNEL, (uint64_t)tree, base + ram.bytes };
+	uint64_t base = (uint64_t)ram.base, behind = (uint64_t)tree + tree_bytes(tree);
 
-	for (uint32_t i = 0; i < 3; i++) {
-		uint64_t all = 0;
+	from[0] = (uint64_t *)base;
+	to[0] = (uint64_t *)(base + KERNEL);
+	from[1] = (uint64_t *)__image_end;
+	to[1] = (uint64_t *)tree;
+	from[2] = (uint64_t *)((behind + 63) & ~63ull);
+	to[2] = (uint64_t *)(base + ram.bytes);
+	return 3;
+}
 
-		for (uint64_t at = from[i]; at < to[i]; at += 8) {
-			if (dirty)
-				*(volatile uint64_t *)at = ~at;
-			else
-				all |= *(volatile uint64_t *)at;
-		}
-		EXPECT(all == 0);
-	}
+static bool all_zero(const uint64_t *from, const uint64_t *to)
+{
+	uint64_t all = 0;
+
+	for (const uint64_t *line = from; line < to; line += LINE_WORDS)
+		all |= line[0] | line[1] | line[2] | line[3] | line[4] | line[5] | line[6] |
+		       line[7];
+	return all == 0;
 }
 
 static void memory_is_new(void)
 {
-	each_free_word(false);
+	uint64_t *from[3], *to[3];
+
+	for (uint32_t i = free_ram(from, to); i--;)
+		EXPECT(all_zero(from[i], to[i]));
 	EXPECT(written_by_the_image[0] == 0x1234567887654321);
 	for (uint32_t i = 1; i < WORDS - 1; i++)
 		EXPECT(written_by_the_image[i] == 0);
@@ -119,17 +127,20 @@ static void no_interrupt_is_left(void)
 	EXPECT(strays == 0);
 }
 
-/* All that was free is full of something from here on, so that the next life finds it if it can. */
+/* A word of each line that was free, and what else there is: the next life finds it if it can. */
 static void make_a_mess(void)
 {
 	struct weir_in *in = weir_here()->in;
+	uint64_t *from[3], *to[3];
 
+	for (uint32_t i = free_ram(from, to); i--;)
+		for (uint64_t *line = from[i]; line < to[i]; line += LINE_WORDS)
+			line[(uint64_t)line / 512 % LINE_WORDS] = ~(uint64_t)line;
 	for (uint32_t i = 0; i < WORDS; i++)
 		written_by_the_image[i] = ~0ull;
 	*device(UART_IBRD) = 7;
 	memset(in->buffer, 0xff, sizeof(in->buffer));
 	memset(in->reserved3, 0xff, sizeof(in->reserved3));
-	each_free_word(true);
 }
 
 static uint32_t seed(void)
@@ -216,7 +227,7 @@ static void linger(void)
 	for (uint64_t turn = 0;; turn++) {
 		if (told())
 			end_it();
-		if (situation == LIFE_SLEEPS)
+		if (situation == LIFE_SLEEPS || situation == LIFE_USES_ALL)
 			__asm__ volatile("wfi");
 		if (situation == LIFE_CALLS)
 			calls(turn);
@@ -335,7 +346,7 @@ static void second(void *arg)
 {
 	(void)arg;
 	irq_save();
-	if (situation == LIFE_READS)
+	if (situation == LIFE_READS || situation == LIFE_USES_ALL)
 		start_reads();
 	SHARED_WRITE(second_lingers, true);
 	if (situation == LIFE_INTERRUPTED)

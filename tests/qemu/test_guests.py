@@ -12,7 +12,8 @@ from machine import LAST_LINE, Failure, check_tap, failing_disk, slow_disk
 from weirlib import dts
 
 BOARDS = [dict(cpu="cortex-a72", gic=2), dict(cpu="max", gic=3)]
-ELSEWHERE = {"boot", "cores", "typed", "flood"}  # images with tests of their own
+# Images with tests of their own.
+ELSEWHERE = {"boot", "cores", "typed", "flood", "life_many", "life_random", "life_one_core"}
 NAMES = sorted({path.stem for path in pathlib.Path(__file__).parent.glob("*.dts")} - ELSEWHERE)
 
 

@@ -1,0 +1,59 @@
+"""VMs that end and come back, time and again: how often and from which seed is the image's bootargs."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from machine import LAST_LINE, check_tap
+from test_guests import BOARDS, board_name, make_disks
+from weirlib import dts
+
+MANAGER = "/vms/manager"
+DISKS = {"disks", "disks-read-only"}
+FEWER = {"max": 4}  # the slower board has fewer lives in make test
+
+
+@pytest.fixture
+def managed(image, tmp_path):
+    """managed(NAME, text): a copy of that image, with these bootargs for its manager, perhaps no disks."""
+
+    def change(name, text, disks=1):
+        path = tmp_path / f"{name}.dtb"
+        shutil.copy(image(name), path)
+        subprocess.run(["fdtput", "-t", "s", path, MANAGER, "bootargs", text], check=True)
+        for vm in dts.load_blob(str(path)).child("vms").children if not disks else ():
+            for word in DISKS & set(vm.props):
+                subprocess.run(["fdtput", "-d", path, f"/vms/{vm.name}", word], check=True)
+        return path
+
+    return change
+
+
+def run(boot, blob, reporters, **keywords):
+    machine = boot(blob, cores=2, **keywords)
+    lines = machine.end()
+    check_tap(lines, reporters)
+    assert LAST_LINE in lines
+    return lines
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("board", BOARDS, ids=board_name)
+def test_each_of_many_lives_has_all_that_the_first_had(boot, managed, tmp_path, soak, board):
+    lives = soak.count(1000 // FEWER.get(board["cpu"], 1), 10000)
+    blob = managed("life_many", f"lives={lives}")
+    lines = run(boot, blob, ["manager"], disks=make_disks(tmp_path, 1, {}, {}), **board)
+    assert f"[manager] # {lives + 1} lives" in lines
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name, disks, icount, board", [
+    ("life_random", 1, False, BOARDS[0]),
+    ("life_random", 0, True, BOARDS[1]),
+    ("life_one_core", 0, True, BOARDS[0]),
+], ids=["disk", "two-cores", "one-core"])
+def test_ends_at_random_moments(boot, managed, tmp_path, soak, name, disks, icount, board):
+    blob = managed(name, f"ends={soak.count(300, 10000)} seed={soak.seed}", disks)
+    run(boot, blob, ["manager", "honest"], disks=make_disks(tmp_path, disks, {}, {}), icount=icount,
+        **board)
