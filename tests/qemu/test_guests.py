@@ -63,6 +63,8 @@ SETTINGS = {
     "restart_large": dict(silent=["large"], expected=["^weir: large starts again$"]),
     # A disk so slow that its requests are still in flight when a VM ends.
     "life": dict(silent=LIVES, disks=1, slow={0: 2000}, allowed=FAULTING, expected=FAULTING),
+    "life_build": dict(silent=["large", "far", "too-large"], icount=True,
+                       expected=["^weir: manifest: /vms/too-large: memory-mib: "]),
     "stop_machine": dict(silent=["bad", "good"], allowed=BAD, expected=BAD,
                          last="weir: bad faulted and its on-fault is stop-machine: powering off"),
 }

@@ -40,7 +40,7 @@
  * errors of all three: WEIR_DENIED: no right "manage". WEIR_INVALID: x1 is 0. WEIR_NOT_FOUND: no VM
  *   is at the position that x1 names. WEIR_STALE: x1 is not of the life that the VM has now.
  *
- * Source: ipc/manage.c. Tests: tests/guest/manage.c, tests/guest/life*.c, tests/host/test_life.c.
+ * Source: ipc/manage.c. Tests: tests/guest/life*.c, tests/host/test_manage.c.
  * Since ABI 1.
  */
 #pragma once
