@@ -93,8 +93,7 @@ static void find_system_image(void)
 	if (platform.system_image.bytes || !joined.bytes)
 		return;
 	platform.system_image = joined;
-	if (!platform_reserve(&platform, joined))
-		log_line("system image: joined: too many reserved ranges to keep it safe");
+	platform_reserve(&platform, joined);
 }
 
 static void check_system_image(void)

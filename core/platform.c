@@ -58,14 +58,38 @@ static void visit_memory(struct discovery *found)
 		tree_complain(&found->walk, "reg", "expected address and size of a memory bank");
 }
 
-bool platform_reserve(struct platform *platform, struct range range)
+/* The last address of a range, or of all there are. */
+static u64 last_of(const struct range *range)
+{
+	u64 last = range->base + range->bytes - 1;
+
+	return last < range->base ? UINT64_MAX : last;
+}
+
+/* What was reserved is never handed out, so a table that is full keeps more than it was asked to. */
+static void widen(struct range *range, struct range other)
+{
+	u64 base = min(range->base, other.base);
+
+	range->bytes = max(last_of(range), last_of(&other)) - base;
+	range->base = base;
+	range->bytes += range->bytes != UINT64_MAX;
+}
+
+void platform_reserve(struct platform *platform, struct range range)
 {
 	if (!range.bytes)
-		return true;
-	if (platform->reserved_count == PLATFORM_RESERVED)
-		return false;
-	platform->reserved[platform->reserved_count++] = range;
-	return true;
+		return;
+	if (platform->reserved_count < PLATFORM_RESERVED) {
+		platform->reserved[platform->reserved_count++] = range;
+		return;
+	}
+	widen(&platform->reserved[PLATFORM_RESERVED - 1], range);
+	if (!platform->reserved_widened)
+		log_line("tree: /reserved-memory: expected at most %u reserved ranges; memory "
+			 "between the others stays unused",
+			 PLATFORM_RESERVED);
+	platform->reserved_widened = true;
 }
 
 /* Without reg an operating system may choose where the region lies; nothing is there yet. */
@@ -77,8 +101,7 @@ static void visit_reserved(struct discovery *found)
 	for (u32 i = 0;
 	     tree_is_enabled(&found->walk) && tree_reg(&found->walk, i, &range.base, &range.bytes);
 	     i++)
-		add_range(found, platform->reserved, &platform->reserved_count, PLATFORM_RESERVED,
-			  range);
+		platform_reserve(platform, range);
 }
 
 static void visit_cpu(struct discovery *found)
@@ -383,9 +406,8 @@ static void read_reserve_map(struct discovery *found)
 	struct range range;
 
 	for (int i = 0; i < count; i++)
-		if (!fdt_get_mem_rsv(found->walk.tree, i, &range.base, &range.bytes) &&
-		    !platform_reserve(found->platform, range))
-			log_line("tree: reserve map: too many ranges; the rest is ignored");
+		if (!fdt_get_mem_rsv(found->walk.tree, i, &range.base, &range.bytes))
+			platform_reserve(found->platform, range);
 }
 
 /* The timer's interrupts: secure, non-secure, virtual, hypervisor. */
@@ -443,8 +465,7 @@ bool platform_read(const void *tree, u64 boot_mpidr, struct platform *platform)
 		log_line("tree: the structure is damaged");
 		return false;
 	}
-	if (!platform_reserve(platform, platform->system_image))
-		log_line("tree: reserved: too many ranges");
+	platform_reserve(platform, platform->system_image);
 	find_uart(&found);
 	return check_machine(&found);
 }

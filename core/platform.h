@@ -43,6 +43,7 @@ struct platform {
 	/* Reserve map, /reserved-memory, the system image, and what platform_reserve() added. */
 	struct range reserved[PLATFORM_RESERVED];
 	u32 reserved_count;
+	bool reserved_widened; /* there were more than that; the last covers several */
 	struct gic_registers gic;
 	u32 virtual_timer_intid, el2_timer_intid, maintenance_intid;
 	bool psci;		      /* /psci with method smc */
@@ -64,5 +65,5 @@ struct platform {
  */
 bool platform_read(const void *tree, u64 boot_mpidr, struct platform *platform);
 
-/* Keeps memory from being handed out, such as where the tree lies. False: the table is full. */
-bool platform_reserve(struct platform *platform, struct range range);
+/* Keeps memory from being handed out, such as where the tree lies. */
+void platform_reserve(struct platform *platform, struct range range);

@@ -90,8 +90,29 @@ TEST(reserved_memory_reserve_map_and_image_are_kept)
 	assert_int_equal(platform.reserved[2].base, 0x48000000);
 	assert_int_equal(platform.system_image.base, 0x48000000);
 	assert_int_equal(platform.system_image.bytes, 0x100000);
-	assert_true(platform_reserve(&platform, (struct range){ 0x1000, 0x1000 }));
+	platform_reserve(&platform, (struct range){ 0x1000, 0x1000 });
 	assert_int_equal(platform.reserved[3].base, 0x1000);
+}
+
+TEST(more_reserved_ranges_than_there_is_room_for_are_kept_together)
+{
+	const struct range *last = &platform.reserved[PLATFORM_RESERVED - 1];
+
+	platform = (struct platform){ 0 };
+	for (u64 i = 0; i < PLATFORM_RESERVED; i++)
+		platform_reserve(&platform, (struct range){ (100 + i) * MIB, 1 });
+	assert_int_equal(fake_log_count(), 0);
+	platform_reserve(&platform, (struct range){ 10 * MIB, MIB });
+	platform_reserve(&platform, (struct range){ 90 * MIB, 50 * MIB });
+	assert_int_equal(last->base, 10 * MIB);
+	assert_int_equal(last->bytes, 130 * MIB);
+	assert_int_equal(fake_log_count(), 1);
+	assert_true(fake_log_has("expected at most 24 reserved ranges; memory between the others"));
+	platform_reserve(&platform, (struct range){ MIB, UINT64_MAX });
+	assert_int_equal(last->base, MIB);
+	assert_int_equal(last->base + last->bytes, 0);
+	platform_reserve(&platform, (struct range){ 0, UINT64_MAX });
+	assert_int_equal(last->bytes, UINT64_MAX);
 }
 
 TEST(virt_with_gicv3_has_redistributors_two_banks_and_a_64_bit_initrd)
@@ -364,6 +385,7 @@ int main(void)
 		RUN_AFTER(prepare, virt_with_gicv2_is_read_whole_and_silently),
 		RUN_AFTER(prepare, virtio_devices_are_sorted_by_address_and_disabled_ones_left_out),
 		RUN_AFTER(prepare, reserved_memory_reserve_map_and_image_are_kept),
+		RUN_AFTER(prepare, more_reserved_ranges_than_there_is_room_for_are_kept_together),
 		RUN_AFTER(prepare,
 			  virt_with_gicv3_has_redistributors_two_banks_and_a_64_bit_initrd),
 		RUN_AFTER(prepare, stdout_path_by_alias_with_a_baud_rate_finds_the_second_pl011),
