@@ -30,8 +30,7 @@ static u64 table_count(const struct manifest_vm *config)
 
 u64 vm_memory_heap_bytes(const struct manifest_vm *config)
 {
-	u64 tree = max(PAGE_SIZE, align_up(config->tree.bytes, PAGE_SIZE));
-	u64 bytes = heap_cost(sizeof(struct vm)) + heap_cost(tree) +
+	u64 bytes = heap_cost(sizeof(struct vm)) + heap_cost(manifest_tree_room(config)) +
 		    config->vcpus * heap_cost(sizeof(struct vcpu)) +
 		    table_count(config) * PAGE_SIZE + ipc_heap_bytes(config);
 
