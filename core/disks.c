@@ -11,6 +11,7 @@
 #include "core/base/string.h"
 #include "core/irq.h"
 #include "core/memory.h"
+#include "core/probe.h"
 #include "core/timeout.h"
 #include "drivers/block_device.h"
 #include "drivers/gic.h"
@@ -37,7 +38,7 @@ static const char *name_of(const char *kind, const struct platform_device *node)
 static void find_virtio(const struct platform_device *node)
 {
 	struct virtio_blk_place place = {
-		.registers = mmu_map_device(node->base, node->bytes),
+		.registers = probe_device("virtio_mmio", node),
 		.intid = node->intid,
 		.edge = node->edge,
 		.name = "virtio_mmio",
@@ -46,7 +47,7 @@ static void find_virtio(const struct platform_device *node)
 	};
 	struct block_device *disk;
 
-	if (!virtio_blk_probe(&place))
+	if (!place.registers || !virtio_blk_probe(&place))
 		return;
 	disk = block_device_get(block_device_count() - 1);
 	disk->name = name_of("virtio_mmio", node);
@@ -87,9 +88,9 @@ static void set_timer(void *context, u32 microseconds)
 
 static void find_card(const struct platform_sdhci *node)
 {
-	struct card_slot *slot = &slots[slot_count++];
+	struct card_slot *slot = &slots[slot_count];
 	struct sdhci_place place = {
-		.registers = mmu_map_device(node->device.base, node->device.bytes),
+		.registers = probe_device("mmc", &node->device),
 		.intid = node->device.intid,
 		.name = name_of("mmc", &node->device),
 		.removable = node->removable,
@@ -99,6 +100,9 @@ static void find_card(const struct platform_sdhci *node)
 		.context = slot,
 	};
 
+	if (!place.registers)
+		return;
+	slot_count++;
 	timeout_init(&slot->timeout, slot_timer);
 	slot->device = sdhci_probe(&place);
 	irq_register(node->device.intid, 0, false, slot_interrupt, slot);

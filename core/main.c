@@ -18,6 +18,7 @@
 #include "core/life.h"
 #include "core/machine.h"
 #include "core/memory.h"
+#include "core/probe.h"
 #include "core/sched.h"
 #include "drivers/bcm2835_pm.h"
 #include "drivers/gic.h"
@@ -36,14 +37,13 @@ static bool released; /* atomic: everything is built */
 /* The tree is mapped by its own size, which its header tells. 0: x0 points at no tree. */
 static const void *map_tree(u64 tree)
 {
-	const u32 *header;
-	u32 bytes;
+	u32 magic, bytes, last;
 
-	if (!tree || tree & 7)
+	if (!tree || tree & 7 || !probe_memory(tree, &magic) || !probe_memory(tree + 4, &bytes))
 		return 0;
-	header = mmu_window(WINDOW_SOURCE, PA(align_down(tree, PAGE_SIZE))) + (tree & PAGE_MASK);
-	bytes = __builtin_bswap32(header[1]);
-	if (__builtin_bswap32(header[0]) != TREE_MAGIC || bytes > TREE_MAX)
+	bytes = __builtin_bswap32(bytes);
+	if (__builtin_bswap32(magic) != TREE_MAGIC || bytes < 8 || bytes > TREE_MAX ||
+	    !probe_memory(tree + bytes - 1, &last))
 		return 0;
 	return mmu_map_read_only(PA(tree), bytes);
 }
@@ -63,10 +63,10 @@ __attribute__((noreturn)) static void stop(const char *why)
 
 static void start_console(void)
 {
-	if (!platform.uart.bytes)
-		return;
-	console_init(platform.uart_compatible, platform.uart_compatible_bytes,
-		     mmu_map_device(platform.uart.base, platform.uart.bytes));
+	void *registers = platform.uart.bytes ? probe_device("uart", &platform.uart) : 0;
+
+	if (registers)
+		console_init(platform.uart_compatible, platform.uart_compatible_bytes, registers);
 }
 
 static void init_core(void)
@@ -194,23 +194,27 @@ static bool start_cores(void)
 void boot_main(u64 tree_pa)
 {
 	const void *tree;
+	void *power;
+	bool usable;
 	u32 vms;
 
 	stack_guard_set(cpu_random());
 	tree = map_tree(tree_pa);
 	if (!tree)
 		stop("x0 points at no device tree: boot as Linux is booted (Image and tree)");
-	if (!platform_read(tree, cpu_mpidr(), &platform))
-		start_console(), stop(0);
+	usable = platform_read(tree, cpu_mpidr(), &platform);
 	cpu_use_psci(platform.psci);
-	if (platform.power.bytes)
-		bcm2835_pm_init(mmu_map_device(platform.power.base, platform.power.bytes));
+	if (platform.power.bytes && (power = probe_device("pm", &platform.power)))
+		bcm2835_pm_init(power);
+	if (!usable)
+		start_console(), stop(0);
+	probe_banks(&platform);
 	find_system_image();
 	if (!memory_init(&platform))
 		start_console(), stop(0);
 	start_console();
 	if (!gic_init(&platform.gic))
-		stop("/intc: the interrupt controller cannot be used");
+		stop(0);
 	init_core();
 	if (platform.uart.intid)
 		console_enable_interrupt(platform.uart.intid);

@@ -462,7 +462,9 @@ bool platform_read(const void *tree, u64 boot_mpidr, struct platform *platform)
 	}
 	read_reserve_map(&found);
 	if (!tree_walk(&found.walk, visit)) {
-		log_line("tree: the structure is damaged");
+		tree_complain(&found.walk, "end",
+			      "expected a whole tree, but it is damaged behind this node");
+		find_uart(&found);
 		return false;
 	}
 	platform_reserve(platform, platform->system_image);

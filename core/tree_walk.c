@@ -6,6 +6,8 @@
 #include "core/base/string.h"
 #include "core/tree_walk.h"
 
+#define ADDRESS_BITS 48 /* of EL2's tables */
+
 static const char *const property_names[P_COUNT] = {
 	[P_ADDRESS_CELLS] = "#address-cells",
 	[P_SIZE_CELLS] = "#size-cells",
@@ -146,7 +148,7 @@ bool tree_reg(const struct tree_walk *walk, u32 index, u64 *base, u64 *bytes)
 	for (u32 bus = walk->depth - 1; bus; bus--)
 		if (!translate_once(&walk->node[bus], &walk->node[bus - 1], base))
 			return false;
-	return true;
+	return !(*base >> ADDRESS_BITS);
 }
 
 /* Bits 0 and 1 of the flags are the edges. */

@@ -4,6 +4,7 @@
  */
 #include "drivers/gic.h"
 
+#include "arch/arm64/cpu.h"
 #include "arch/arm64/list_regs.h"
 #include "arch/arm64/mmu.h"
 #include "arch/arm64/sysreg.h"
@@ -12,18 +13,50 @@
 #include "drivers/gic_v3.h"
 
 #define GICH_BYTES 0x200ul
+#define GICH_VTR   0x004
+#define GICC_IIDR  0x0fc /* version in bits 19:16; GICV's is the same. IHI 0048 4.4.14 */
 
 static bool is_v3;
+
+/* GICv4 is GICv3 to us. */
+bool gic_frame_is(const void *frame, u32 offset, u32 shift, u32 version)
+{
+	u32 value, found;
+
+	if (!cpu_probe((const char *)frame + offset, &value))
+		return false;
+	found = value >> shift & 0xf;
+	return found == version || (version == 3 && found == 4);
+}
+
+bool gic_complain(const char *frame, pa_t base)
+{
+	log_line("tree: interrupt controller: reg: expected %s of GICv%u at %lx; correct the tree",
+		 frame, gic_version(), base.raw);
+	return false;
+}
+
+static bool init_v2(const struct gic_registers *registers)
+{
+	void *hypervisor = mmu_map_device(registers->hypervisor, GICH_BYTES);
+	void *virtual = mmu_map_device(registers->virtual_interface, PAGE_SIZE);
+	u32 type;
+
+	if (!cpu_probe((char *)hypervisor + GICH_VTR, &type))
+		return gic_complain("the hypervisor interface", registers->hypervisor);
+	if (!gic_frame_is(virtual, GICC_IIDR, 16, 2))
+		return gic_complain("the virtual CPU interface", registers->virtual_interface);
+	list_regs_init(2, hypervisor);
+	return gic_v2_init(registers);
+}
 
 bool gic_init(const struct gic_registers *registers)
 {
 	is_v3 = registers->version == 3;
-	if (is_v3) {
-		list_regs_init(3, 0);
-		return gic_v3_init(registers);
-	}
-	list_regs_init(2, mmu_map_device(registers->hypervisor, GICH_BYTES));
-	return gic_v2_init(registers);
+	if (!is_v3)
+		return init_v2(registers);
+	list_regs_init(3, 0);
+	return gic_v3_init(registers);
 }
 
 void gic_init_core(void)

@@ -32,6 +32,11 @@ bool gic_init(const struct gic_registers *registers);
 /* Every core, its list registers included. */
 void gic_init_core(void);
 
+/* Is this a frame of that version, by a field of 4 bits of its identification? Boot only. */
+bool gic_frame_is(const void *frame, u32 offset, u32 shift, u32 version);
+/* Says that a frame is not where the tree has it. */
+bool gic_complain(const char *frame, pa_t base);
+
 u32 gic_version(void);
 
 /*

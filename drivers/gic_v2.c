@@ -27,6 +27,7 @@
 #define GICD_ICFGR	 0xc00
 #define GICD_SGIR	 0xf00
 #define GICD_CPENDSGIR	 0xf10
+#define GICD_PIDR2	 0xfe8 /* version in bits 7:4. IHI 0048 4.3.18 */
 #define GICD_BYTES	 0x1000ul
 #define GICC_CTLR	 0x0000
 #define GICC_PMR	 0x0004
@@ -34,6 +35,7 @@
 #define GICC_IAR	 0x000c
 #define GICC_EOIR	 0x0010
 #define GICC_APR	 0x00d0
+#define GICC_IIDR	 0x00fc
 #define GICC_DIR	 0x1000
 #define GICC_BYTES	 0x2000ul
 #define GICC_CTLR_ENABLE 0x1u
@@ -51,6 +53,10 @@ bool gic_v2_init(const struct gic_registers *registers)
 {
 	distributor = mmu_map_device(registers->distributor, GICD_BYTES);
 	interface = mmu_map_device(registers->cpu_interface, GICC_BYTES);
+	if (!gic_frame_is(distributor, GICD_PIDR2, 4, 2))
+		return gic_complain("the distributor", registers->distributor);
+	if (!gic_frame_is(interface, GICC_IIDR, 16, 2))
+		return gic_complain("the CPU interface", registers->cpu_interface);
 	register_write(distributor, GICD_CTLR, 0);
 	interrupt_count = 32 * ((register_read(distributor, GICD_TYPER) & 0x1f) + 1);
 	for (u32 n = 1; n < interrupt_count / 32; n++) {

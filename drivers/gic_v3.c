@@ -8,11 +8,10 @@
 #include "drivers/gic_v3.h"
 
 #include "arch/arm64/barrier.h"
-#include "arch/arm64/barrier.h"
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/mmu.h"
 #include "arch/arm64/sysreg.h"
-#include "core/base/panic.h"
+#include "core/base/log.h"
 #include "drivers/registers.h"
 
 /* Distributor; those up to ICFGR are also in a redistributor's second frame, for SGIs and PPIs. */
@@ -40,7 +39,10 @@
 #define GICR_WAKER_SLEEP  (1u << 1)
 #define GICR_WAKER_ASLEEP (1u << 2)
 #define FRAME		  0x10000ul
-#define PRIORITIES	  0xa0a0a0a0u /* all the same: EL2 takes no nested interrupts */
+#define GIC_PIDR2	  0xffe8 /* of both: version in bits 7:4. IHI 0069 12.9.22 */
+/* EL2 has addresses for so many; a core whose frames lie behind stays off. */
+#define REDISTRIBUTORS_MAX (32 * MIB)
+#define PRIORITIES	   0xa0a0a0a0u /* all the same: EL2 takes no nested interrupts */
 
 #define ICC_SRE_EL2	S3_4_C12_C9_5
 #define ICC_PMR_EL1	S3_0_C4_C6_0
@@ -70,11 +72,45 @@ static void wait_distributor(void)
 		cpu_relax();
 }
 
+static u32 own_affinity(void)
+{
+	u64 mpidr = cpu_mpidr();
+
+	return (u32)(mpidr & 0xffffff) | (u32)(mpidr >> 32) << 24;
+}
+
+/*
+ * The frame pair of the core with these affinity fields: each is 2 frames, or 4 with VLPIs. 0: there
+ * is none.
+ */
+static void *find_redistributor(u32 affinity)
+{
+	char *frame = redistributors;
+	u64 offset = 0;
+	u32 type, whose;
+
+	while (offset + 2 * FRAME <= redistributors_bytes) {
+		if (!cpu_probe(frame + offset + GICR_TYPER, &type) ||
+		    !cpu_probe(frame + offset + GICR_TYPER + 4, &whose))
+			break;
+		if (whose == affinity)
+			return frame + offset;
+		if (type & GICR_TYPER_LAST)
+			break;
+		offset += type & GICR_TYPER_VLPIS ? 4 * FRAME : 2 * FRAME;
+	}
+	return 0;
+}
+
 bool gic_v3_init(const struct gic_registers *registers)
 {
 	distributor = mmu_map_device(registers->distributor, FRAME);
-	redistributors = mmu_map_device(registers->redistributors, registers->redistributors_bytes);
-	redistributors_bytes = registers->redistributors_bytes;
+	redistributors_bytes = min(registers->redistributors_bytes, REDISTRIBUTORS_MAX);
+	redistributors = mmu_map_device(registers->redistributors, redistributors_bytes);
+	if (!gic_frame_is(distributor, GIC_PIDR2, 4, 3))
+		return gic_complain("the distributor", registers->distributor);
+	if (!gic_frame_is(redistributors, GIC_PIDR2, 4, 3) || !find_redistributor(own_affinity()))
+		return gic_complain("the boot core's redistributor", registers->redistributors);
 	register_write(distributor, GICD_CTLR, 0);
 	wait_distributor();
 	/* Affinity routing first: what the other registers mean depends on it. IHI 0069 12.9.4. */
@@ -96,24 +132,6 @@ bool gic_v3_init(const struct gic_registers *registers)
 	register_write(distributor, GICD_CTLR, GICD_CTLR_ARE | GICD_CTLR_ENABLE);
 	wait_distributor();
 	return true;
-}
-
-/* The frame pair of the core with these affinity fields: each is 2 frames, or 4 with VLPIs. */
-static void *find_redistributor(u32 affinity)
-{
-	char *frame = redistributors;
-	u64 offset = 0;
-
-	while (offset + 2 * FRAME <= redistributors_bytes) {
-		u32 type = register_read(frame + offset, GICR_TYPER);
-
-		if (register_read(frame + offset, GICR_TYPER + 4) == affinity)
-			return frame + offset;
-		if (type & GICR_TYPER_LAST)
-			break;
-		offset += type & GICR_TYPER_VLPIS ? 4 * FRAME : 2 * FRAME;
-	}
-	panic("gic: no redistributor of affinity %x", affinity);
 }
 
 static void wake(void *redistributor)
@@ -141,9 +159,17 @@ static void reset_private(void *frame)
 void gic_v3_init_core(void)
 {
 	u64 mpidr = cpu_mpidr();
-	u32 core = cpu_index(), affinity = (u32)(mpidr & 0xffffff) | (u32)(mpidr >> 32) << 24;
-	char *redistributor = find_redistributor(affinity);
+	u32 core = cpu_index();
+	char *redistributor = find_redistributor(own_affinity());
 
+	if (!redistributor) { /* of the boot core it was found before */
+		log_line(
+			"tree: interrupt controller: reg: expected a redistributor of core %lx; it "
+			"stays off",
+			mpidr);
+		for (;;)
+			cpu_wait();
+	}
 	/* First the system register interface, without which the other registers are undefined. */
 	WRITE(ICC_SRE_EL2, ICC_SRE_ENABLE);
 	isb();

@@ -36,6 +36,9 @@ void cpu_use_psci(bool present);
 /* A value nobody can guess, mixed from the counter and RNDR where there is one. */
 u64 cpu_random(void);
 
+/* Reads a word where perhaps nothing is: false if nothing answers. Boot only. entry.S */
+bool cpu_probe(const void *address, u32 *value);
+
 /* ID registers as a guest may see them: op0=3 op1=0 CRn=0, CRm 1..7, op2 0..7. 0: reserved. */
 u64 cpu_id_register(u32 crm, u32 op2);
 
