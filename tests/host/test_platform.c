@@ -290,8 +290,10 @@ TEST(malformed_property_is_one_line_with_node_property_and_expectation)
 		  "tree: /cpus/cpu@1: cpu-release-addr: expected an address" },
 		{ "/memory@40000000", "reg", "abcd", 4, false,
 		  "tree: /memory@40000000: reg: expected address and size" },
-		{ "/memory@40000000", "reg", "\377\377\377\377\377\377\377\377\0\0\0\0\0\0\20\0",
+		{ "/memory@40000000", "reg", "\0\0\0\0\0\0\20\0\377\377\377\377\377\377\377\377",
 		  16, false, "tree: /memory@40000000: reg: reaches beyond the last address" },
+		{ "/memory@40000000", "reg", "\0\1\0\0\0\0\20\0\0\0\0\0\0\0\20\0", 16, false,
+		  "tree: /memory@40000000: reg: expected address and size" },
 		{ "/intc@8000000", "reg", "\0\0\0\0\10\0\0\0\0\0\0\0\0\1\0\0", 16, false,
 		  "tree: /intc@8000000: reg: expected the CPU interface" },
 		{ "/intc@8000000", "interrupts", "abcd", 4, true,
@@ -349,6 +351,26 @@ TEST(ranges_without_cells_do_not_hang)
 	assert_true(fake_log_has("tree: /soc/bus/virtio: reg: expected"));
 }
 
+TEST(structure_that_is_cut_is_said_and_the_uart_before_it_found)
+{
+	void *tree = tree_load("virt-gicv2");
+	u64 bytes;
+	u8 *exact;
+	int node, next;
+
+	fdt_delprop(tree, tree_node(tree, "/chosen"), "stdout-path");
+	exact = tree_exact(tree, &bytes);
+	/* What stands behind the UART's node is no token any more. */
+	node = tree_node(exact, "/pl011@9000000");
+	for (next = node; fdt_next_tag(exact, next, &node) != FDT_END_NODE; next = node)
+		;
+	exact[fdt_off_dt_struct(exact) + (u32)node + 3] = 7;
+	assert_false(platform_read(exact, BOOT_MPIDR, &platform));
+	assert_true(fake_log_has("expected a whole tree, but it is damaged behind this node"));
+	assert_int_equal(fake_log_count(), 1);
+	assert_int_equal(platform.uart.base.raw, 0x9000000);
+}
+
 TEST(no_tree_at_all_is_said)
 {
 	static u64 memory[64];
@@ -404,6 +426,7 @@ int main(void)
 			  malformed_property_is_one_line_with_node_property_and_expectation),
 		RUN_AFTER(prepare, bus_without_ranges_hides_its_devices),
 		RUN_AFTER(prepare, ranges_without_cells_do_not_hang),
+		RUN_AFTER(prepare, structure_that_is_cut_is_said_and_the_uart_before_it_found),
 		RUN_AFTER(prepare, no_tree_at_all_is_said),
 		RUN_AFTER(prepare, damaged_tree_never_crashes),
 	};
