@@ -192,6 +192,11 @@ void sched_block(void)
 		sched_wake(vcpu);
 }
 
+void sched_again(void)
+{
+	write_once(this_core()->needed, true);
+}
+
 bool sched_stop(struct vcpu *vcpu, bool ending)
 {
 	struct core *core = &cores[vcpu->core];
@@ -325,7 +330,7 @@ static void look_again(struct vcpu *vcpu)
 {
 	/* [K3] `run` before the inbox is read. Pairs with [K1] in sched_kick(). */
 	full_barrier();
-	vgic_sync(vcpu);
+	vgic_settle(vcpu);
 }
 
 /* Takes the decision; 0: nobody is ready. */

@@ -19,6 +19,8 @@ struct vcpu *sched_current(void);
 void sched_wake(struct vcpu *vcpu);
 /* Something changed for this vCPU (vgic inbox, stop): whoever has it looks. Any core. */
 void sched_kick(struct vcpu *vcpu);
+/* The current vCPU is to be settled (core/vdev/vgic.h) before it runs on, if it does. */
+void sched_again(void);
 /* From stopped to ready; it is reset before it runs (vcpu->restart). Any core. */
 void sched_start(struct vcpu *vcpu);
 /* From anything to stopped. True: it is on no core any more; false: its core will switch it out

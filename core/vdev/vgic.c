@@ -139,8 +139,8 @@ static inline bool raise_quickly(struct vcpu *vcpu, u32 bit) NEEDS(vcpu->vm->vgi
 	return true;
 }
 
-/* Takes the rest: several interrupts, a change of what is listed, a load. */
-static COLD u32 sync_fully(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.lock)
+/* What the guest has emptied goes, and `bits` come in, without any new one in a list register. */
+static COLD u32 update(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.lock)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
 	u32 look = 0;
@@ -149,10 +149,39 @@ static COLD u32 sync_fully(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.loc
 		look = vgic_lists_fold_empty(vcpu);
 	v->private.latched |= bits;
 	v->recheck |= (bits & v->private.listed) != 0;
-	if (!v->loaded)
+	return look;
+}
+
+/* What does not fit is left to be settled. */
+static inline u32 place_or_ask(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+{
+	u32 look;
+
+	if (vgic_lists_idle(vcpu))
+		return 0;
+	look = vgic_lists_place_all(vcpu);
+	if (vcpu->vgic.recheck)
+		sched_again();
+	return look;
+}
+
+/* Takes the rest: several interrupts, a change of what is listed. */
+static COLD u32 sync_fully(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.lock)
+{
+	u32 look = update(vcpu, bits);
+
+	if (!vcpu->vgic.loaded)
 		return 0;
 	vgic_timer_look(vcpu);
-	return look | vgic_lists_place_all(vcpu);
+	return look | place_or_ask(vcpu);
+}
+
+/* Afterwards the list registers are right. */
+static inline u32 place_best(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+{
+	u32 look = vcpu->vgic.recheck ? 0 : vgic_lists_place_all(vcpu);
+
+	return vcpu->vgic.recheck ? look | vgic_lists_choose(vcpu) : look;
 }
 
 /*
@@ -285,6 +314,7 @@ void vgic_init(struct vm *vm)
 	for (u32 b = 0; b < VGIC_SPI_BANKS; b++) {
 		memset(&gic->spi[b], 0, sizeof(gic->spi[b]));
 		gic->spi[b].routed[0] = routed ? ~0u : 0;
+		gic->spi[b].bank.summary = 1u << b;
 	}
 	for (u32 i = 0; i < vm->vcpu_count; i++)
 		memset(&vm->vcpu[i]->vgic, 0, sizeof(vm->vcpu[i]->vgic));
@@ -392,7 +422,7 @@ static COLD u32 timer_came(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 		look = vgic_lists_fold_empty(vcpu);
 	vgic_timer_active[vcpu->core] = true;
 	vcpu->vgic.private.line |= VGIC_TIMER_BIT;
-	return look | vgic_lists_place_all(vcpu);
+	return look | place_or_ask(vcpu);
 }
 
 static COLD void timer_passed(struct vcpu *vcpu)
@@ -435,7 +465,8 @@ void vgic_load(struct vcpu *vcpu)
 	v->loaded = true;
 	vgic_timer_look(vcpu);
 	set_timer_active(vcpu, v->private.line & VGIC_TIMER_BIT);
-	look = sync_fully(vcpu, drain(vcpu));
+	v->private.latched |= drain(vcpu);
+	look = place_best(vcpu);
 	spin_unlock(&vcpu->vm->vgic.lock);
 	if (look)
 		kick_all(vcpu->vm, look);
@@ -467,15 +498,39 @@ void vgic_sync(struct vcpu *vcpu)
 		kick_all(vcpu->vm, look);
 }
 
+void vgic_settle(struct vcpu *vcpu)
+{
+	u32 look;
+
+	spin_lock(&vcpu->vm->vgic.lock);
+	look = update(vcpu, drain(vcpu));
+	vgic_timer_look(vcpu);
+	look |= place_best(vcpu);
+	spin_unlock(&vcpu->vm->vgic.lock);
+	if (look)
+		kick_all(vcpu->vm, look);
+}
+
+/* Places nothing: whoever blocks is saved, or settles if it turns out that it runs on. */
 bool vgic_pending(struct vcpu *vcpu)
 {
+	struct vgic_vcpu *v = &vcpu->vgic;
 	bool pending;
+	u32 look;
 
 	/* [V2] That the caller blocks, before the inbox is read. Pairs with [V1] in vgic_pend(). */
 	full_barrier();
-	vgic_sync(vcpu);
 	spin_lock(&vcpu->vm->vgic.lock);
+	look = update(vcpu, drain(vcpu));
+	/* What was ended, or is to be, without its list register telling: then all are looked at.
+	 */
+	if (v->loaded && (v->recheck || v->maintenance & LIST_REGS_LOST_EOI))
+		look |= vgic_unlist_all(vcpu);
+	else if (v->loaded)
+		vgic_timer_look(vcpu);
 	pending = any_passes(vcpu);
 	spin_unlock(&vcpu->vm->vgic.lock);
+	if (look)
+		kick_all(vcpu->vm, look);
 	return pending;
 }

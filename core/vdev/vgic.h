@@ -41,6 +41,7 @@ struct vgic_bank {
 	 */
 	u8 priority[32] __attribute__((aligned(8)));
 	u32 rank[VGIC_RANKS];
+	u32 summary; /* its bit in `wanted`; of the private one: none */
 };
 
 struct vgic_spi_bank {
@@ -95,11 +96,16 @@ void vgic_set_line(struct vm *vm, u32 intid, bool level);
 void vgic_timer_fired(struct vcpu *vcpu);
 
 /*
- * At a switch on this core, at a kick, at a maintenance interrupt. Load comes after the registers
- * of the virtual timer are loaded. None with the run queue's lock held.
+ * At a switch on this core. Load comes after the registers of the virtual timer are loaded. Settle:
+ * the loaded vCPU runs on. None with the run queue's lock held.
  */
 void vgic_load(struct vcpu *vcpu);
 void vgic_save(struct vcpu *vcpu);
+void vgic_settle(struct vcpu *vcpu);
+/*
+ * At a kick, at a maintenance interrupt. Like all that raises an interrupt or writes a register it
+ * may leave the list registers to be settled, and then says so by sched_again().
+ */
 void vgic_sync(struct vcpu *vcpu);
 
 /*

@@ -70,20 +70,26 @@ static inline u32 vgic_spi_home(const struct vgic_spi_bank *spi, u32 vcpu)
 /* `target`: a vCPU, or VGIC_NOBODY. False: it was that before. */
 bool vgic_spi_route(struct vgic_spi_bank *spi, u32 n, u32 target);
 
+/* Those of `bits` that do not have the bit of this rank, if there are any. */
+static inline u32 vgic_better(u32 bits, u32 rank)
+{
+	return bits & ~rank ? bits & ~rank : bits;
+}
+
 /* The most urgent of `bits`, which are not none: the lowest priority, then the lowest INTID. */
 static inline u32 vgic_most_urgent(const struct vgic_bank *bank, u32 bits)
 {
-	for (u32 rank = VGIC_RANKS; rank-- > 0;) {
-		u32 better = bits & ~bank->rank[rank];
-
-		bits = better ? better : bits;
-	}
+	bits = vgic_better(bits, bank->rank[4]);
+	bits = vgic_better(bits, bank->rank[3]);
+	bits = vgic_better(bits, bank->rank[2]);
+	bits = vgic_better(bits, bank->rank[1]);
+	bits = vgic_better(bits, bank->rank[0]);
 	return (u32)__builtin_ctz(bits);
 }
 
 static inline void vgic_spi_summarize(struct vgic *gic, const struct vgic_spi_bank *spi)
 {
-	u32 bit = 1u << (spi - gic->spi);
+	u32 bit = spi->bank.summary;
 
 	gic->wanted = vgic_bank_wanted(gic, &spi->bank) ? gic->wanted | bit : gic->wanted & ~bit;
 }

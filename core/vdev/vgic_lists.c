@@ -3,9 +3,9 @@
  *
  * The way of an interrupt: its bit in a bank makes it wanted; place() gives it a free list register
  * and marks it listed; the guest acknowledges and ends it without leaving; vgic_lists_fold() takes
- * what the list register then says back into the bank. When there are more wanted ones than
- * registers, or something changes about a listed one, refit() takes all out and puts the best ones
- * in.
+ * what the list register then says back into the bank. When something changes about a listed one,
+ * all are taken out first; and when there are more wanted ones than registers, vgic_lists_choose()
+ * puts the best ones in.
  *
  * Owns: list[], used, hardware, asking, maintenance of struct vgic_vcpu. Locks: vgic.h.
  */
@@ -26,8 +26,8 @@ static inline struct vgic_bank *bank_of(struct vcpu *vcpu, u32 intid)
 #define BANKS (1 + VGIC_SPI_BANKS) /* bank 0 is the private one */
 
 struct candidates {
-	struct list_regs_interface guest; /* what it does not let through comes last */
-	u32 banks;			  /* bit b: bits[b] is not 0 */
+	u32 open[2]; /* by group: bits of what the guest lets through; the others come last */
+	u32 banks;   /* bit b: bits[b] is not 0 */
 	u32 bits[BANKS];
 	u32 best[BANKS]; /* key: what counts most in front, the INTID in bits 9:0 */
 };
@@ -36,67 +36,73 @@ struct candidates {
 #define KEY_SHUT       (1u << 18)
 #define KEY_INTID(key) ((key)&0x3ff)
 
-static void set_candidates(struct candidates *of, const struct vgic_bank *bank, u32 b, u32 bits)
+static inline void no_candidates(struct candidates *of, bool group0, bool group1)
 {
-	u32 open = bits & vgic_bank_let_through(bank, &of->guest);
-	u32 n;
+	of->open[0] = group0 ? ~0u : 0;
+	of->open[1] = group1 ? ~0u : 0;
+	of->banks = 0;
+}
 
+/* `bits` are not none. */
+static COLD void set_candidates(struct candidates *of, const struct vgic_bank *bank, u32 b,
+				u32 bits)
+{
+	u32 open = bits & ((bank->group1 & of->open[1]) | (~bank->group1 & of->open[0]));
+	u32 n = vgic_most_urgent(bank, open ? open : bits);
+
+	of->banks |= 1u << b;
 	of->bits[b] = bits;
-	of->banks = bits ? of->banks | 1u << b : of->banks & ~(1u << b);
-	if (!bits)
-		return;
-	n = vgic_most_urgent(bank, open ? open : bits);
-	of->best[b] = (u32)bank->priority[n] << KEY_PRIORITY | (32 * b + n);
-	if (!open)
-		of->best[b] |= KEY_SHUT;
+	of->best[b] =
+		((u32)bank->priority[n] << KEY_PRIORITY | (32 * b + n)) + (open ? 0 : KEY_SHUT);
 }
 
-static void find_active(struct vcpu *vcpu, struct candidates *found)
+/* In any bank there are few of one kind or many of the other, so both are looked for at once. */
+static inline void add_candidates(const struct vgic *gic, const struct vgic_bank *bank, u32 b,
+				  u32 owned, u32 routed, struct candidates *active,
+				  struct candidates *pending)
+{
+	u32 actives = bank->active & ~bank->listed & owned;
+	u32 pendings = vgic_bank_deliverable(gic, bank) & routed;
+
+	if (actives)
+		set_candidates(active, bank, b, actives);
+	if (pendings)
+		set_candidates(pending, bank, b, pendings);
+}
+
+static COLD void find_candidates(struct vcpu *vcpu, struct candidates *active,
+				 struct candidates *pending)
 {
 	const struct vgic *gic = &vcpu->vm->vgic;
-	const struct vgic_bank *bank = &vcpu->vgic.private;
+	struct list_regs_interface guest = list_regs_interface(0);
 
-	/* Whatever the guest lets through: it has let them through before. */
-	found->guest = (struct list_regs_interface){ .group0 = true, .group1 = true };
-	found->banks = 0;
-	set_candidates(found, bank, 0, bank->active & ~bank->listed);
+	/* The guest has let active ones through before. */
+	no_candidates(active, true, true);
+	no_candidates(pending, guest.group0, guest.group1);
+	add_candidates(gic, &vcpu->vgic.private, 0, ~0u, ~0u, active, pending);
 	for (u32 banks = gic->wanted; banks; banks &= banks - 1) {
 		u32 b = (u32)__builtin_ctz(banks);
 		const struct vgic_spi_bank *spi = &gic->spi[b];
 
-		set_candidates(found, &spi->bank, b + 1,
-			       spi->bank.active & ~spi->bank.listed & spi->owned[vcpu->index]);
-	}
-}
-
-static void find_pending(struct vcpu *vcpu, struct list_regs_interface guest,
-			 struct candidates *found)
-{
-	const struct vgic *gic = &vcpu->vm->vgic;
-
-	found->guest = guest;
-	found->banks = 0;
-	set_candidates(found, &vcpu->vgic.private, 0,
-		       vgic_bank_deliverable(gic, &vcpu->vgic.private));
-	for (u32 banks = gic->wanted; banks; banks &= banks - 1) {
-		u32 b = (u32)__builtin_ctz(banks);
-		const struct vgic_spi_bank *spi = &gic->spi[b];
-
-		set_candidates(found, &spi->bank, b + 1,
-			       vgic_bank_deliverable(gic, &spi->bank) & spi->routed[vcpu->index]);
+		add_candidates(gic, &spi->bank, b + 1, spi->owned[vcpu->index],
+			       spi->routed[vcpu->index], active, pending);
 	}
 }
 
 /* Takes the most urgent one out; there is one. Returns its INTID. */
-static u32 take_best(struct vcpu *vcpu, struct candidates *of)
+static COLD u32 take_best(struct vcpu *vcpu, struct candidates *of)
 {
-	u32 banks = of->banks, best = of->best[__builtin_ctz(banks)], intid;
+	u32 banks = of->banks, best = of->best[__builtin_ctz(banks)], intid, b, left;
 
 	while (banks &= banks - 1)
 		best = min(best, of->best[__builtin_ctz(banks)]);
 	intid = KEY_INTID(best);
-	set_candidates(of, bank_of(vcpu, intid), intid / 32,
-		       of->bits[intid / 32] & ~(1u << intid % 32));
+	b = intid / 32;
+	left = of->bits[b] & ~(1u << intid % 32);
+	if (left)
+		set_candidates(of, bank_of(vcpu, intid), b, left);
+	else
+		of->banks &= ~(1u << b);
 	return intid;
 }
 
@@ -149,12 +155,12 @@ u32 vgic_lists_fold(struct vcpu *vcpu, u32 index, u64 reg)
 static COLD void end_lost(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
 	u32 lost = list_regs_lost_ends();
-	struct candidates active;
+	struct candidates active, pending;
 
 	if (!lost)
 		return;
 	list_regs_maintenance(vcpu->vgic.maintenance); /* counts from 0 again */
-	find_active(vcpu, &active);
+	find_candidates(vcpu, &active, &pending);
 	for (; lost && active.banks; lost--) {
 		u32 intid = take_best(vcpu, &active), bit = 1u << intid % 32;
 		struct vgic_bank *bank = bank_of(vcpu, intid);
@@ -284,16 +290,14 @@ static void place_any(struct vcpu *vcpu, u32 intid, u32 index, bool scarce)
 	vgic_spi_summarize(&vcpu->vm->vgic, spi);
 }
 
-/* With every list register free: the best ones go in, and the interrupts that will tell when that
- * is no more right are asked for. */
-static COLD void choose(struct vcpu *vcpu)
+u32 vgic_lists_choose(struct vcpu *vcpu)
 {
-	struct list_regs_interface guest = list_regs_interface(0);
+	u32 look = vgic_lists_fold_all(vcpu);
 	struct candidates active, pending;
 	u32 index = 0, actives, when = 0;
 
-	find_active(vcpu, &active);
-	find_pending(vcpu, guest, &pending);
+	vcpu->vgic.recheck = false;
+	find_candidates(vcpu, &active, &pending);
 	/* Active ones first, so that the guest can end them; but what is most urgent can preempt.
 	 */
 	actives = LIST_REGS_KEPT - (pending.banks ? 1 : 0);
@@ -303,44 +307,54 @@ static COLD void choose(struct vcpu *vcpu)
 		place_any(vcpu, take_best(vcpu, &pending), index, false);
 	if (pending.banks) {
 		when |= LIST_REGS_NO_PENDING;
-		when |= guest.group0 ? LIST_REGS_GROUP0_OFF : LIST_REGS_GROUP0_ON;
-		when |= guest.group1 ? LIST_REGS_GROUP1_OFF : LIST_REGS_GROUP1_ON;
+		when |= pending.open[0] ? LIST_REGS_GROUP0_OFF : LIST_REGS_GROUP0_ON;
+		when |= pending.open[1] ? LIST_REGS_GROUP1_OFF : LIST_REGS_GROUP1_ON;
 	}
 	if (active.banks)
 		when |= LIST_REGS_LOST_EOI;
 	vgic_lists_maintenance(vcpu, when);
-}
-
-static COLD u32 refit(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
-{
-	u32 look = vgic_lists_fold_all(vcpu);
-
-	vcpu->vgic.recheck = false;
-	vgic_timer_look(vcpu);
-	choose(vcpu);
 	return look;
 }
 
-/* Puts what is wanted into free list registers; false: there are not enough of them. */
-static inline bool place_private(struct vcpu *vcpu, u32 bits)
+/* There is a free list register for each that wants one; `private` are those of the private bank.
+ */
+static inline bool all_fit(const struct vcpu *vcpu, u32 private)
 {
-	struct vgic_bank *bank = &vcpu->vgic.private;
-	u32 special = bank->active | (vcpu->vm->vgic.version == 2 ? VGIC_SGIS : 0);
+	const struct vgic *gic = &vcpu->vm->vgic;
+	u32 unused = ALL_LIST_REGS & ~vcpu->vgic.used;
 
-	for (; bits; bits &= bits - 1) {
-		u32 unused = ALL_LIST_REGS & ~vcpu->vgic.used, intid = (u32)__builtin_ctz(bits);
-
+	for (; private; private &= private - 1, unused &= unused - 1)
 		if (!unused)
 			return false;
-		if (special >> intid & 1)
-			place(vcpu, bank, intid, (u32)__builtin_ctz(unused), false);
-		else
-			place_pending(vcpu, bank, intid, (u32)__builtin_ctz(unused));
+	for (u32 banks = gic->wanted; banks; banks &= banks - 1) {
+		const struct vgic_spi_bank *spi = &gic->spi[__builtin_ctz(banks)];
+		u32 bits = vgic_bank_wanted(gic, &spi->bank) & vgic_spi_home(spi, vcpu->index);
+
+		for (; bits; bits &= bits - 1, unused &= unused - 1)
+			if (!unused)
+				return false;
 	}
 	return true;
 }
 
-static COLD bool place_spis(struct vcpu *vcpu)
+static inline u32 a_free_one(const struct vcpu *vcpu)
+{
+	return (u32)__builtin_ctz(~(u32)vcpu->vgic.used);
+}
+
+/* The usual case: a single private one that is pending. False: it is another. */
+static inline bool place_one(struct vcpu *vcpu, u32 bit)
+{
+	struct vgic_bank *bank = &vcpu->vgic.private;
+	u32 special = bank->active | (vcpu->vm->vgic.version == 2 ? VGIC_SGIS : 0);
+
+	if (bit & (bit - 1) || special & bit || vcpu->vgic.used == ALL_LIST_REGS)
+		return false;
+	place_pending(vcpu, bank, (u32)__builtin_ctz(bit), a_free_one(vcpu));
+	return true;
+}
+
+static COLD void place_spis(struct vcpu *vcpu)
 {
 	struct vgic *gic = &vcpu->vm->vgic;
 
@@ -349,29 +363,46 @@ static COLD bool place_spis(struct vcpu *vcpu)
 		struct vgic_spi_bank *spi = &gic->spi[b];
 		u32 bits = vgic_bank_wanted(gic, &spi->bank) & vgic_spi_home(spi, vcpu->index);
 
-		for (; bits; bits &= bits - 1) {
-			u32 unused = ALL_LIST_REGS & ~vcpu->vgic.used;
-
-			if (!unused)
-				return false;
-			place_any(vcpu, 32 + 32 * b + (u32)__builtin_ctz(bits),
-				  (u32)__builtin_ctz(unused), false);
-		}
+		for (; bits; bits &= bits - 1)
+			place_any(vcpu, 32 + 32 * b + (u32)__builtin_ctz(bits), a_free_one(vcpu),
+				  false);
 	}
-	return true;
+}
+
+static COLD u32 unlist(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+{
+	u32 look = vgic_lists_fold_all(vcpu);
+
+	vcpu->vgic.recheck = false;
+	vgic_timer_look(vcpu);
+	return look;
+}
+
+static COLD void place_wanted(struct vcpu *vcpu, u32 private)
+{
+	if (!all_fit(vcpu, private)) {
+		vcpu->vgic.recheck = true;
+		return;
+	}
+	for (; private; private &= private - 1)
+		place(vcpu, &vcpu->vgic.private, (u32)__builtin_ctz(private), a_free_one(vcpu),
+		      false);
+	if (vcpu->vm->vgic.wanted)
+		place_spis(vcpu);
+	vgic_lists_maintenance(vcpu, 0);
 }
 
 u32 vgic_lists_place_all(struct vcpu *vcpu)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
-	u32 want;
+	u32 look = 0, want;
 
 	if (v->recheck || v->maintenance)
-		return refit(vcpu);
+		look = unlist(vcpu);
 	want = vgic_bank_wanted(&vcpu->vm->vgic, &v->private);
-	if (want && !place_private(vcpu, want))
-		return refit(vcpu);
-	if (vcpu->vm->vgic.wanted && !place_spis(vcpu))
-		return refit(vcpu);
-	return 0;
+	if (!(want | vcpu->vm->vgic.wanted | v->maintenance))
+		return look;
+	if (vcpu->vm->vgic.wanted | v->maintenance || !place_one(vcpu, want))
+		place_wanted(vcpu, want);
+	return look;
 }

@@ -3,6 +3,9 @@
  * folded back into their banks when the guest has ended them, and chosen anew when there are too
  * many. Of the loaded vCPU, on its core.
  *
+ * To choose is long. So it is done at most once in an exit, when it is known which vCPU runs next,
+ * and not by whoever raises an interrupt or changes a register.
+ *
  * A returned mask is of the other vCPUs that have to look: an SPI that was folded is theirs now.
  * Source: vgic_lists.c. Inline here is what the hot path of vgic.c takes.
  */
@@ -16,8 +19,22 @@
 u32 vgic_lists_fold(struct vcpu *vcpu, u32 index, u64 reg) NEEDS(vcpu->vm->vgic.lock);
 /* Takes all out: everything about the vCPU is in the banks afterwards. */
 u32 vgic_lists_fold_all(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock);
-/* Gives list registers to all that want one, after those that are empty were folded. */
+/* Nothing wants a list register, and what is in them is right. */
+static inline bool vgic_lists_idle(const struct vcpu *vcpu)
+{
+	const struct vgic_vcpu *v = &vcpu->vgic;
+
+	return !(v->recheck | v->maintenance | vcpu->vm->vgic.wanted) &&
+	       !vgic_bank_wanted(&vcpu->vm->vgic, &v->private);
+}
+
+/*
+ * Gives list registers to all that want one, after those that are empty were folded. If there are
+ * not enough, `recheck` is set afterwards: then vgic_lists_choose() is needed before the guest runs.
+ */
 u32 vgic_lists_place_all(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock);
+/* The best ones go in, and the interrupts that will tell when that is no more right are asked for. */
+u32 vgic_lists_choose(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock);
 /* Which maintenance interrupts to have: LIST_REGS_*. */
 static inline void vgic_lists_maintenance(struct vcpu *vcpu, u32 when)
 {

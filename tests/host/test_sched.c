@@ -29,7 +29,7 @@ static u64 now;
 static char calls[512];
 static u32 kicks[MAX_PCPUS], left[VCPUS], steps;
 static bool pending, wfi_trap;
-static enum vcpu_run run_when_asked; /* what another core saw in `run` at vgic_pending, _sync */
+static enum vcpu_run run_when_asked; /* what another core saw in `run` at vgic_pending, _settle */
 
 static const char *between; /* the call at which another core comes in */
 static void (*other)(void);
@@ -78,10 +78,10 @@ void vgic_save(struct vcpu *vcpu)
 	note("vgic_save", vcpu);
 }
 
-void vgic_sync(struct vcpu *vcpu)
+void vgic_settle(struct vcpu *vcpu)
 {
 	run_when_asked = vcpu->run;
-	note("sync", vcpu);
+	note("settle", vcpu);
 }
 
 bool vgic_pending(struct vcpu *vcpu)
@@ -511,7 +511,7 @@ TEST(block_with_a_pending_interrupt_does_not_sleep)
 	pending = true;
 	forget();
 	assert_ptr_equal(block(), a);
-	assert_string_equal(calls, "pending a, sync a"); /* and it was never switched out */
+	assert_string_equal(calls, "pending a, settle a"); /* and it was never switched out */
 }
 
 static void kick_a(void)
@@ -542,8 +542,21 @@ TEST(an_interrupt_left_while_woken_but_still_loaded_is_looked_at)
 	assert_int_equal(kicks[0], 0);
 	on(0);
 	assert_ptr_equal(next(), a);
-	assert_string_equal(calls, "sync a");
+	assert_string_equal(calls, "settle a");
 	assert_int_equal(run_when_asked, VCPU_RUNNING); /* from here on it is kicked */
+}
+
+TEST(who_asks_again_is_settled_before_it_runs_on)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	assert_false(*a->sched_needed);
+	forget();
+	sched_again();
+	assert_true(*a->sched_needed);
+	assert_ptr_equal(next(), a);
+	assert_string_equal(calls, "settle a");
+	assert_false(*a->sched_needed);
 }
 
 /* ---- The virtual timer of one that is not loaded ------------------------------------------------- */
@@ -803,6 +816,7 @@ int main(void)
 		RUN_ON_CORES(block_with_a_pending_interrupt_does_not_sleep),
 		RUN_ON_CORES(an_interrupt_that_comes_just_after_block_has_looked_wakes_it),
 		RUN_ON_CORES(an_interrupt_left_while_woken_but_still_loaded_is_looked_at),
+		RUN_ON_CORES(who_asks_again_is_settled_before_it_runs_on),
 		RUN_ON_CORES(the_timer_of_a_blocked_vcpu_fires_at_its_deadline),
 		RUN_ON_CORES(a_timer_that_is_masked_loaded_or_of_a_stopped_vcpu_does_not_fire),
 		RUN_ON_CORES(stop_of_a_ready_vcpu_is_done_at_once),

@@ -416,6 +416,33 @@ TEST(all_active_at_once_can_all_be_ended)
 	}
 }
 
+/* To choose is long: whoever makes it necessary leaves it to the scheduler, once. */
+TEST(more_than_fit_are_chosen_from_when_the_vcpu_is_settled)
+{
+	start(3, 1);
+	for (u32 i = 0; i < 8; i++)
+		set_priority(SPI + i, (u8)(8 * (12 - i)));
+	fake_sched_again();
+	gicd_write(0x200 + 4, 0xffu << (SPI - 32));
+	gicd_write(0x200 + 4, 0xffu << (SPI - 32));
+	assert_true(fake_sched_again());
+	vgic_settle(&vcpus[0]);
+	assert_false(fake_sched_again());
+	for (u32 i = 0; i < 4; i++)
+		assert_true(fake_listed(SPI + 7 - i));
+	/* A maintenance interrupt that finds that all fit asks for nothing. */
+	for (u32 i = 8; i-- > 4;) {
+		assert_int_equal(fake_acknowledge(), SPI + i);
+		fake_end(SPI + i);
+	}
+	assert_true(fake_maintenance());
+	vgic_sync(&vcpus[0]);
+	assert_false(fake_sched_again());
+	for (u32 i = 4; i-- > 0;)
+		expect(SPI + i);
+	expect_nothing();
+}
+
 TEST(more_urgent_one_evicts_a_pending_one)
 {
 	start(3, 1);
@@ -745,6 +772,45 @@ TEST(waiting_vcpu_sees_its_inbox)
 	vgic_load(&vcpus[0]);
 	on(0);
 	expect(EDGE_PPI);
+}
+
+TEST(ended_ones_that_had_no_list_register_may_wake)
+{
+	start(3, 1);
+	for (u32 i = 0; i < 6; i++) {
+		set_priority(SPI + i, (u8)(0x80 - 8 * i));
+		vgic_set_line(&vm, SPI + i, true);
+		assert_int_equal(fake_acknowledge(), SPI + i);
+	}
+	/* One without a list register comes again. */
+	vgic_set_line(&vm, SPI, false);
+	vgic_set_line(&vm, SPI, true);
+	assert_false(vgic_pending(&vcpus[0]));
+	vgic_settle(&vcpus[0]);
+	for (u32 i = 6; i-- > 0;)
+		fake_end(SPI + i);
+	assert_true(vgic_pending(&vcpus[0]));
+	vgic_settle(&vcpus[0]);
+	expect(SPI);
+}
+
+TEST(what_another_vcpu_deactivated_here_may_wake)
+{
+	start(3, 2);
+	vgic_set_line(&vm, SPI, true);
+	assert_int_equal(fake_acknowledge(), SPI);
+	fake_drop();
+	vgic_set_line(&vm, SPI, false);
+	vgic_set_line(&vm, SPI, true);
+	vgic_sync(&vcpus[0]);
+	assert_false(vgic_pending(&vcpus[0]));
+	vgic_settle(&vcpus[0]);
+	on(1);
+	gicd_write(0x380 + 4, 1u << (SPI - 32));
+	on(0);
+	assert_true(vgic_pending(&vcpus[0]));
+	vgic_settle(&vcpus[0]);
+	expect(SPI);
 }
 
 TEST(masked_or_less_urgent_than_what_runs_does_not_wake)
@@ -1120,6 +1186,7 @@ int main(void)
 		RUN(more_pending_than_list_registers_all_arrive_in_order),
 		RUN(all_pending_at_once_come_by_priority_and_number_where_they_are_routed),
 		RUN(all_active_at_once_can_all_be_ended),
+		RUN(more_than_fit_are_chosen_from_when_the_vcpu_is_settled),
 		RUN(more_urgent_one_evicts_a_pending_one),
 		RUN(raising_a_priority_reorders_what_is_listed),
 		RUN(nesting_deeper_than_list_registers_ends_right),
@@ -1140,6 +1207,8 @@ int main(void)
 		RUN(state_set_by_another_vcpu_counts_before_its_kick_arrives),
 		RUN(spi_made_active_is_active_where_it_is_routed),
 		RUN(waiting_vcpu_sees_its_inbox),
+		RUN(ended_ones_that_had_no_list_register_may_wake),
+		RUN(what_another_vcpu_deactivated_here_may_wake),
 		RUN(masked_or_less_urgent_than_what_runs_does_not_wake),
 		RUN(spi_follows_its_route),
 		RUN(spi_routed_away_while_listed_moves),

@@ -338,6 +338,8 @@ static void move_wait(u32 i)
 	(void)i;
 	if (guest.loaded || !pending)
 		assert_int_equal(pending, best_priority() != NOBODY);
+	if (guest.loaded)
+		vgic_settle(&vcpus[0]); /* it runs on: something is pending, or it was woken */
 }
 
 static void move_switch(u32 i)

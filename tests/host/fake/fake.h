@@ -55,6 +55,7 @@ u32 fake_stage2_changes(void);				  /* pages given to stage2_set_pages */
 /* sched.c: core/sched.h. Set the current vCPU; the last calls are kept. */
 enum fake_sched_call { FAKE_WAKE, FAKE_KICK, FAKE_START, FAKE_STOP };
 void fake_sched_reset(void);
+bool fake_sched_again(void); /* sched_again() was called on this core since the last time */
 void fake_sched_set_current(struct vcpu *vcpu);
 u32 fake_sched_count(enum fake_sched_call call, const struct vcpu *vcpu); /* vcpu 0: any */
 

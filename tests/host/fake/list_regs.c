@@ -3,6 +3,7 @@
 #include "fake.h"
 #include "list_regs.h"
 #include "arch/arm64/cpu.h"
+#include "core/sched.h"
 #include "drivers/gic.h"
 
 #define NOTHING 256u
@@ -136,6 +137,13 @@ void gic_set_active(u32 intid, bool active)
 
 /* --- What the guest does -------------------------------------------------------------------- */
 
+/* It runs: what was put off until then is done. */
+static void enter_guest(void)
+{
+	if (fake_sched_again())
+		vgic_settle(sched_current());
+}
+
 void fake_interface_set(u8 mask, bool group0, bool group1)
 {
 	here()->mask = mask;
@@ -163,15 +171,17 @@ static u64 *highest(struct core *core)
 
 u32 fake_next(void)
 {
-	u64 *best = highest(here());
+	u64 *best;
 
+	enter_guest();
+	best = highest(here());
 	return best ? (u32)(*best & 0x3ff) | LIST_REG_SOURCE_OF(*best) << 10 : FAKE_SPURIOUS;
 }
 
 u32 fake_acknowledge(void)
 {
-	u64 *best = highest(here());
 	u32 next = fake_next();
+	u64 *best = highest(here());
 
 	if (!best)
 		return FAKE_SPURIOUS;
@@ -182,11 +192,13 @@ u32 fake_acknowledge(void)
 
 void fake_drop(void)
 {
+	enter_guest();
 	here()->running &= here()->running - 1;
 }
 
 void fake_deactivate(u32 intid)
 {
+	enter_guest();
 	for (u32 i = 0; i < LIST_REGS_KEPT; i++) {
 		u64 *reg = &here()->lr[i];
 
@@ -210,11 +222,13 @@ void fake_end(u32 intid)
 
 u32 fake_list_regs_used(void)
 {
+	enter_guest();
 	return LIST_REGS_KEPT - (u32)__builtin_popcount(list_regs_empty());
 }
 
 bool fake_listed(u32 intid)
 {
+	enter_guest();
 	for (u32 i = 0; i < LIST_REGS_KEPT; i++)
 		if (here()->lr[i] >> 62 && (here()->lr[i] & 0x3ff) == intid)
 			return true;
@@ -226,6 +240,7 @@ bool fake_maintenance(void)
 	const struct core *core = here();
 	bool pending = false;
 
+	enter_guest();
 	for (u32 i = 0; i < LIST_REGS_KEPT; i++) {
 		pending |= core->lr[i] >> 62 == 1;
 		if (!(core->lr[i] >> 62) && core->lr[i] & LIST_REG_EOI)

@@ -1,5 +1,6 @@
 /* The scheduler as those who wake and kick see it. */
 #include "fake.h"
+#include "arch/arm64/cpu.h"
 #include "core/sched.h"
 
 #define CALLS 256
@@ -10,6 +11,7 @@ static struct {
 	const struct vcpu *vcpu;
 } calls[CALLS];
 static u32 count;
+static bool again[MAX_PCPUS];
 
 static void record(enum fake_sched_call call, const struct vcpu *vcpu)
 {
@@ -36,6 +38,19 @@ void sched_kick(struct vcpu *vcpu)
 void sched_start(struct vcpu *vcpu)
 {
 	record(FAKE_START, vcpu);
+}
+
+void sched_again(void)
+{
+	again[cpu_index()] = true;
+}
+
+bool fake_sched_again(void)
+{
+	bool was = again[cpu_index()];
+
+	again[cpu_index()] = false;
+	return was;
 }
 
 bool sched_stop(struct vcpu *vcpu, bool ending __attribute__((unused)))
