@@ -333,6 +333,23 @@ static void look_again(struct vcpu *vcpu)
 	vgic_settle(vcpu);
 }
 
+/* If the unloading has made others ready they come into the choice, before one is loaded in vain. */
+static struct vcpu *reconsider(struct core *core, struct vcpu *next, u64 now)
+{
+	if (!read_once(core->needed))
+		return next;
+	spin_lock(&core->lock);
+	/* Stopped meanwhile: that it leaves the core is reported when it is unloaded. */
+	if (!next || next->run == VCPU_RUNNING) {
+		if (next)
+			enqueue(core, next, true, now);
+		next = take_ready(core, now);
+		core->needed = false;
+	}
+	spin_unlock(&core->lock);
+	return next;
+}
+
 /* Takes the decision; 0: nobody is ready. */
 static struct vcpu *decide(struct core *core)
 {
@@ -346,11 +363,14 @@ static struct vcpu *decide(struct core *core)
 	spin_lock(&core->lock);
 	next = choose(core, now);
 	core->needed = false;
-	rivals = next && core->ready_mask >> next->priority & 1;
 	spin_unlock(&core->lock);
 
-	if (loaded && (loaded != next || loaded->restart))
+	if (loaded && (loaded != next || loaded->restart)) {
 		unload(core, loaded, now);
+		next = reconsider(core, next, now);
+	}
+	/* Who becomes an equal's rival later than this look says so by `needed`. */
+	rivals = next && read_once(core->ready_mask) >> next->priority & 1;
 	if (next && core->loaded != next)
 		load(core, next, now);
 	else if (next)

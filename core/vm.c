@@ -81,9 +81,12 @@ static bool has_image(const struct vm *vm, u64 page)
 	return false;
 }
 
-/* Some 2,500 instructions: that much of the image, or so many empty pages. */
-#define STEP_IMAGE_BYTES 2048
-#define STEP_EMPTY_PAGES 4
+/*
+ * Some 1,200 instructions: that much of the image, or so many empty pages. An interrupt and a
+ * switch to another vCPU may follow at once.
+ */
+#define STEP_IMAGE_BYTES 1024
+#define STEP_EMPTY_PAGES 2
 
 bool vm_fill_step(const struct vm *vm, u64 *filled)
 {

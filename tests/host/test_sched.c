@@ -323,6 +323,44 @@ TEST(a_switch_saves_the_old_before_it_loads_the_new)
 	assert_string_equal(calls, "vgic_save a, save a, load b, vgic_load b");
 }
 
+static void wake_c(void)
+{
+	sched_wake(c);
+}
+
+TEST(who_becomes_ready_by_the_unloading_is_chosen_before_another_is_loaded)
+{
+	add_ready(c, 0, 5);
+	add_ready(a, 0, 3);
+	add_ready(b, 0, 3);
+	assert_ptr_equal(next(), c);
+	assert_ptr_equal(block(), a);
+	meanwhile("vgic_save", wake_c);
+	forget();
+	assert_ptr_equal(block(), c);
+	assert_null(strstr(calls, " b"));
+	assert_false(*a->sched_needed);
+	/* Nobody was ready at all. */
+	assert_ptr_equal(block(), b);
+	meanwhile("vgic_save", wake_c);
+	assert_ptr_equal(block(), c);
+}
+
+static void stop_b(void)
+{
+	assert_false(sched_stop(b, true)); /* it is chosen, so its core has to let it go */
+}
+
+TEST(who_is_stopped_when_chosen_by_another_unloading_is_reported_all_the_same)
+{
+	add_ready(a, 0, 3);
+	add_ready(b, 0, 3);
+	assert_ptr_equal(next(), a);
+	meanwhile("vgic_save", stop_b);
+	assert_null(block());
+	assert_int_equal(left[b - vcpus], 1);
+}
+
 TEST(wfi_traps_only_if_others_share_the_core)
 {
 	on(ALONE);
@@ -802,6 +840,9 @@ int main(void)
 		RUN_ON_CORES(equals_take_turns_by_slice),
 		RUN_ON_CORES(preempted_it_keeps_its_place_and_the_rest_of_its_slice),
 		RUN_ON_CORES(a_switch_saves_the_old_before_it_loads_the_new),
+		RUN_ON_CORES(who_becomes_ready_by_the_unloading_is_chosen_before_another_is_loaded),
+		RUN_ON_CORES(
+			who_is_stopped_when_chosen_by_another_unloading_is_reported_all_the_same),
 		RUN_ON_CORES(wfi_traps_only_if_others_share_the_core),
 		RUN_ON_CORES(a_used_budget_throttles_until_the_period_ends),
 		RUN_ON_CORES(a_throttled_vcpu_leaves_its_core_asleep),
