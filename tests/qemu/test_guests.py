@@ -59,6 +59,9 @@ SETTINGS = {
     "sched": dict(icount=True),
     "budget": dict(icount=True),
     "block_error": dict(disks=2, errors=DISK_ERRORS),
+    "hostile_access": dict(icount=True, cores=3),
+    "hostile_calls": dict(icount=True, cores=3, disks=1),
+    "hostile_registers": dict(icount=True, cores=3),
     "restart": dict(silent=["phoenix"], disks=1, allowed=PHOENIX, expected=PHOENIX),
     "restart_large": dict(silent=["large"], expected=["^weir: large starts again$"]),
     # A disk so slow that its requests are still in flight when a VM ends.
@@ -96,7 +99,7 @@ def test_guest(boot, image, tmp_path, name, board):
     settings = SETTINGS.get(name, {})
     blob = image(name)
     vms = [vm.name for vm in dts.load_blob(str(blob)).child("vms").children]
-    machine = boot(blob, allowed=settings.get("allowed", ()), cores=2,
+    machine = boot(blob, allowed=settings.get("allowed", ()), cores=settings.get("cores", 2),
                    disks=make_disks(tmp_path, settings.get("disks", 0), settings.get("errors", {}),
                                     settings.get("slow", {})),
                    icount=settings.get("icount", False), **board)
