@@ -59,14 +59,30 @@ static s64 cpu_on(struct vcpu *self, u64 mpidr, u64 entry, u64 context)
 	return result;
 }
 
+static bool is_last_on(const struct vcpu *self) NEEDS(self->vm->lock)
+{
+	const struct vm *vm = self->vm;
+
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		if (vm->vcpu[i] != self && vm->vcpu[i]->power == VCPU_ON)
+			return false;
+	return true;
+}
+
+/* With its last vCPU the VM is off: there is nobody left who could turn one on. */
 static void cpu_off(struct vcpu *self)
 {
+	bool last;
+
 	spin_lock(&self->vm->lock);
-	if (self->vm->state == VM_RUNNING) {
+	last = is_last_on(self);
+	if (self->vm->state == VM_RUNNING && !last) {
 		self->power = VCPU_OFF;
 		sched_stop(self, false);
 	}
 	spin_unlock(&self->vm->lock);
+	if (last)
+		vm_stop(self->vm, VM_END_OFF);
 }
 
 static s64 affinity_info(struct vcpu *self, u64 mpidr, u64 level)
