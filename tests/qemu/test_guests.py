@@ -61,7 +61,9 @@ SETTINGS = {
     "block_error": dict(disks=2, errors=DISK_ERRORS),
     "hostile_access": dict(icount=True, cores=3),
     "hostile_calls": dict(icount=True, cores=3, disks=1),
+    "hostile_psci": dict(icount=True, cores=3),
     "hostile_registers": dict(icount=True, cores=3),
+    "hostile_storm": dict(icount=True, cores=3),
     "restart": dict(silent=["phoenix"], disks=1, allowed=PHOENIX, expected=PHOENIX),
     "restart_large": dict(silent=["large"], expected=["^weir: large starts again$"]),
     # A disk so slow that its requests are still in flight when a VM ends.
