@@ -15,7 +15,6 @@
 #define WORDS	       (16 * PAGE_SIZE / 8)
 #define WORDS_AT_ONCE  64u
 #define TICKS_MIN      20u
-#define ANSWER_NS      1000000000ull
 #define TICKS_PER_READ 16u
 #define PERIOD_NS      200000ull
 
@@ -83,7 +82,7 @@ static void check_memory(uint32_t round)
 /* The honest VM answers with the same word. */
 static void check_peer(uint32_t round)
 {
-	uint64_t answer = 0, end = timer_now() + timer_ticks(ANSWER_NS);
+	uint64_t answer = 0, end = timer_now() + timer_ticks(WAIT_NS);
 
 	CHECK_IS(weir_port_publish(work, round), WEIR_OK);
 	do {

@@ -41,6 +41,8 @@ FAULTS = [line for vm, what in BAD_PLACES.items() for line in fault_of(vm, **wha
 BAD = fault_of("bad")
 PHOENIX = [*fault_of("phoenix"), "^weir: phoenix starts again$"]
 
+ATTACKER = ["^weir: fault: VM attacker ", "^weir: attacker starts again$"]
+
 # The VMs of life.dts that report nothing; most of them fault now and then.
 FAULTING = fault_of("(low|equal|high|other|both|halts)", vcpu="[01]")
 LIVES = ["second", "selfish", "low", "equal", "high", "other", "both", "halts"]
@@ -61,8 +63,11 @@ SETTINGS = {
     "block_error": dict(disks=2, errors=DISK_ERRORS),
     "hostile_access": dict(icount=True, cores=3),
     "hostile_calls": dict(icount=True, cores=3, disks=1),
+    "hostile_liar": dict(cores=5, disks=1),
     "hostile_psci": dict(icount=True, cores=3),
     "hostile_registers": dict(icount=True, cores=3),
+    "hostile_self": dict(icount=True, cores=3, allowed=ATTACKER, expected=ATTACKER),
+    "hostile_self_all": dict(cores=3, allowed=ATTACKER, expected=ATTACKER),
     "hostile_storm": dict(icount=True, cores=3),
     "restart": dict(silent=["phoenix"], disks=1, allowed=PHOENIX, expected=PHOENIX),
     "restart_large": dict(silent=["large"], expected=["^weir: large starts again$"]),
