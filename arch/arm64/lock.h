@@ -21,15 +21,24 @@
 #define NO_THREAD_SAFETY
 #endif
 
+/* A ticket is taken, and the owner seen, in one access to both halves. */
 struct CAPABILITY spinlock {
-	u16 next;
-	u16 owner;
+	union {
+		struct {
+			u16 owner;
+			u16 next;
+		};
+		u32 both;
+	};
 };
 
 static inline void spin_lock(struct spinlock *lock) ACQUIRES(lock) NO_THREAD_SAFETY
 {
-	u16 ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
+	u32 before = __atomic_fetch_add(&lock->both, 1u << 16, __ATOMIC_ACQUIRE);
+	u16 ticket = (u16)(before >> 16);
 
+	if (__builtin_expect((u16)before == ticket, 1))
+		return;
 	while (__atomic_load_n(&lock->owner, __ATOMIC_ACQUIRE) != ticket)
 		cpu_relax();
 }
