@@ -9,6 +9,7 @@
  */
 #include "core/vdev/vgic_lists.h"
 
+#include "arch/arm64/cpu.h"
 #include "core/base/string.h"
 #include "core/sched.h"
 #include "drivers/gic.h"
@@ -108,34 +109,58 @@ static inline bool has_way(const struct vcpu *vcpu, u32 bit)
 	const struct vgic_bank *bank = &vcpu->vgic.private;
 	u32 open = vcpu->vm->vgic.open[(bank->group1 & bit) != 0];
 
-	return bank->enabled & open & ~(bank->active | bank->listed | bank->latched) & bit &&
-	       vcpu->vgic.used != ALL_LIST_REGS;
+	return bank->enabled & open & ~(bank->active | bank->latched) & bit;
+}
+
+static inline bool has_room(const struct vcpu *vcpu, u32 bit)
+{
+	return !(vcpu->vgic.private.listed & bit) && vcpu->vgic.used != ALL_LIST_REGS;
+}
+
+static inline u64 made_up(const struct vgic_bank *bank, u32 intid, u64 hardware)
+{
+	u64 reg = intid | LIST_REG_PENDING | LIST_REG_PRIORITY(bank->priority[intid]) | hardware;
+
+	return bank->group1 >> intid & 1 ? reg | LIST_REG_GROUP1 : reg;
 }
 
 static inline void place_raised(struct vcpu *vcpu, u32 intid, u64 hardware)
 {
 	struct vgic_bank *bank = &vcpu->vgic.private;
-	u64 reg = intid | LIST_REG_PENDING | LIST_REG_PRIORITY(bank->priority[intid]) | hardware;
+	u64 reg = made_up(bank, intid, hardware);
 
-	if (bank->group1 >> intid & 1)
-		reg |= LIST_REG_GROUP1;
 	vgic_lists_put(vcpu, bank, intid, (u32)__builtin_ctz(~(u32)vcpu->vgic.used), reg);
 }
 
-/* False: it goes the long way. Nothing that is folded here is for another vCPU: that takes a
- * recheck, or a level, which asks. */
+/* Listed, though the guest may have ended it: then its list register takes the next one. */
+static inline bool raise_again(struct vcpu *vcpu, u32 intid)
+{
+	const struct vgic_vcpu *v = &vcpu->vgic;
+
+	for (u32 empty = list_regs_empty() & v->used; empty; empty &= empty - 1) {
+		u32 index = (u32)__builtin_ctz(empty);
+
+		if (v->list[index] == intid) {
+			list_reg_write(index, made_up(&v->private, intid, 0));
+			return true;
+		}
+	}
+	return false;
+}
+
+/* False: it goes the long way. */
 static inline bool raise_quickly(struct vcpu *vcpu, u32 bit) NEEDS(vcpu->vm->vgic.lock)
 {
 	struct vgic_bank *bank = &vcpu->vgic.private;
+	u32 intid = (u32)__builtin_ctz(bit);
 
-	if (!quiet(vcpu) || !(bank->edge & bit))
+	if (!quiet(vcpu) || !(bank->edge & bit) || !has_way(vcpu, bit))
 		return false;
-	if (bank->listed & bit)
-		vgic_lists_fold_empty(vcpu);
-	if (!has_way(vcpu, bit))
+	if (has_room(vcpu, bit))
+		place_raised(vcpu, intid, 0);
+	else if (!raise_again(vcpu, intid))
 		return false;
 	bank->taken |= bit;
-	place_raised(vcpu, (u32)__builtin_ctz(bit), 0);
 	return true;
 }
 
@@ -366,7 +391,7 @@ void vgic_raise_elsewhere(struct vcpu *target, u32 intid)
 
 void vgic_pend(struct vcpu *target, u32 intid)
 {
-	if (target == sched_current())
+	if (target->core == cpu_index() && target == sched_current())
 		vgic_raise_here(target, intid);
 	else
 		vgic_raise_elsewhere(target, intid);
@@ -396,18 +421,18 @@ void vgic_set_line(struct vm *vm, u32 intid, bool level)
  */
 static inline bool timer_came_quickly(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
-	struct vgic_vcpu *v = &vcpu->vgic;
+	const struct vgic_vcpu *v = &vcpu->vgic;
+	u64 hardware = LIST_REG_HARDWARE | LIST_REG_PHYSICAL(VGIC_TIMER);
 
-	if (!quiet(vcpu))
+	if (!quiet(vcpu) || !has_way(vcpu, VGIC_TIMER_BIT))
 		return false;
-	if (v->hardware) {
-		v->used &= (u8)~v->hardware;
-		v->hardware = 0;
-		v->private.listed &= ~VGIC_TIMER_BIT;
-	}
-	if (!has_way(vcpu, VGIC_TIMER_BIT))
+	if (v->hardware)
+		list_reg_write((u32)__builtin_ctz(v->hardware),
+			       made_up(&v->private, VGIC_TIMER, hardware));
+	else if (has_room(vcpu, VGIC_TIMER_BIT))
+		place_raised(vcpu, VGIC_TIMER, hardware);
+	else
 		return false;
-	place_raised(vcpu, VGIC_TIMER, LIST_REG_HARDWARE | LIST_REG_PHYSICAL(VGIC_TIMER));
 	return true;
 }
 
