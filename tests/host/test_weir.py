@@ -679,13 +679,29 @@ def test_the_command_line_is_as_promised():
         "-cpu max,cntfrq=1000000000 -smp 4 -m 128 -nographic -nic none -no-reboot "
         "-global virtio-mmio.force-legacy=false -icount shift=0,sleep=off -seed 1 "
         "-rtc base=2026-01-01T00:00:00,clock=vm -kernel w -initrd i "
-        "-drive if=none,format=raw,id=d0,file=a,,b,cache=writeback "
+        "-drive if=none,id=d0,format=raw,file=a,,b,cache=writeback "
         "-device virtio-blk-device,drive=d0,bus=virtio-mmio-bus.0,rerror=report,werror=report "
-        "-drive if=none,format=raw,id=d1,file=./x:y,cache=writeback,readonly=on "
+        "-drive if=none,id=d1,format=raw,file=./x:y,cache=writeback,readonly=on "
         "-device virtio-blk-device,drive=d1,bus=virtio-mmio-bus.1,rerror=report,werror=report "
-        "-drive if=none,format=raw,id=d2,file=d/x:y,cache=writeback "
+        "-drive if=none,id=d2,format=raw,file=d/x:y,cache=writeback "
         "-device virtio-blk-device,drive=d2,bus=virtio-mmio-bus.2,rerror=report,werror=report "
         "-d int")
+
+
+def test_the_command_line_of_the_raspberry_pi():
+    words = qemu.qemu_command("m.dtb", weir="w", board="rpi4", disks=["card"], qemu="qemu", extra=["-s"])
+    tree = shlex.quote(f"{ROOT}/build/rpi4/bcm2711-rpi-4-b.dtb")
+    assert shlex.join(words) == (
+        f"qemu -M raspi4b -kernel w -dtb {tree} -serial null -serial mon:stdio -display none "
+        "-no-reboot -initrd m.dtb -drive if=sd,format=raw,file=card,cache=writeback -s")
+
+
+def test_what_the_raspberry_pi_does_not_have_is_refused(folder):
+    for words, name in ((["--cores", "2"], "cores"), (["--gic", "3"], "gic"), (["--cpu", "max"], "cpu"),
+                        (["--memory-mib", "4096"], "memory-mib")):
+        done = weir(folder, "run", "m.dtb", "--board", "rpi4", *words)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"--{name}: the Raspberry Pi 4 has "), done.stderr
 
 
 def test_run_prints_the_command_line_that_it_would_run(folder):
