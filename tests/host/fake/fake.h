@@ -32,6 +32,7 @@ struct vcpu;
 /* heap.c: core/memory.h and mmu_heap_pa, mmu_window. A physical address is the host's pointer. */
 void fake_heap_reset(void); /* frees everything that was handed out */
 u64 fake_heap_allocations(void);
+void fake_heap_each(void (*fn)(void *memory, u64 bytes, void *arg), void *arg); /* the last first */
 u64 fake_heap_cost(void); /* of all of them, as heap_cost() */
 
 /* log.c: catches lines; needs core/base/log.c. */

@@ -8,6 +8,7 @@
 struct piece {
 	struct piece *next;
 	void *memory;
+	u64 bytes;
 };
 
 static struct piece *pieces;
@@ -21,6 +22,7 @@ static void *take(u64 bytes, u64 alignment)
 	/* aligned_alloc wants whole alignments; heap_alloc's own is malloc's, and stays exact. */
 	piece->memory = alignment > 16 ? aligned_alloc(alignment, whole) : malloc(bytes);
 	memset(piece->memory, 0, bytes);
+	piece->bytes = bytes;
 	piece->next = pieces;
 	pieces = piece;
 	allocations++;
@@ -89,4 +91,10 @@ u64 fake_heap_cost(void)
 u64 fake_heap_allocations(void)
 {
 	return allocations;
+}
+
+void fake_heap_each(void (*fn)(void *memory, u64 bytes, void *arg), void *arg)
+{
+	for (const struct piece *piece = pieces; piece; piece = piece->next)
+		fn(piece->memory, piece->bytes, arg);
 }
