@@ -10,7 +10,10 @@ ifdef BENCH
 WEIR_OBJECTS += $(B)/weir/tests/bench/hypervisor/exit_stats.c.o
 $(B)/weir.elf: $(B)/weir/tests/bench/hypervisor/exit_stats.c.o
 BENCH_WRAPPED := trap_hvc trap_sync trap_irq trap_serror vm_step cpu_wait cpu_power_off
-$(B)/weir.elf: private LD += $(BENCH_WRAPPED:%=--wrap=%)
+$(B)/weir.elf: private WEIR_LD_FLAGS += $(BENCH_WRAPPED:%=--wrap=%)
+# A call inside of what is compiled as one could not be wrapped.
+$(B)/weir/tests/bench/hypervisor/exit_stats.c.o $(B)/weir/core/life.c.o $(B)/weir/core/vm.c.o: \
+	private WEIR_FLAGS += -fno-lto
 endif
 
 # The guest without a runtime.
