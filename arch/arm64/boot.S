@@ -171,12 +171,21 @@ plain_registers:
  * is, if the tree in x0 is one and names it ("pl011@9000000" in the first 64 KiB); else silence.
  */
 wrong_el:
+	mrs	x1, mpidr_el1
+	tst	x1, #0xffffff		// where no firmware holds them, all cores come here
+	b.ne	9f
 	cbz	x0, 9f
+	tst	x0, #7
+	b.ne	9f
 	ldr	w1, [x0]
 	ldr	w2, =0xedfe0dd0
 	cmp	w1, w2
 	b.ne	9f
-	mov	x4, #(64 << 10)		// bytes searched
+	ldr	w4, [x0, #4]		// bytes searched: no more than there are
+	rev	w4, w4
+	mov	w1, #(64 << 10)
+	cmp	w4, w1
+	csel	w4, w1, w4, hi
 	adr	x3, uart_name
 	mov	x5, x0
 1:	mov	x6, #0

@@ -239,8 +239,96 @@ WRONG_LEVEL = ("weir: entered at the wrong exception level: start it at EL2 (QEM
                "virt,virtualization=on)")
 
 
+def check_wrong_level(machine):
+    """The line, and then nothing: no power off, which nobody can ask for there."""
+    while machine.line() != WRONG_LEVEL:
+        pass
+    assert machine.lines == [WRONG_LEVEL] and machine.listen(0.2) == []
+
+
 def test_el1_is_told(boot, image):
     """QEMU's boot loader without virtualization."""
-    machine = boot(image("boot"), extra=["-machine", "virtualization=off"])
-    machine.wait_for("^" + WRONG_LEVEL.replace("(", r"\(").replace(")", r"\)") + "$")
-    assert machine.lines == [WRONG_LEVEL] and machine.listen(0.2) == []
+    check_wrong_level(boot(image("boot"), extra=["-machine", "virtualization=off"]))
+
+
+@pytest.mark.parametrize("virtualization", ["on", "off"])
+def test_el3_is_told(boot, image, machine_tree, tmp_path, virtualization):
+    blob = image("boot")
+    tree = packed(machine_tree(2, blob.stat().st_size))
+    check_wrong_level(start(boot, tmp_path, tree, blob, extra=[
+        "-machine", f"secure=on,virtualization={virtualization}"]))
+
+
+@pytest.mark.parametrize("x0", [0, TREE + 4, IMAGE])
+def test_el3_without_a_tree_is_silent(boot, image, tmp_path, x0):
+    """Nobody knows where to say anything, and nothing is disturbed by trying."""
+    options = ["-machine", "secure=on", "-d", "guest_errors,unimp,int"]
+    machine = start(boot, tmp_path, None, image("boot"), x0, extra=options)
+    assert machine.listen(1) == []
+
+
+def test_a_machine_with_el3_boots_by_qemu_s_loader(boot, image):
+    """It goes down to EL2 itself."""
+    lines = boot(image("boot"), extra=["-machine", "secure=on"]).end()
+    check_tap(lines, ["many", "one"])
+    assert LAST_LINE in lines
+
+
+# ---- Damage ----
+
+SEEDS = 16
+
+
+def damaged(data, seed, kept=()):
+    """Some bits and bytes are others, the same for each seed, except in the ranges `kept`."""
+    chance, data = random.Random(seed), bytearray(data)
+    for _ in range(chance.choice([1, 1, 2, 3, 8])):
+        at = chance.randrange(len(data))
+        while any(low <= at < high for low, high in kept):
+            at = chance.randrange(len(data))
+        data[at] = chance.choice([data[at] ^ 1 << chance.randrange(8), chance.randrange(256)])
+    return bytes(data)
+
+
+def occurrences(data, part):
+    at = data.find(part)
+    while at >= 0:
+        yield at, at + len(part)
+        at = data.find(part, at + 1)
+
+
+SYSTEM = mistakes.source(
+    "",
+    vms="".join([
+        vm("one", 'vcpus = <2>; cores = <0 1>; ports = <4>; peers = "two"; pmu; rights = "store";'),
+        vm("two", 'disks = "left"; disks-read-only = "right"; bootargs = "console"; priority = <5>;'),
+        vm("three", 'memory-kib = <1024>; load-offset = <0x10000>; shared-kib = <64>; '
+                    'window-kib = <64>; on-fault = "halt"; upcall-ms = <500>;')]),
+    channels='first { ends = "one", "two"; }; second { ends = "two", "three"; };',
+    disks="left { sectors = <1024>; }; right { first-sector = <1024>; device = <0>; };")
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_damaged_image_ends_in_lines(boot, tmp_path, seed):
+    """All but the kernels: what a guest does with damage in its code is its own affair."""
+    blob = compile_image(tmp_path / "image.dtb", SYSTEM)
+    whole, disk = blob.read_bytes(), tmp_path / "disk"
+    blob.write_bytes(damaged(whole, seed, list(occurrences(whole, mistakes.KERNEL))))
+    disk.write_bytes(bytes(1 << 20))
+    lines = boot(blob, disks=[disk], allowed=["^weir: fault: "]).end()
+    assert [line for line in lines if line.startswith("weir: ")]
+
+
+@pytest.mark.parametrize("gic", [2, 3])
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_damaged_tree_ends_in_lines(boot, machine_tree, tmp_path, seed, gic):
+    """Where the console is lost, the lines are looked for in memory."""
+    blob = compile_image(tmp_path / "image.dtb", SYSTEM)
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    tree = damaged(packed(machine_tree(gic, blob.stat().st_size)), seed)
+    with Monitor() as monitor:
+        machine = start(boot, tmp_path, tree, blob, extra=monitor.options, gic=gic, disks=[disk])
+        lines, _ = monitor.wait_until_over()
+        machine.kill()
+    assert lines and not [line for line in lines if line.startswith("panic: ")], lines
