@@ -6,10 +6,15 @@
  * bootargs: `place=P` says which victim this is: its channels are workP, and attackPN to attacker N;
  * `attackers=N` is how many there are (1); `bound-ns=N` is how late a tick may be (no bound: time
  * does not count instructions in that run).
+ *
+ * A keeper ends the lives of its attackers as well, by the right "manage": `life-ms=N` is how long one may be,
+ * `run-s=N` after what time all is over; then it stops them. The other victim learns that on channel `over`.
  */
 #include "tests/guest/bootargs.h"
 #include "tests/guest/tap.h"
 #include "tests/guest/victim_words.h"
+
+#include <weir/manage.h>
 
 #define ATTACKERS_MAX  2u
 #define WORDS	       (16 * PAGE_SIZE / 8)
@@ -21,11 +26,14 @@
 struct attacker {
 	weir_handle port;
 	uint32_t lives;
+	bool greeted; /* it has said HELLO, and nothing else since */
 	bool done;
+	uint64_t position; /* in the manifest */
+	uint64_t born;	   /* the counter, when its life began or it was last restarted */
 };
 
 static struct attacker attackers[ATTACKERS_MAX];
-static uint32_t attacker_count;
+static uint32_t attacker_count, restarts;
 static weir_handle work;
 static bool has_disk;
 static uint8_t *sector_buffer;
@@ -125,20 +133,76 @@ static void look_at(struct attacker *attacker)
 	CHECK_IS(weir_port_peer(attacker->port, &word, &open), WEIR_OK);
 	if (word == WORD_DONE)
 		attacker->done = true;
-	if (word != WORD_HELLO || !open)
+	if (word != WORD_HELLO || !open) {
+		attacker->greeted = false;
 		return;
-	/* It says HELLO until it has the answer, which it must not get twice. */
-	if (weir_port_publish(attacker->port, WORD_LIFE | (attacker->lives + 1)) == WEIR_OK)
+	}
+	if (!attacker->greeted) {
+		attacker->greeted = true;
 		attacker->lives++;
-	while (weir_port_peer(attacker->port, &word, &open) == WEIR_OK && open &&
-	       word == WORD_HELLO)
-		task_sleep(100000);
+		attacker->born = timer_now();
+	}
+	/* As long as it asks: it may have ended, and come back, between its question and this. */
+	weir_port_publish(attacker->port, WORD_LIFE | attacker->lives);
+}
+
+/* ---- The keeper ------------------------------------------------------------------------------ */
+
+static uint64_t life_ticks, run_ends; /* 0: no keeper */
+static weir_handle over;
+
+/* After its time, or at once when it has turned itself off; then it has longer, to begin at all. */
+static void keep_going(struct attacker *attacker)
+{
+	struct weir_vm_info info = { 0 };
+	uint64_t now = timer_now();
+
+	CHECK_IS(weir_vm_info(weir_here(), attacker->position, &info), WEIR_OK);
+	if (info.state != WEIR_VM_OFF && (int64_t)(now - attacker->born) <= (int64_t)life_ticks)
+		return;
+	/* STALE: it has died meanwhile, and is on its way already. */
+	if (weir_vm_restart(info.vm) == WEIR_OK)
+		restarts++;
+	attacker->born = now + 4 * life_ticks;
+}
+
+static void end_all(void)
+{
+	for (uint32_t i = 0; i < attacker_count; i++) {
+		struct weir_vm_info info = { 0 };
+
+		attackers[i].done = true;
+		do
+			CHECK_IS(weir_vm_info(weir_here(), attackers[i].position, &info), WEIR_OK);
+		while (weir_vm_stop(info.vm) == WEIR_STALE);
+	}
+	CHECK_IS(weir_port_publish(over, WORD_DONE), WEIR_OK);
+}
+
+static void keep(void)
+{
+	if (timer_now() >= run_ends)
+		end_all();
+	for (uint32_t i = 0; i < attacker_count && !attackers[i].done; i++)
+		keep_going(&attackers[i]);
+}
+
+/* What the keeper says, to the victim that is none. */
+static bool is_over(void)
+{
+	uint64_t word = 0;
+
+	return over && weir_port_peer(over, &word, NULL) == WEIR_OK && word == WORD_DONE;
 }
 
 static bool all_done(void)
 {
 	uint32_t done = 0, begun = 0;
 
+	if (life_ticks)
+		keep();
+	else if (is_over())
+		return true;
 	for (uint32_t i = 0; i < attacker_count; i++) {
 		look_at(&attackers[i]);
 		done += attackers[i].done;
@@ -146,6 +210,37 @@ static bool all_done(void)
 	}
 	measuring = begun == attacker_count && done != attacker_count;
 	return done == attacker_count;
+}
+
+/* Where in the manifest the VM of this name is. */
+static uint64_t position_of(const char *name)
+{
+	struct weir_vm_info info;
+	enum weir_status status;
+
+	for (uint64_t i = 0;; i++) {
+		status = weir_vm_info(weir_here(), i, &info);
+		if (status == WEIR_OK && strcmp(info.name, name) == 0)
+			return i;
+		if (status != WEIR_OK && status != WEIR_CLOSED) {
+			CHECK_IS(status, WEIR_OK);
+			return 0;
+		}
+	}
+}
+
+static void become_keeper(void)
+{
+	static char name[] = "attacker0";
+
+	weir_port_find(weir_here(), "over", &over);
+	life_ticks = timer_ticks(bootargs_number("life-ms", 0) * 1000000);
+	run_ends = timer_now() + timer_ticks(bootargs_number("run-s", 0) * 1000000000);
+	for (uint32_t i = 0; life_ticks && i < attacker_count; i++) {
+		name[8] = (char)('0' + i);
+		attackers[i].position = position_of(name);
+		attackers[i].born = timer_now();
+	}
 }
 
 TEST(everything_it_needs_is_there)
@@ -161,6 +256,7 @@ TEST(everything_it_needs_is_there)
 		CHECK_IS(weir_port_find(weir_here(), attack, &attackers[i].port), WEIR_OK);
 	}
 	CHECK_IS(weir_port_find(weir_here(), work_name, &work), WEIR_OK);
+	become_keeper();
 	has_disk = weir_block_info(0, &info) == WEIR_OK;
 	sector_buffer = memory_pages(1);
 	memory = memory_pages(WORDS * 8 / PAGE_SIZE);
@@ -193,6 +289,8 @@ TEST(its_ticks_are_not_late)
 	printf("# %u ticks, the latest by %lu ns\n", ticks, timer_ns(latest));
 	for (uint32_t i = 0; i < attacker_count; i++)
 		printf("# attacker %u had %u lives\n", i, attackers[i].lives);
+	if (life_ticks)
+		printf("# %u times it was restarted\n", restarts);
 	CHECK(latest > 0 && timer_ns(latest) <= bound);
 }
 
