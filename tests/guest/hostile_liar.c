@@ -219,7 +219,7 @@ static bool meet(uint64_t where)
 /* No more lies: heads as they should be, and events arrive again. */
 TEST(when_it_is_honest_again_events_arrive)
 {
-	uint64_t flags;
+	uint64_t flags, tail;
 
 	CHECK(meet(1));
 	flags = irq_save(); /* a handler would follow the last lie for ever */
@@ -239,6 +239,15 @@ TEST(when_it_is_honest_again_events_arrive)
 		CHECK(WAIT(SHARED_READ(peer_events) > i));
 		CHECK(meet(3 + i));
 	}
+	/* What the head says now counts again, too: sends to a port that is pending coalesce. */
+	flags = irq_save();
+	tail = SHARED_READ(first->out->event_tail[0]);
+	CHECK(meet(100));
+	for (uint32_t i = 0; i < HONEST_ROUNDS; i++)
+		CHECK_IS(weir_event_send(pair), WEIR_OK);
+	CHECK(meet(101));
+	CHECK(SHARED_READ(first->out->event_tail[0]) - tail <= 2); /* `pair`, `sync` */
+	irq_restore(flags);
 }
 
 static void never_return(uint32_t intid, void *arg)
