@@ -14,7 +14,7 @@
 #define GRANTS	       16u
 #define SLOTS	       4u /* of instructions, for each vCPU */
 #define SCRATCH_PAGES  16u
-#define RARELY	        64u
+#define RARELY	       64u
 #define INTID_TIMER    27u
 #define PSCI_CALLS     0x20u
 #define PSCI_OFF       0x84000008u
