@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import subprocess
 import sys
 
 import pytest
@@ -42,14 +43,15 @@ def boot(request, soak):
     """
     machines = []
 
-    def start(image, weir="build/weir.bin", allowed=(), limit=600.0, **keywords):
+    def start(image, weir="build/weir.bin", allowed=(), limit=600.0, stdin=subprocess.PIPE,
+              around=(), **keywords):
         keywords["weir"] = existing(ROOT / weir)
-        command = qemu.qemu_command(image, **keywords)
+        command = [*around, *qemu.qemu_command(image, **keywords)]
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", request.node.name).strip("-")
         name += f"-{len(machines) + 1}" if machines else ""
         LOGS.mkdir(parents=True, exist_ok=True)
         machines.append(Machine(command, LOGS / f"{name}.log", allowed=allowed, limit=soak.limit(limit),
-                                patience=request.config.getoption("--patience")))
+                                stdin=stdin, patience=request.config.getoption("--patience")))
         request.node.user_properties.append(("log", str(LOGS / f"{name}.log")))
         return machines[-1]
 

@@ -6,6 +6,7 @@ for more than `limit` seconds in all, is a Hang, and QEMU is killed.
 """
 
 import ctypes
+import os
 import queue
 import re
 import shlex
@@ -57,15 +58,22 @@ def slow_disk(path, requests):
     return {"file": path, "cache": "writeback", "throttling.iops-total": requests}
 
 
+class _Part(str):
+    """The last line as far as it has got."""
+
+
 class Machine:
     """
     Runs `command`; the console goes to `log`, behind a first line that repeats the run.
 
     `allowed` are expressions for trouble (faults, panics) that this test provokes on purpose.
+    `stdin` is another standard input than a pipe to type into, as subprocess has it.
     """
 
-    def __init__(self, command, log, patience=120.0, limit=600.0, allowed=()):
+    def __init__(self, command, log, patience=120.0, limit=600.0, allowed=(),
+                 stdin=subprocess.PIPE):
         self.lines = []
+        self.part = ""  # of the line that has not ended
         self.status = None
         self._allowed = [re.compile(text) for text in allowed]
         self._patience = patience
@@ -74,20 +82,33 @@ class Machine:
         self._log = open(log, "wb")
         self._log.write(shlex.join(map(str, command)).encode() + b"\n")
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             preexec_fn=_die_with_parent)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self):
-        for line in self._process.stdout:
-            self._log.write(line)
+        rest = b""
+        while output := os.read(self._process.stdout.fileno(), 65536):
+            self._log.write(output)
             self._log.flush()
-            self._queue.put(line.decode(errors="replace").rstrip("\r\n"))
+            *lines, rest = (rest + output).split(b"\n")
+            for line in lines:
+                self._queue.put(line.decode(errors="replace").rstrip("\r"))
+            if rest:
+                self._queue.put(_Part(rest.decode(errors="replace")))
+        if rest:
+            self._queue.put(rest.decode(errors="replace"))
         self._queue.put(None)
 
     def line(self):
         """The next line; None when the machine is off. Raises Hang, or Failure at trouble."""
+        while isinstance(line := self._next(), _Part):
+            pass
+        return line
+
+    def _next(self):
+        """The next line, or what there is of it."""
         wait = min(self._patience, self._deadline - time.monotonic())
         try:
             line = self._queue.get(timeout=max(wait, 0.01))
@@ -96,6 +117,9 @@ class Machine:
         if line is None:
             self._queue.put(None)
             return None
+        self.part = line if isinstance(line, _Part) else ""
+        if self.part:
+            return line
         self.lines.append(line)
         if TROUBLE.search(line) and not any(text.search(line) for text in self._allowed):
             # What follows a report of trouble within a moment explains it.
@@ -116,7 +140,8 @@ class Machine:
             if line is None:
                 self._queue.put(None)
                 break
-            lines.append(line)
+            if not isinstance(line, _Part):
+                lines.append(line)
         self.lines += lines
         return lines
 
@@ -124,6 +149,13 @@ class Machine:
         """The first match among the lines to come. Raises Failure if the machine ends before."""
         while (line := self.line()) is not None:
             if match := re.search(expression, line):
+                return match
+        raise Failure(f"the machine ended without {expression!r}, after {self._last()}")
+
+    def wait_for_part(self, expression):
+        """The first match at the end of a line that has not ended: a prompt."""
+        while (line := self._next()) is not None:
+            if isinstance(line, _Part) and (match := re.search(f"(?:{expression})$", line)):
                 return match
         raise Failure(f"the machine ended without {expression!r}, after {self._last()}")
 
@@ -145,7 +177,8 @@ class Machine:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
-        self._process.stdin.close()
+        if self._process.stdin:
+            self._process.stdin.close()
         self._reader.join()
         self._process.stdout.close()
         self._log.close()

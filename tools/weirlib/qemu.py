@@ -4,6 +4,7 @@ import argparse
 import os
 import pathlib
 import shutil
+import sys
 
 from .errors import Mistake, printable
 
@@ -91,6 +92,13 @@ def default_qemu() -> str:
 def require_qemu(program: str) -> None:
     if not shutil.which(program):
         raise Mistake(f"{program}: QEMU is not there: run tools/setup, or name it by --qemu")
+
+
+def give_input() -> None:
+    """QEMU's console does not start on a standard input that is closed."""
+    if sys.stdin is None:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.set_inheritable(0, True)
 
 
 def require_files(paths, remedy="`make` builds Weir and its images") -> None:
