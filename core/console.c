@@ -1,8 +1,12 @@
 /*
  * The console: one ring of bytes between everything that prints and the UART.
  *
- * Owns:  the ring, the VMs that wait for room, the UART's driver after boot.
- * Locks: `lock`, the innermost of all. vuart_resume() and vuart_receive() are called without it.
+ * Owns:  the ring, the VMs that wait for room, the UART's driver after boot, and what of a line
+ *	  that has not ended is on the terminal.
+ * Locks: `lock`, the innermost of all. vuart_resume() and monitor_*() are called without it.
+ *
+ * What cannot be done at once is left to the UART's interrupt, always on one core: a bounded piece
+ * at a time, for it comes again while something is left.
  */
 #include "core/console.h"
 #include "arch/arm64/cpu.h"
@@ -11,21 +15,27 @@
 #include "core/base/panic.h"
 #include "core/base/string.h"
 #include "core/irq.h"
+#include "core/monitor.h"
+#include "core/timeout.h"
 #include "core/vm.h"
 #include "drivers/uart.h"
 
 #define RING_BYTES 8192u /* a power of two: positions run freely */
 
-/* Longest line of a VM: "[" name "] " text CR LF; names of the manifest have at most 31 bytes. */
-#define VM_LINE_BYTES (VUART_LINE + 31u + 3u + 2u)
+/* Longest line of a VM: CR LF "[" name "] " text CR LF; names have at most 31 bytes. */
+#define VM_LINE_BYTES (2u + VUART_LINE + 31u + 3u + 2u)
 /* VMs leave that much to Weir, whose lines cannot wait. */
 #define WEIR_BYTES 2048u
 /* After a loss, lines go on when there is room for some of them, so that one report tells of them
  * all. */
 #define REPORT_BYTES 1024u
 
-/* What the hardware FIFO holds at most; more is taken by the next interrupt. */
-#define RECEIVE_AT_ONCE 32u
+/* More than a hardware FIFO holds, so that one that is filled to that is above its trigger level:
+ * only from there does the transmit interrupt rise. */
+#define DRAIN_AT_ONCE	48u
+#define RECEIVE_AT_ONCE 8u
+/* Nobody has printed for so long: a line that was broken off is shown again. */
+#define QUIET_US 30000u
 /* So often without progress, and the UART is taken for dead. */
 #define STUCK_POLLS 1000000u
 
@@ -38,6 +48,22 @@ static u32 last_served;		 /* turns go round from here */
 static const struct vm *serving; /* the waiting VM whose turn it is */
 static u32 transmit_intid;	 /* 0: nobody drains but who prints */
 static bool transmit_on;
+static u32 lines;	   /* that were put, of all */
+static bool receive_later; /* there may be more than was taken */
+static bool monitor_later; /* it has more to print */
+static bool broken;	   /* a line that had not ended was broken off */
+
+/* The UART's core: waits for the moment in which nobody prints. */
+static struct timeout quiet;
+static u32 quiet_lines; /* `lines` when it began */
+
+/* The end of what was put: a line that has not ended. */
+static struct {
+	const void *owner; /* a VM, or the monitor; 0: it cannot be continued */
+	size_t length;	   /* of its text, without the owner's name */
+	bool there;
+} tail;
+
 static u32 panicking; /* atomic: a core has the UART for itself, for ever */
 
 static u32 ring_room(void)
@@ -47,14 +73,19 @@ static u32 ring_room(void)
 
 static void ring_put(const char *bytes, size_t count) NEEDS(lock)
 {
-	for (size_t i = 0; i < count; i++)
-		ring[ring_in++ % RING_BYTES] = bytes[i];
+	size_t at = ring_in % RING_BYTES;
+	size_t first = min(count, RING_BYTES - at);
+
+	memcpy(ring + at, bytes, first);
+	memcpy(ring, bytes + first, count - first);
+	ring_in += (u32)count;
 }
 
 /* The interrupt is wanted while something is left to be done when the UART has room. */
 static void update_interrupt(const struct uart_ops *uart) NEEDS(lock)
 {
-	bool want = transmit_intid && (ring_in != ring_out || waiting);
+	bool left = ring_in != ring_out || waiting || broken || receive_later || monitor_later;
+	bool want = transmit_intid && left;
 
 	if (want == transmit_on)
 		return;
@@ -62,34 +93,85 @@ static void update_interrupt(const struct uart_ops *uart) NEEDS(lock)
 	uart->transmit_interrupt(want);
 }
 
+/* At boot, before there is an interrupt, all that the UART takes. */
 static void drain(void) NEEDS(lock)
 {
 	const struct uart_ops *uart = uart_get();
+	u32 end = transmit_intid && ring_in - ring_out > DRAIN_AT_ONCE ? ring_out + DRAIN_AT_ONCE
+								       : ring_in;
 
 	if (!uart)
 		return;
-	while (ring_in != ring_out && uart->put((u8)ring[ring_out % RING_BYTES]))
+	while (ring_out != end && uart->put((u8)ring[ring_out % RING_BYTES]))
 		ring_out++;
 	update_interrupt(uart);
 }
 
-/* One line into the ring, all or nothing. Without a UART lines go nowhere and nobody waits. */
-static bool put_line(const char *owner, const char *text, size_t length) NEEDS(lock)
+/* Begins a line, or goes on with one that has not ended: how much of its text is there already. */
+static size_t put_begin(const void *owner, const char *name, size_t length) NEEDS(lock)
 {
-	size_t name_length = owner ? strlen(owner) : 0;
-	size_t bytes = length + 2 + (owner ? name_length + 3 : 0);
+	if (tail.there && owner && tail.owner == owner && tail.length <= length)
+		return tail.length;
+	if (tail.there) {
+		ring_put("\r\n", 2);
+		broken = true;
+	}
+	if (name) {
+		ring_put("[", 1);
+		ring_put(name, strlen(name));
+		ring_put("] ", 2);
+	}
+	return 0;
+}
+
+/* Room for that much text of a line, whatever else it needs. */
+static bool fits(const char *name, size_t length) NEEDS(lock)
+{
+	return 2 + (name ? strlen(name) + 3 : 0) + length + 2 <= ring_room();
+}
+
+/*
+ * One line into the ring, all or nothing. `owner` is who may have begun it by put_part(), 0: nobody.
+ * Without a UART lines go nowhere and nobody waits.
+ */
+static bool put_line(const void *owner, const char *name, const char *text, size_t length)
+	NEEDS(lock)
+{
+	size_t shown;
 
 	if (!uart_get())
 		return true;
-	if (bytes > ring_room())
+	if (!fits(name, length))
 		return false;
-	if (owner) {
-		ring_put("[", 1);
-		ring_put(owner, name_length);
-		ring_put("] ", 2);
-	}
-	ring_put(text, length);
+	shown = put_begin(owner, name, length);
+	ring_put(text + shown, length - shown);
 	ring_put("\r\n", 2);
+	tail.there = false;
+	write_once(tail.owner, 0);
+	lines++;
+	return true;
+}
+
+/* A line as far as it has got, which may be less far than before. */
+static bool put_part(const void *owner, const char *name, const char *text, size_t length)
+	NEEDS(lock)
+{
+	bool mine = tail.there && tail.owner == owner;
+	size_t back = mine && tail.length > length ? tail.length - length : 0;
+	size_t shown;
+
+	if (!fits(name, length + 3 * back)) {
+		if (back) /* what is there is not the line any more */
+			write_once(tail.owner, 0);
+		return false;
+	}
+	for (; back; back--, tail.length--)
+		ring_put("\b \b", 3);
+	shown = put_begin(owner, name, length);
+	ring_put(text + shown, length - shown);
+	write_once(tail.owner, owner);
+	tail.length = length;
+	tail.there = true;
 	return true;
 }
 
@@ -102,29 +184,8 @@ static void report_lost(void) NEEDS(lock)
 	if (!lost_lines || ring_room() < REPORT_BYTES)
 		return;
 	length = format_text(text, sizeof(text), "weir: %u lines lost", lost_lines);
-	if (put_line(0, text, length))
+	if (put_line(0, 0, text, length))
 		lost_lines = 0;
-}
-
-static bool take_line(const char *owner, const char *text, size_t length) NEEDS(lock)
-{
-	bool fits;
-
-	drain();
-	report_lost();
-	fits = !lost_lines && put_line(owner, text, length);
-	drain();
-	return fits;
-}
-
-bool console_line(const char *owner, const char *text, size_t length)
-{
-	bool fits;
-
-	spin_lock(&lock);
-	fits = take_line(owner, text, length);
-	spin_unlock(&lock);
-	return fits;
 }
 
 /* Room is judged by the longest line, so that short lines do not overtake long ones for ever. */
@@ -133,19 +194,81 @@ static bool has_room(void) NEEDS(lock)
 	return ring_room() >= VM_LINE_BYTES + WEIR_BYTES;
 }
 
-bool console_vm_line(struct vm *vm, const char *text, size_t length)
+static void make_room(void) NEEDS(lock)
 {
-	bool fits;
+	if (!has_room())
+		drain();
+}
+
+static bool take_line(const char *name, const char *text, size_t length) NEEDS(lock)
+{
+	bool taken;
+
+	make_room();
+	report_lost();
+	taken = !lost_lines && put_line(0, name, text, length);
+	drain();
+	return taken;
+}
+
+bool console_line(const char *owner, const char *text, size_t length)
+{
+	bool taken;
 
 	spin_lock(&lock);
-	drain();
-	fits = has_room() && (!waiting || serving == vm) &&
-	       put_line(vm->config->name, text, length);
-	if (!fits)
+	taken = take_line(owner, text, length);
+	spin_unlock(&lock);
+	return taken;
+}
+
+bool console_vm_line(struct vm *vm, const char *text, size_t length)
+{
+	bool taken;
+
+	spin_lock(&lock);
+	make_room();
+	taken = has_room() && (!waiting || serving == vm) &&
+		put_line(vm, vm->config->name, text, length);
+	if (!taken)
 		waiting |= BIT(vm->id);
 	drain();
 	spin_unlock(&lock);
-	return fits;
+	return taken;
+}
+
+bool console_vm_part(struct vm *vm, const char *text, size_t length)
+{
+	bool taken;
+
+	spin_lock(&lock);
+	make_room();
+	taken = !uart_get() ||
+		(has_room() && !waiting && put_part(vm, vm->config->name, text, length));
+	drain();
+	spin_unlock(&lock);
+	return taken;
+}
+
+bool console_shows(const struct vm *vm)
+{
+	return read_once(tail.owner) == vm;
+}
+
+void console_prompt(const char *text, size_t length)
+{
+	spin_lock(&lock);
+	if (!put_part(&tail, 0, text, length))
+		broken = true; /* shown when there is room */
+	drain();
+	spin_unlock(&lock);
+}
+
+void console_prompt_end(const char *text, size_t length)
+{
+	spin_lock(&lock);
+	put_line(&tail, 0, text, length);
+	drain();
+	spin_unlock(&lock);
 }
 
 bool console_has_room(void)
@@ -181,7 +304,6 @@ static struct vm *begin_turn(void)
 	if (!serving && has_room())
 		vm = next_waiting();
 	serving = vm ? vm : serving;
-	drain();
 	spin_unlock(&lock);
 	return vm;
 }
@@ -190,7 +312,7 @@ static void end_turn(void)
 {
 	spin_lock(&lock);
 	serving = 0;
-	drain();
+	update_interrupt(uart_get());
 	spin_unlock(&lock);
 }
 
@@ -204,21 +326,7 @@ void console_service(void)
 	end_turn();
 }
 
-/* The VM that what is typed goes to: the first with the right, else the first. */
-static struct vm *input_vm(void)
-{
-	struct vm *first = 0;
-
-	for (u32 id = 0; id < vm_count(); id++) {
-		struct vm *vm = vm_get(id);
-
-		if (vm && (vm->config->rights & RIGHT_CONSOLE))
-			return vm;
-		if (vm && !first)
-			first = vm;
-	}
-	return first;
-}
+/* ---- The UART's core ------------------------------------------------------------------------- */
 
 static int receive_byte(const struct uart_ops *uart)
 {
@@ -230,28 +338,67 @@ static int receive_byte(const struct uart_ops *uart)
 	return byte;
 }
 
-/* A byte for which the VM has no room is lost, as on a wire without flow control. */
-static void receive(const struct uart_ops *uart)
+/* True: there may be more. While the monitor answers, what is typed stays in the hardware. */
+static bool receive(const struct uart_ops *uart)
 {
-	struct vm *vm = input_vm();
-
-	for (u32 i = 0; i < RECEIVE_AT_ONCE; i++) {
+	for (u32 i = 0; i < RECEIVE_AT_ONCE && !monitor_busy(); i++) {
 		int byte = receive_byte(uart);
 
 		if (byte < 0)
-			return;
-		if (vm)
-			vuart_receive(vm, (u8)byte);
+			return false;
+		monitor_receive((u8)byte);
 	}
+	return true;
+}
+
+static void wait_for_quiet(void)
+{
+	timeout_set(&quiet, timer_now() + timer_from_us(QUIET_US));
+}
+
+static void quiet_over(struct timeout *timeout)
+{
+	bool still;
+
+	(void)timeout;
+	spin_lock(&lock);
+	still = quiet_lines == lines;
+	quiet_lines = lines;
+	spin_unlock(&lock);
+	if (still)
+		monitor_refresh();
+	else
+		wait_for_quiet();
+}
+
+/* What is left for the next interrupt; true: a line was broken off since the last. */
+static bool leave_for_later(bool more_input, bool more_output)
+{
+	bool was_broken;
+
+	spin_lock(&lock);
+	receive_later = more_input;
+	monitor_later = more_output;
+	was_broken = broken;
+	broken = false;
+	if (was_broken)
+		quiet_lines = lines;
+	update_interrupt(uart_get());
+	spin_unlock(&lock);
+	return was_broken;
 }
 
 static void interrupt(void *context)
 {
 	const struct uart_ops *uart = context;
+	bool more_input, more_output;
 
 	uart->interrupt_clear();
-	receive(uart);
+	more_input = receive(uart);
 	console_service();
+	more_output = console_has_room() ? monitor_step() : monitor_busy();
+	if (leave_for_later(more_input, more_output) && !timeout_pending(&quiet))
+		wait_for_quiet();
 }
 
 /* Weir's own lines: they are not kept for later, but that they were there is told. */
@@ -275,6 +422,7 @@ void console_enable_interrupt(u32 intid)
 {
 	if (!intid || !uart_get())
 		return;
+	timeout_init(&quiet, quiet_over);
 	irq_register(intid, 0, false, interrupt, (void *)uart_get());
 	spin_lock(&lock);
 	transmit_intid = intid;
@@ -332,6 +480,8 @@ void console_flush(void)
 static void panic_print(const struct uart_ops *uart, const char *text)
 {
 	drain_polling(uart); /* what led here; without the lock: this core may hold it */
+	for (const char *end = tail.there ? "\r\n" : ""; *end; end++)
+		put_polling(uart, *end);
 	while (*text)
 		put_polling(uart, *text++);
 	put_polling(uart, '\r');

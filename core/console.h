@@ -27,6 +27,17 @@ bool console_line(const char *owner, const char *text, size_t length);
  * when it is this VM's turn, with no lock held. Any core.
  */
 bool console_vm_line(struct vm *vm, const char *text, size_t length);
+/*
+ * A line of a VM that has not ended, as far as it has got: what is new of it, if it is at the end of
+ * what the terminal shows, else all of it on a line of its own, which others may break off. False:
+ * there is no room now. Any core.
+ */
+bool console_vm_part(struct vm *vm, const char *text, size_t length);
+/* The terminal shows a line of the VM that has not ended, and nothing after it. A hint. */
+bool console_shows(const struct vm *vm);
+/* The same for the monitor's line; then its end. The UART's core. */
+void console_prompt(const char *text, size_t length);
+void console_prompt_end(const char *text, size_t length);
 /* Room for one more line of a VM? */
 bool console_has_room(void);
 /* Moves what the UART takes, then lets one VM that waits go on. Any core; bounded. */

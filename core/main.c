@@ -216,8 +216,6 @@ void boot_main(u64 tree_pa)
 	if (!gic_init(&platform.gic))
 		stop(0);
 	init_core();
-	if (platform.uart.intid)
-		console_enable_interrupt(platform.uart.intid);
 	check_system_image();
 	if (start_cores())
 		mmu_drop_identity();
@@ -233,6 +231,8 @@ void boot_main(u64 tree_pa)
 	memory_seal();
 	log_line("%u VMs on %u cores, GICv%u, %lu KiB for the hypervisor", vms, platform.cpu_count,
 		 platform.gic.version, (mmu_image_bytes() + memory_heap_bytes()) / KIB);
+	if (platform.uart.intid)
+		console_enable_interrupt(platform.uart.intid);
 	vm_start_all(manifest.stay);
 	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
 	arch_enter(&sched_next()->arch);

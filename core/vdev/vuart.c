@@ -1,15 +1,31 @@
 /*
  * The PL011 that a VM sees (ARM DDI 0183), one line at a time to the console.
  *
- * Owns:  vm->uart.
+ * Owns:  vm->uart; for each core who wrote a part of a line there that nobody sees yet.
  * Locks: vm->uart.lock around the model; FR is read without it, for guests poll it before each
- * byte.
+ * byte. What is a core's own needs none.
+ *
+ * A part of a line is shown when the VM has been silent at several looks that follow each other. They
+ * are many until somebody types at the VM, for a VM, or the whole machine where that is emulated, may
+ * be held up at any byte, and a line that is shown too early is broken in two by another VM's.
  */
 #include "core/vdev/vuart.h"
+#include "arch/arm64/cpu.h"
 #include "core/base/string.h"
 #include "core/console.h"
 #include "core/vm.h"
 #include "drivers/pl011.h"
+
+#define LOOK_US	    25000u
+#define LOOKS	    30u
+#define LOOKS_TYPED 2u
+
+#define ESCAPE 0x1b
+
+static struct watch {
+	struct timeout timeout; /* the next look */
+	u64 vms;		/* bit n: VM n */
+} watches[MAX_PCPUS];
 
 static const u8 id[] = { 0x11, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
 
@@ -55,6 +71,80 @@ static bool print_line(struct vm *vm) NEEDS(vm->uart.lock)
 	return true;
 }
 
+/* ---- Lines that have not ended --------------------------------------------------------------- */
+
+/* It has the byte that comes next ready, perhaps, and does not get to writing it. */
+static bool held_up(const struct vcpu *writer)
+{
+	enum vcpu_run run = read_once(writer->run);
+
+	return run == VCPU_READY || run == VCPU_THROTTLED;
+}
+
+/* False: there is no need to look again. */
+static bool look_at(struct vm *vm)
+{
+	struct vuart *uart = &vm->uart;
+	u32 looks = uart->typed ? LOOKS_TYPED : LOOKS;
+	bool again;
+
+	spin_lock(&vm->uart.lock);
+	again = uart->line_length && !is_stuck(uart);
+	if (again && !held_up(uart->writer) && ++uart->silent >= looks)
+		again = !console_vm_part(vm, uart->line, uart->line_length);
+	spin_unlock(&vm->uart.lock);
+	return again;
+}
+
+static void look_later(struct watch *watch)
+{
+	timeout_set(&watch->timeout, timer_now() + timer_from_us(LOOK_US));
+}
+
+static void look(struct timeout *timeout)
+{
+	struct watch *watch = container_of(timeout, struct watch, timeout);
+
+	for (u64 left = watch->vms; left; left &= left - 1) {
+		if (!look_at(vm_get((u32)__builtin_ctzl(left))))
+			watch->vms &= ~(left & -left);
+	}
+	if (watch->vms)
+		look_later(watch);
+}
+
+static void watch_line(struct vm *vm)
+{
+	struct watch *watch = &watches[cpu_index()];
+
+	if (!watch->timeout.expired)
+		timeout_init(&watch->timeout, look);
+	watch->vms |= BIT(vm->id);
+	if (!timeout_pending(&watch->timeout))
+		look_later(watch);
+}
+
+static void forget_line(struct vm *vm)
+{
+	struct watch *watch = &watches[cpu_index()];
+
+	watch->vms &= ~BIT(vm->id);
+	if (!watch->vms && watch->timeout.expired)
+		timeout_cancel(&watch->timeout);
+}
+
+/* The line has changed, and not ended. */
+static void continue_line(struct vm *vm) NEEDS(vm->uart.lock)
+{
+	struct vuart *uart = &vm->uart;
+
+	uart->silent = 0;
+	if (!console_shows(vm) || !console_vm_part(vm, uart->line, uart->line_length))
+		watch_line(vm);
+}
+
+/* ---- Registers ------------------------------------------------------------------------------- */
+
 /*
  * Control characters could move the cursor and so speak in another's name: only the tab passes. CR
  * is dropped because the console ends its lines itself.
@@ -64,18 +154,52 @@ static bool printable(u8 byte)
 	return byte == '\t' || (byte >= ' ' && byte != 0x7f);
 }
 
+/* Inside of ESC [ ... letter, and of ESC and one byte. */
+static bool escaped(struct vuart *uart, u8 byte)
+{
+	bool inside = uart->escape || byte == ESCAPE;
+
+	if (byte == ESCAPE)
+		uart->escape = 1;
+	else if (uart->escape == 1)
+		uart->escape = byte == '[' ? 2 : 0;
+	else if (byte >= '@')
+		uart->escape = 0;
+	return inside;
+}
+
+/* False: nothing has changed. */
+static bool edit_line(struct vuart *uart, u8 byte)
+{
+	u32 length = uart->line_length;
+
+	if (escaped(uart, byte))
+		return false;
+	/* The bytes of UTF-8 are not a column each: taken back one by one they would eat the name. */
+	if (byte == '\b' && length && (u8)uart->line[length - 1] < 0x80)
+		uart->line_length--;
+	else if (printable(byte))
+		uart->line[uart->line_length++] = (char)byte;
+	return uart->line_length != length;
+}
+
 /* A byte written while FR says full is lost, as in hardware. */
 static void transmit(struct vm *vm, u8 byte) NEEDS(vm->uart.lock)
 {
 	struct vuart *uart = &vm->uart;
-	bool printed = true;
+	bool printed = true, changed;
 
 	if (is_stuck(uart))
 		return;
-	if (printable(byte))
-		uart->line[uart->line_length++] = (char)byte;
-	if (byte == '\n' || uart->line_length == VUART_LINE)
+	if (byte == '\n')
+		uart->escape = 0;
+	changed = byte != '\n' && edit_line(uart, byte);
+	if (byte == '\n' || uart->line_length == VUART_LINE) {
+		forget_line(vm);
 		printed = print_line(vm);
+	} else if (changed) {
+		continue_line(vm);
+	}
 	if (printed)
 		uart->raw |= PL011_INT_TX;
 	else
@@ -187,16 +311,20 @@ static u64 read_register(struct vm *vm, const struct mmio *access) NEEDS(vm->uar
 }
 
 /* Everything but the reads that guests poll. */
-static __attribute__((noinline)) bool access_register(struct vm *vm, struct mmio *access)
+static __attribute__((noinline)) bool access_register(struct vcpu *self, struct mmio *access)
 {
+	struct vm *vm = self->vm;
+
 	/* A guest that polls because its line is stuck drives the console on, interrupt or not. */
 	if (access->offset == PL011_FR && is_stuck(&vm->uart))
 		console_service();
 	spin_lock(&vm->uart.lock);
-	if (access->write)
+	if (access->write) {
+		vm->uart.writer = self;
 		write_register(vm, access);
-	else
+	} else {
 		access->value = read_register(vm, access);
+	}
 	spin_unlock(&vm->uart.lock);
 	return true;
 }
@@ -209,7 +337,7 @@ bool vuart_mmio(struct vcpu *self, struct mmio *access)
 	if (access->bytes > 4)
 		return false; /* the peripheral bus is 32 bits wide */
 	if (access->write || access->offset != PL011_FR || (flags & PL011_FR_TXFF))
-		return access_register(vm, access);
+		return access_register(self, access);
 	access->value = flags;
 	return true;
 }
@@ -224,6 +352,7 @@ bool vuart_receive(struct vm *vm, u8 byte)
 	if (room) {
 		uart->fifo[(uart->fifo_head + uart->fifo_count++) % VUART_FIFO] = byte;
 		uart->raw |= PL011_INT_RX;
+		uart->typed = true;
 		update(vm, is_stuck(uart));
 	}
 	spin_unlock(&vm->uart.lock);
@@ -237,6 +366,16 @@ void vuart_flush(struct vm *vm)
 	spin_lock(&vm->uart.lock);
 	if (uart->line_length && !is_stuck(uart))
 		update(vm, !print_line(vm));
+	spin_unlock(&vm->uart.lock);
+}
+
+void vuart_show(struct vm *vm)
+{
+	struct vuart *uart = &vm->uart;
+
+	spin_lock(&vm->uart.lock);
+	if (uart->line_length && !is_stuck(uart))
+		console_vm_part(vm, uart->line, uart->line_length);
 	spin_unlock(&vm->uart.lock);
 }
 

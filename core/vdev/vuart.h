@@ -1,6 +1,7 @@
 /*
  * A VM's PL011 (ARM DDI 0183). Output is gathered into lines for the console; while the console has
- * no room the transmit FIFO reads full, so a VM that floods waits by itself.
+ * no room the transmit FIFO reads full, so a VM that floods waits by itself. Of a line that does not
+ * end, a prompt, the console is given what there is when the VM has been silent for a moment.
  *
  * As on QEMU's virt machine: transmission takes no time, the receive interrupt rises with the first
  * byte, and what the guest sets in CR does not stop the model.
@@ -22,7 +23,11 @@ struct vuart {
 	struct spinlock lock;
 	char line[VUART_LINE];
 	u32 line_length;
-	u8 fifo[VUART_FIFO]; /* received, not yet read */
+	u8 escape;		   /* inside of an escape sequence, which is left out */
+	u8 silent;		   /* looks since the last byte, see vuart.c */
+	bool typed;		   /* somebody types at this VM */
+	const struct vcpu *writer; /* who wrote a register last */
+	u8 fifo[VUART_FIFO];	   /* received, not yet read */
 	u32 fifo_head, fifo_count;
 	u32 control, line_control, integer_baud, fraction_baud, fifo_levels;
 	u32 mask, raw;	/* IMSC, RIS */
@@ -38,5 +43,7 @@ bool vuart_mmio(struct vcpu *self, struct mmio *access);
 bool vuart_receive(struct vm *vm, u8 byte);
 /* Prints what is gathered without waiting for the end of the line (the VM went off). */
 void vuart_flush(struct vm *vm);
+/* Shows what is gathered of a line that has not ended. Called by the monitor. */
+void vuart_show(struct vm *vm);
 /* The console has room for the line that it refused. Called by the console only. */
 void vuart_resume(struct vm *vm);

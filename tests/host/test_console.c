@@ -1,7 +1,7 @@
 /*
- * The console: whole lines, back-pressure that is fair, and never a wait.
+ * The console: whole lines, lines that have not ended, back-pressure that is fair, and never a wait.
  *
- * Sources: core/console.c core/base/log.c
+ * Sources: core/console.c core/base/log.c core/timeout.c tests/host/fake/timer.c
  */
 #include <string.h>
 #include "fake.h"
@@ -9,6 +9,8 @@
 #include "core/base/panic.h"
 #include "core/console.h"
 #include "core/irq.h"
+#include "core/monitor.h"
+#include "core/timeout.h"
 #include "core/vm.h"
 #include "drivers/uart.h"
 
@@ -91,9 +93,7 @@ void irq_register(u32 intid, u32 core, bool edge, void (*fn)(void *context), voi
 
 static struct manifest_vm configs[VMS];
 static struct vm vms[VMS];
-static u32 wanted[VMS], printed[VMS], received[VMS];
-static bool absent[VMS];
-static char typed[VMS][64];
+static u32 wanted[VMS], printed[VMS];
 
 u32 vm_count(void)
 {
@@ -102,7 +102,7 @@ u32 vm_count(void)
 
 struct vm *vm_get(u32 id)
 {
-	return id < VMS && !absent[id] ? &vms[id] : 0;
+	return id < VMS ? &vms[id] : 0;
 }
 
 /* As core/vdev/vuart.c does: one line at a time, the next when this one has gone out. */
@@ -123,10 +123,39 @@ void vuart_resume(struct vm *vm)
 	vm_print(vm->id);
 }
 
-bool vuart_receive(struct vm *vm, u8 byte)
+/* The monitor: takes what is typed, and has so many lines to say. */
+static char typed[64];
+static u32 received, answers, answered, refreshed;
+
+void monitor_receive(u8 byte)
 {
-	typed[vm->id][received[vm->id]++] = (char)byte;
-	return true;
+	assert_false(monitor_busy());
+	typed[received++] = (char)byte;
+	answers += byte == '!';
+}
+
+bool monitor_busy(void)
+{
+	return answered < answers;
+}
+
+bool monitor_step(void)
+{
+	if (monitor_busy()) {
+		log_line("answer");
+		answered++;
+	}
+	return monitor_busy();
+}
+
+void monitor_refresh(void)
+{
+	refreshed++;
+}
+
+u32 cpu_index(void)
+{
+	return 0;
 }
 
 static jmp_buf stopped;
@@ -148,6 +177,13 @@ static void interrupt(void)
 	handler(handler_context);
 }
 
+/* Interrupts until nothing is left. */
+static void drain(void)
+{
+	while (transmit_on)
+		interrupt();
+}
+
 /* Everything out of the last test, and a UART that takes all. */
 static int start(void **state)
 {
@@ -158,16 +194,18 @@ static int start(void **state)
 		configs[i] = (struct manifest_vm){ .name = names[i] };
 		vms[i] = (struct vm){ .config = &configs[i], .id = i };
 		wanted[i] = ENDLESS;
-		printed[i] = received[i] = 0;
-		absent[i] = false;
-		memset(typed[i], 0, sizeof(typed[i]));
+		printed[i] = 0;
 	}
 	busy = false;
 	room = ENDLESS;
 	init();
+	timeout_init_core();
 	for (int i = 0; i < 10; i++)
 		console_service();
 	console_line(0, "flush", 5);
+	console_flush();
+	received = answers = answered = refreshed = 0;
+	memset(typed, 0, sizeof(typed));
 	out_length = puts_refused = 0;
 	line_out[0] = 0;
 	input = 0;
@@ -244,10 +282,12 @@ TEST(lost_lines_of_weir_are_counted_where_they_are_missing)
 
 	memset(text, 'x', sizeof(text));
 	text[94] = 0;
+	console_enable_interrupt(UART_INTID);
 	room = 0;
 	for (u32 i = 0; i < lines; i++)
 		log_line("%s", text); /* 102 bytes with prefix and line end */
 	room = ENDLESS;
+	drain();
 	log_line("after");
 	assert_int_equal(count("weir: xxx"), fitted);
 	assert_int_equal(count("xx\r\nweir: 7 lines lost\r\nweir: after\r\n"), 1);
@@ -260,8 +300,7 @@ TEST(the_loss_is_told_by_the_interrupt_too)
 	for (u32 i = 0; i < 1000; i++)
 		log_line("some text");
 	room = ENDLESS;
-	while (transmit_on)
-		interrupt();
+	drain();
 	assert_int_equal(count("weir: some text"), 8192 / 17);
 	assert_non_null(strstr(line_out, "lines lost\r\n"));
 }
@@ -269,13 +308,15 @@ TEST(the_loss_is_told_by_the_interrupt_too)
 /* VMs leave room for Weir's own lines, which cannot wait. */
 TEST(a_flooding_vm_leaves_room_for_weir)
 {
+	console_enable_interrupt(UART_INTID);
 	room = 0;
 	while (vm_print(1))
 		;
 	assert_false(console_has_room());
 	assert_true(console_line(0, "weir: important", 15));
+	wanted[1] = printed[1] + 1;
 	room = ENDLESS;
-	console_service();
+	drain();
 	assert_int_equal(count("weir: important\r\n"), 1);
 	assert_int_equal(count("lines lost"), 0);
 	assert_true(console_has_room());
@@ -336,33 +377,179 @@ TEST(flush_gives_up_on_a_dead_uart)
 	assert_int_equal(out_length, 0);
 }
 
-TEST(typing_goes_to_the_vm_with_the_right)
+TEST(typing_is_taken_in_portions_and_the_interrupt_comes_again)
 {
 	console_enable_interrupt(UART_INTID);
-	configs[1].rights = RIGHT_CONSOLE;
-	input = "hello";
+	input = "0123456789012345678";
 	interrupt();
-	assert_string_equal(typed[1], "hello");
-	assert_int_equal(received[0] + received[2], 0);
+	assert_int_equal(received, 8);
+	assert_true(transmit_on);
+	interrupt();
+	interrupt();
+	assert_string_equal(typed, "0123456789012345678");
+	assert_false(transmit_on);
 }
 
-TEST(typing_goes_to_the_first_vm_if_none_has_the_right)
+/* ---- Lines that have not ended --------------------------------------------------------------- */
+
+static u64 clock = 1;
+
+static void pass(u64 us)
 {
-	console_enable_interrupt(UART_INTID);
-	absent[0] = true; /* refused */
-	input = "x";
-	interrupt();
-	assert_string_equal(typed[1], "x");
+	clock += us * 1000;
+	fake_timer_set(clock);
+	timeout_interrupt();
 }
 
-TEST(typing_is_taken_in_portions)
+TEST(a_line_grows_where_it_is)
+{
+	assert_true(console_vm_part(&vms[0], "pro", 3));
+	assert_string_equal(line_out, "[a] pro");
+	assert_true(console_shows(&vms[0]));
+	assert_true(console_vm_part(&vms[0], "prompt> ", 8));
+	assert_true(console_vm_part(&vms[0], "prompt> ", 8));
+	assert_true(console_vm_line(&vms[0], "prompt> go", 10));
+	assert_string_equal(line_out, "[a] prompt> go\r\n");
+	assert_false(console_shows(&vms[0]));
+}
+
+TEST(a_line_is_taken_back_by_the_column)
+{
+	console_vm_part(&vms[0], "abc", 3);
+	console_vm_part(&vms[0], "abc", 1);
+	console_vm_part(&vms[0], "ax", 2);
+	assert_string_equal(line_out, "[a] abc\b \b\b \bx");
+}
+
+TEST(another_line_breaks_it_off_and_it_goes_on_as_a_whole)
+{
+	console_vm_part(&vms[0], "prompt> ", 8);
+	assert_true(console_vm_line(&vms[1], "hello", 5));
+	assert_false(console_shows(&vms[0]));
+	log_line("news");
+	assert_string_equal(line_out, "[a] prompt> \r\n[b] hello\r\nweir: news\r\n");
+	out_length = 0;
+	console_vm_part(&vms[0], "prompt> l", 9);
+	console_vm_part(&vms[1], "b too", 5);
+	console_vm_line(&vms[0], "prompt> ls", 10);
+	assert_string_equal(line_out, "[a] prompt> l\r\n[b] b too\r\n[a] prompt> ls\r\n");
+}
+
+TEST(the_monitor_s_prompt_has_no_owner_and_ends)
+{
+	console_prompt("> ", 2);
+	console_prompt("> ls", 4);
+	console_prompt_end("> ls", 4);
+	log_line("x");
+	assert_string_equal(line_out, "> ls\r\nweir: x\r\n");
+}
+
+/* Once nobody has printed for a moment; not as long as somebody does. */
+TEST(what_was_broken_off_is_refreshed_when_it_is_quiet)
 {
 	console_enable_interrupt(UART_INTID);
-	input = "0123456789012345678901234567890123456789";
+	console_vm_part(&vms[0], "prompt> ", 8);
+	log_line("news");
+	assert_true(transmit_on);
 	interrupt();
-	assert_int_equal(received[0], 32);
+	assert_false(transmit_on);
+	for (u32 i = 0; i < 10; i++) {
+		pass(20000);
+		log_line("more news");
+	}
+	assert_int_equal(refreshed, 0);
+	pass(40000);
+	pass(40000);
+	assert_int_equal(refreshed, 1);
+	pass(40000);
+	assert_int_equal(refreshed, 1);
+	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
+}
+
+/* A line that cannot be taken back for want of room is not continued: it would show what is not so. */
+TEST(a_line_that_could_not_be_taken_back_begins_anew)
+{
+	static char filler[200];
+
+	console_enable_interrupt(UART_INTID);
+	memset(filler, '.', sizeof(filler));
+	room = 0;
+	while (console_line(0, filler, 100))
+		;
+	for (u32 length = 5; length < 100; length++) /* as far as there is room */
+		console_prompt(filler, length);
+	console_prompt(filler, 1);
+	room = ENDLESS;
+	drain();
+	out_length = 0;
+	console_prompt("> ax", 4);
+	console_flush();
+	assert_string_equal(line_out + out_length - 6, "\r\n> ax");
+}
+
+TEST(a_vm_s_part_waits_behind_those_that_wait_for_room)
+{
+	console_enable_interrupt(UART_INTID);
+	room = 0;
+	while (vm_print(1))
+		;
+	assert_false(console_vm_part(&vms[0], "prompt", 6));
+	room = ENDLESS;
+	wanted[1] = printed[1] + 1;
+	drain();
+	assert_true(console_vm_part(&vms[0], "prompt", 6));
+}
+
+/* ---- The monitor's answers ------------------------------------------------------------------- */
+
+TEST(the_monitor_answers_a_line_an_interrupt_and_takes_no_input_meanwhile)
+{
+	console_enable_interrupt(UART_INTID);
+	answers = 3;
+	input = "ab";
 	interrupt();
-	assert_int_equal(received[0], 40);
+	assert_int_equal(answered, 1);
+	assert_true(transmit_on);
+	interrupt();
+	assert_int_equal(received, 0);
+	interrupt();
+	assert_int_equal(answered, 3);
+	assert_int_equal(received, 0);
+	assert_true(transmit_on); /* for what was typed */
+	interrupt();
+	assert_string_equal(typed, "ab");
+	assert_false(transmit_on);
+}
+
+TEST(the_monitor_waits_for_room)
+{
+	console_enable_interrupt(UART_INTID);
+	room = 0;
+	while (vm_print(1))
+		;
+	wanted[1] = printed[1] + 1;
+	answers = 1;
+	interrupt();
+	assert_int_equal(answered, 0);
+	assert_true(transmit_on);
+	room = ENDLESS;
+	drain();
+	assert_int_equal(count("weir: answer\r\n"), 1);
+}
+
+TEST(an_interrupt_drains_a_bounded_piece)
+{
+	console_enable_interrupt(UART_INTID);
+	room = 0;
+	while (vm_print(1))
+		;
+	wanted[1] = printed[1] + 1;
+	room = ENDLESS;
+	interrupt();
+	assert_in_range(out_length, 1, 200);
+	assert_true(transmit_on);
+	drain();
+	assert_int_equal(count("[b] "), wanted[1]);
 }
 
 TEST(without_a_uart_nobody_waits)
@@ -407,9 +594,17 @@ int main(void)
 		FRESH(vms_take_turns),
 		FRESH(flush_prints_everything_and_ends),
 		FRESH(flush_gives_up_on_a_dead_uart),
-		FRESH(typing_goes_to_the_vm_with_the_right),
-		FRESH(typing_goes_to_the_first_vm_if_none_has_the_right),
-		FRESH(typing_is_taken_in_portions),
+		FRESH(typing_is_taken_in_portions_and_the_interrupt_comes_again),
+		FRESH(a_line_grows_where_it_is),
+		FRESH(a_line_is_taken_back_by_the_column),
+		FRESH(another_line_breaks_it_off_and_it_goes_on_as_a_whole),
+		FRESH(the_monitor_s_prompt_has_no_owner_and_ends),
+		FRESH(what_was_broken_off_is_refreshed_when_it_is_quiet),
+		FRESH(a_line_that_could_not_be_taken_back_begins_anew),
+		FRESH(a_vm_s_part_waits_behind_those_that_wait_for_room),
+		FRESH(the_monitor_answers_a_line_an_interrupt_and_takes_no_input_meanwhile),
+		FRESH(the_monitor_waits_for_room),
+		FRESH(an_interrupt_drains_a_bounded_piece),
 		FRESH(without_a_uart_nobody_waits),
 		FRESH(a_panic_prints_what_came_before_it_and_its_line),
 	};

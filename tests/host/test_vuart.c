@@ -1,7 +1,8 @@
 /*
  * The PL011 of a VM: registers, lines, interrupt, back-pressure.
  *
- * Sources: core/vdev/vuart.c tests/host/fake/vgic_pend.c
+ * Sources: core/vdev/vuart.c core/timeout.c tests/host/fake/vgic_pend.c tests/host/fake/timer.c
+ * Sources: tests/host/fake/cpu.c
  */
 #include <string.h>
 #include "fake.h"
@@ -41,6 +42,10 @@ static struct vcpu vcpu = { .vm = &vm };
 static char lines[16][VUART_LINE + 1];
 static u32 line_count, services;
 static bool has_room, serve_resumes;
+static char part[VUART_LINE + 1]; /* of a line, as the console has it */
+static u32 parts;
+static bool shows;
+static u64 clock;
 
 bool console_vm_line(struct vm *of, const char *text, size_t length)
 {
@@ -54,6 +59,30 @@ bool console_vm_line(struct vm *of, const char *text, size_t length)
 	return true;
 }
 
+bool console_vm_part(struct vm *of, const char *text, size_t length)
+{
+	assert_ptr_equal(of, &vm);
+	assert_true(length <= VUART_LINE);
+	if (!has_room)
+		return false;
+	memcpy(part, text, length);
+	part[length] = 0;
+	parts++;
+	return true;
+}
+
+bool console_shows(const struct vm *of)
+{
+	assert_ptr_equal(of, &vm);
+	return shows;
+}
+
+struct vm *vm_get(u32 id)
+{
+	assert_int_equal(id, 0);
+	return &vm;
+}
+
 void console_service(void)
 {
 	services++;
@@ -65,7 +94,13 @@ static int start(void **state)
 {
 	(void)state;
 	memset(&vm, 0xa5, sizeof(vm));
+	vm.id = 0;
 	vuart_init(&vm);
+	vcpu.run = VCPU_RUNNING;
+	timeout_init_core();
+	shows = false;
+	parts = 0;
+	part[0] = 0;
 	fake_pend_reset();
 	line_count = services = 0;
 	has_room = true;
@@ -222,7 +257,7 @@ TEST(a_long_line_is_broken)
 TEST(control_characters_do_not_reach_the_console)
 {
 	print("\x1b[2J\b\a\x7f\rweir: \tno\xc3\xa4\n");
-	assert_string_equal(lines[0], "[2Jweir: \tno\xc3\xa4");
+	assert_string_equal(lines[0], "weir: \tno\xc3\xa4");
 }
 
 TEST(flush_prints_what_is_gathered)
@@ -409,6 +444,127 @@ TEST(reset_keeps_a_line_that_the_console_did_not_take)
 	assert_int_equal(get(FR), FR_TXFE | FR_RXFE);
 }
 
+/* ---- Lines that have not ended --------------------------------------------------------------- */
+
+static void pass(u64 ms)
+{
+	clock += ms * 1000000;
+	fake_timer_set(clock);
+	timeout_interrupt();
+}
+
+TEST(a_prompt_is_shown_when_the_vm_has_been_silent)
+{
+	print("login: ");
+	for (u32 i = 0; i < 29; i++)
+		pass(25);
+	assert_int_equal(parts, 0);
+	pass(25);
+	assert_string_equal(part, "login: ");
+	assert_int_equal(fake_timer_el2_deadline(),
+			 UINT64_MAX); /* and then nobody looks any more */
+	assert_int_equal(line_count, 0);
+}
+
+TEST(at_a_vm_that_is_typed_at_it_is_shown_soon)
+{
+	vuart_receive(&vm, 'x');
+	print("# ");
+	pass(25);
+	assert_int_equal(parts, 0);
+	pass(25);
+	assert_string_equal(part, "# ");
+}
+
+TEST(who_prints_slowly_is_not_silent)
+{
+	vuart_receive(&vm, 'x');
+	for (u32 i = 0; i < 20; i++) {
+		print("x");
+		pass(25);
+	}
+	assert_int_equal(parts, 0);
+	print("\n"); /* nothing is left for the next test */
+}
+
+/* It may have the rest of the line ready. */
+TEST(who_does_not_get_its_core_is_not_silent)
+{
+	vuart_receive(&vm, 'x');
+	print("x");
+	vcpu.run = VCPU_READY;
+	for (u32 i = 0; i < 10; i++)
+		pass(25);
+	vcpu.run = VCPU_THROTTLED;
+	for (u32 i = 0; i < 10; i++)
+		pass(25);
+	assert_int_equal(parts, 0);
+	vcpu.run = VCPU_BLOCKED;
+	pass(25);
+	pass(25);
+	assert_int_equal(parts, 1);
+}
+
+TEST(a_line_that_ends_is_not_looked_at)
+{
+	print("whole\n");
+	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
+	print("half");
+	assert_int_equal(fake_timer_el2_deadline(), clock + 25000000);
+	print("\n");
+	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
+	assert_int_equal(line_count, 2);
+}
+
+TEST(a_line_that_is_shown_goes_on_byte_by_byte)
+{
+	shows = true;
+	print("# l");
+	assert_int_equal(parts, 3);
+	assert_string_equal(part, "# l");
+	has_room = false;
+	print("s");
+	has_room = true;
+	assert_string_equal(part, "# l");
+	vuart_receive(&vm, 'x');
+	pass(25);
+	pass(25);
+	assert_string_equal(part, "# ls");
+}
+
+TEST(backspace_takes_back_what_is_one_column)
+{
+	shows = true;
+	print("ab\b\b\b\bc\n");
+	assert_string_equal(part, "c");
+	assert_string_equal(lines[0], "c");
+	print("a\xc3\xa4\b\b\bx\n"); /* UTF-8: it would take back more than it has */
+	assert_string_equal(lines[1], "a\xc3\xa4x");
+}
+
+TEST(escape_sequences_are_left_out)
+{
+	print("a\x1b[1;31mb\x1b[0Kc\x1b(d\x1b[6ne\n");
+	assert_string_equal(lines[0], "abcde");
+	print("a\x1b[12\nb\n"); /* the end of the line is never part of one */
+	assert_string_equal(lines[1], "a");
+	assert_string_equal(lines[2], "b");
+}
+
+TEST(what_is_gathered_can_be_shown_at_once)
+{
+	vuart_show(&vm);
+	assert_int_equal(parts, 0);
+	print("# ");
+	vuart_show(&vm);
+	assert_string_equal(part, "# ");
+	has_room = false;
+	print("\n"); /* now the line is one that waits */
+	has_room = true;
+	vuart_show(&vm);
+	assert_int_equal(parts, 1);
+}
+
 #define FRESH(name) cmocka_unit_test_setup(name, start)
 
 int main(void)
@@ -436,6 +592,15 @@ int main(void)
 		FRESH(turning_the_fifo_off_loses_nothing),
 		FRESH(reset_is_as_at_the_start),
 		FRESH(reset_keeps_a_line_that_the_console_did_not_take),
+		FRESH(a_prompt_is_shown_when_the_vm_has_been_silent),
+		FRESH(at_a_vm_that_is_typed_at_it_is_shown_soon),
+		FRESH(who_prints_slowly_is_not_silent),
+		FRESH(who_does_not_get_its_core_is_not_silent),
+		FRESH(a_line_that_ends_is_not_looked_at),
+		FRESH(a_line_that_is_shown_goes_on_byte_by_byte),
+		FRESH(backspace_takes_back_what_is_one_column),
+		FRESH(escape_sequences_are_left_out),
+		FRESH(what_is_gathered_can_be_shown_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);

@@ -1,8 +1,12 @@
-"""The console: nothing that VMs print is lost or mixed, and typing reaches the VM with the right."""
+"""The console: nothing that VMs print is lost, mixed or late, and typing reaches the VM with the right."""
+
+import pathlib
+import re
+import subprocess
 
 import pytest
 
-from machine import check_tap
+from machine import Machine, check_tap
 from test_guests import BOARDS, board_name
 
 LINES = 400
@@ -25,3 +29,59 @@ def test_flood(boot, image, board):
         assert mine == [f"[{name}] line {i} of {LINES}: the quick brown fox jumps over the lazy dog"
                         for i in range(LINES)]
     assert not [line for line in lines if not line.startswith(("[", "weir: "))]
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=board_name)
+def test_a_flood_does_not_delay_another_vm(boot, image, board):
+    lines = boot(image("delay"), icount=True, cores=1, **board).end()
+    latest, delays = 0, []
+    for line in lines:
+        if match := re.match(r"\[flood\] stamp (\d+): ", line):
+            latest = int(match[1])
+        elif match := re.match(r"\[urgent\] mark (\d+): ", line):
+            delays.append(latest - int(match[1]))
+    assert len(delays) == 40
+    assert latest, "the flood printed nothing"
+    assert max(delays) < 0  # nothing that the flood began after the mark came before it
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=board_name)
+def test_prompt(boot, image, board):
+    machine = boot(image("prompt"), **board)
+    machine.wait_for_part(r"\[shell\] login: ")
+    machine.type("mx")
+    machine.wait_for_part(r"\[shell\] login: mx")
+    machine.type("\x7fe")
+    machine.wait_for_part(r"\[shell\] login: mx(\x08 \x08 ?)+e")
+    machine.type("\r")
+    machine.wait_for_part(r"\[shell\] # ")
+    machine.type("now\r")
+    machine.wait_for_part(r"\[shell\] \$ ")
+    machine.wait_for(r"^\[neighbour\] here I am$")
+    machine.wait_for_part(r"^\[shell\] \$ ")  # again, behind the line that broke it off
+    machine.type("on\r")
+    lines = machine.end()
+    check_tap(lines, ["shell"])
+    assert "[shell] login: mx\b \b \b \be" in lines  # as a terminal shows it: me
+    assert "[shell] # now" in lines
+    assert lines.count("[shell] $ ") == 1
+    assert "[shell] $ on" in lines
+
+
+@pytest.mark.parametrize("how", [
+    dict(stdin=subprocess.DEVNULL),
+    dict(around=["sh", "-c", ': | exec "$@"', "sh"]),
+    dict(around=["setsid"], stdin=subprocess.DEVNULL),
+], ids=["null", "pipe", "no-session"])
+def test_without_a_terminal(boot, image, how):
+    check_tap(boot(image("flood"), **how).end(), ["one", "two", "three"])
+
+
+def test_weir_run_with_standard_input_closed(image, tmp_path):
+    """QEMU alone would not start."""
+    tool = pathlib.Path(__file__).resolve().parents[2] / "tools/weir"
+    machine = Machine(["sh", "-c", 'exec "$@" <&-', "sh", tool, "run", image("flood")], tmp_path / "log")
+    try:
+        check_tap(machine.end(), ["one", "two", "three"])
+    finally:
+        machine.kill()

@@ -13,7 +13,8 @@ from weirlib import dts
 
 BOARDS = [dict(cpu="cortex-a72", gic=2), dict(cpu="max", gic=3)]
 # Images with tests of their own.
-ELSEWHERE = {"boot", "cores", "typed", "flood", "fuzz", "life_many", "life_random", "life_one_core"}
+ELSEWHERE = {"boot", "cores", "typed", "flood", "fuzz", "delay", "prompt", "monitor",
+             "life_many", "life_random", "life_one_core"}
 NAMES = sorted({path.stem for path in pathlib.Path(__file__).parent.glob("*.dts")} - ELSEWHERE)
 
 
