@@ -18,13 +18,6 @@
 #include "drivers/sdhci.h"
 #include "drivers/virtio_blk.h"
 
-static void disk_interrupt(void *device)
-{
-	const struct block_device *disk = device;
-
-	disk->ops->interrupt(device);
-}
-
 static const char *name_of(const char *kind, const struct platform_device *node)
 {
 	char name[32];
@@ -51,7 +44,7 @@ static void find_virtio(const struct platform_device *node)
 		return;
 	disk = block_device_get(block_device_count() - 1);
 	disk->name = name_of("virtio_mmio", node);
-	irq_register(node->intid, 0, node->edge, disk_interrupt, disk);
+	irq_register(node->intid, 0, node->edge, block_device_interrupt, disk);
 }
 
 /* ---- SD cards -------------------------------------------------------------------------------- */
@@ -66,14 +59,17 @@ static u32 slot_count;
 
 static void slot_timer(struct timeout *timeout)
 {
-	sdhci_timer(container_of(timeout, struct card_slot, timeout)->device);
+	struct block_device *device = container_of(timeout, struct card_slot, timeout)->device;
+
+	sdhci_timer(device);
+	block_device_room(device);
 }
 
 static void slot_interrupt(void *context)
 {
 	const struct card_slot *slot = context;
 
-	slot->device->ops->interrupt(slot->device);
+	block_device_interrupt(slot->device);
 }
 
 static void set_timer(void *context, u32 microseconds)

@@ -4,6 +4,9 @@
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/timer.h"
 
+/* An interrupt handles so many, for some wake a vCPU. */
+#define EXPIRED_AT_ONCE 4u
+
 static struct list queues[MAX_PCPUS];
 
 static struct list *queue(void)
@@ -66,8 +69,12 @@ void timeout_interrupt(void)
 	struct timeout *timeout;
 	u64 now = timer_now();
 
-	/* What a callback sets anew lies after `now`, or fires at the next interrupt. */
-	while ((timeout = first()) && timeout->deadline <= now) {
+	/*
+	 * What a callback sets anew lies after `now`, or fires at the next interrupt; and so does
+	 * what is too much for this one, for the timer is set to a time that is over.
+	 */
+	for (u32 i = 0; i < EXPIRED_AT_ONCE && (timeout = first()) && timeout->deadline <= now;
+	     i++) {
 		list_remove(&timeout->link);
 		timeout->expired(timeout);
 	}

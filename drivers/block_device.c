@@ -6,6 +6,8 @@
  */
 #include "drivers/block_device.h"
 
+#include "drivers/gic.h"
+
 static struct block_device *devices[BLOCK_DEVICES_MAX];
 static u32 device_count;
 
@@ -23,6 +25,28 @@ bool block_device_add(struct block_device *device)
 {
 	if (device_count == BLOCK_DEVICES_MAX)
 		return false;
+	device->index = device_count;
 	devices[device_count++] = device;
 	return true;
+}
+
+void block_device_again(const struct block_device *device)
+{
+	gic_pend(device->intid);
+}
+
+void block_device_interrupt(void *context)
+{
+	struct block_device *device = context;
+	bool more = device->ops->interrupt(device);
+
+	block_device_room(device);
+	if (more)
+		block_device_again(device);
+}
+
+void block_device_room(struct block_device *device)
+{
+	if (device->room && device->room(device))
+		block_device_again(device);
 }

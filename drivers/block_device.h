@@ -4,6 +4,7 @@
  *
  * The caller owns a request and its segments until `done`; the driver queues it by `link`. Drivers
  * find devices at boot and register them; devices are numbered in the order of their addresses.
+ * An interrupt is short: what it leaves is done in the next one, which it raises itself.
  * Locks: one per device, taken inside; `done` is called without it.
  * Source: block_device.c, virtio_blk.c
  */
@@ -44,8 +45,11 @@ struct block_device_ops {
 	 * either served or found by a `done` that comes later.
 	 */
 	enum weir_status (*submit)(struct block_device *device, struct block_request *request);
-	/* The device's interrupt. */
-	void (*interrupt)(struct block_device *device);
+	/*
+	 * The device's interrupt: takes a few of the requests that are done, so that it is short
+	 * however many there are. True: there are more, and it is to be called again.
+	 */
+	bool (*interrupt)(struct block_device *device);
 };
 
 struct block_device {
@@ -58,11 +62,23 @@ struct block_device {
 	u32 max_segment_bytes; /* of a segment, whole sectors */
 	u32 intid;
 	bool edge;
+	u32 index; /* in the table */
+	/*
+	 * Whoever waits for room in the queue: called at the end of an interrupt. True: it was not
+	 * all done, and is to be called again. 0: nobody does.
+	 */
+	bool (*room)(struct block_device *device);
 };
 
 #define BLOCK_DEVICES_MAX 8
 
 u32 block_device_count(void);
 struct block_device *block_device_get(u32 index); /* 0 if there is none */
+/* The handler of a device's interrupt. */
+void block_device_interrupt(void *device);
+/* For a driver's timer, which may have ended requests. */
+void block_device_room(struct block_device *device);
+/* Raises the device's interrupt, for something was left undone. Any core. */
+void block_device_again(const struct block_device *device);
 /* Boot: `device` lives for ever. False: there are BLOCK_DEVICES_MAX already. */
 bool block_device_add(struct block_device *device);

@@ -626,7 +626,8 @@ static struct sdhci *sdhci_of(struct block_device *device)
 	return (struct sdhci *)device;
 }
 
-static void sdhci_interrupt(struct block_device *device)
+/* It has one request at a time, so there is never more to be taken. */
+static bool sdhci_interrupt(struct block_device *device)
 {
 	struct sdhci *sd = sdhci_of(device);
 	u32 status = read(sd, STATUS);
@@ -638,7 +639,7 @@ static void sdhci_interrupt(struct block_device *device)
 		card_changed(sd);
 	if (status & STATUS_ERRORS) {
 		error(sd);
-		return;
+		return false;
 	}
 	if (status & STATUS_COMMAND)
 		command_over(sd, true);
@@ -648,6 +649,7 @@ static void sdhci_interrupt(struct block_device *device)
 		transfer_over(sd);
 	if (sd->state == SD_READY && !sd->answered && !sd->later)
 		begin_request(sd);
+	return false;
 }
 
 void sdhci_timer(struct block_device *device)

@@ -84,6 +84,7 @@
 
 /* 256 descriptors fill a page: 85 requests of one segment in flight. */
 #define QUEUE_MAX		 256u
+#define DONE_AT_ONCE		 4u /* requests that one interrupt ends */
 #define RESET_POLLS		 1000000u
 #define RESET_POLLS_IN_INTERRUPT 100u
 
@@ -136,6 +137,7 @@ struct virtio_blk {
 	u16 free; /* head of the list of free descriptors; only valid if free_count is not 0 */
 	u16 free_count;
 	u16 in_flight;
+	u16 failed_to; /* broken: no request at a head before this one */
 	u16 available; /* our copy of available.index; wraps at 65536, as used_seen */
 	u16 used_seen;
 	u16 tail[QUEUE_MAX];			  /* last descriptor of the chain at this head */
@@ -255,17 +257,18 @@ static void finish(struct virtio_blk *disk, u16 head, enum weir_status status, s
 }
 
 /*
- * Takes what the device has answered. False: it answered what it was not asked. The device is
- * trusted with memory, but its numbers are not used as indices before they were checked.
+ * Takes what the device has answered, a few at a time; `more`: there are others. False: it answered
+ * what it was not asked. The device is trusted with memory, but its numbers are not used as indices
+ * before they were checked.
  */
-static bool collect(struct virtio_blk *disk, struct list *done) NEEDS(disk->lock)
+static bool collect(struct virtio_blk *disk, struct list *done, bool *more) NEEDS(disk->lock)
 {
 	u16 index = read_once(disk->rings->used.index);
 
 	dma_observe(); /* [V3] */
 	if ((u16)(index - disk->used_seen) > disk->in_flight)
 		return false;
-	while (disk->used_seen != index) {
+	for (u32 i = 0; i < DONE_AT_ONCE && disk->used_seen != index; i++) {
 		u32 slot = disk->used_seen & (disk->queue_size - 1u);
 		u32 head = read_once(disk->rings->used.ring[slot].id);
 
@@ -275,6 +278,7 @@ static bool collect(struct virtio_blk *disk, struct list *done) NEEDS(disk->lock
 		       done);
 		disk->used_seen++;
 	}
+	*more = disk->used_seen != index;
 	return true;
 }
 
@@ -298,36 +302,42 @@ static void give_up(struct virtio_blk *disk, const char *why) NEEDS(disk->lock)
 }
 
 /*
- * Ends every request, but not before the device has confirmed its reset: until then it may write to
- * their memory. One that never confirms keeps them for ever.
+ * Ends every request, a few at a time, but not before the device has confirmed its reset: until then
+ * it may write to their memory. One that never confirms keeps them for ever. True: there are more.
  */
-static void fail_all(struct virtio_blk *disk, struct list *done) NEEDS(disk->lock)
+static bool fail_some(struct virtio_blk *disk, struct list *done) NEEDS(disk->lock)
 {
-	if (!reset(disk->registers, RESET_POLLS_IN_INTERRUPT))
-		return;
+	if (disk->resetting && !reset(disk->registers, RESET_POLLS_IN_INTERRUPT))
+		return false;
 	disk->resetting = false;
-	for (u16 head = 0; head < disk->queue_size; head++) {
-		if (disk->request[head])
-			finish(disk, head, WEIR_IO, done);
+	for (u32 i = 0; i < DONE_AT_ONCE && disk->in_flight; disk->failed_to++) {
+		if (!disk->request[disk->failed_to])
+			continue;
+		finish(disk, disk->failed_to, WEIR_IO, done);
+		i++;
 	}
+	return disk->in_flight;
 }
 
-static void look(struct virtio_blk *disk, u32 cause, struct list *done) NEEDS(disk->lock)
+/* True: there is more to be seen. */
+static bool look(struct virtio_blk *disk, u32 cause, struct list *done) NEEDS(disk->lock)
 {
-	if (!disk->broken && !collect(disk, done))
+	bool more = false;
+
+	if (!disk->broken && !collect(disk, done, &more))
 		give_up(disk, "answered what it was not asked");
 	if (!disk->broken && (cause & INTERRUPT_CONFIGURATION) &&
 	    (register_read(disk->registers, STATUS) & STATUS_NEEDS_RESET))
 		give_up(disk, "needs a reset");
-	if (disk->resetting)
-		fail_all(disk, done);
+	return disk->broken ? fail_some(disk, done) : more;
 }
 
-static void interrupt(struct block_device *device)
+static bool interrupt(struct block_device *device)
 {
 	struct virtio_blk *disk = disk_of(device);
 	u32 cause = register_read(disk->registers, INTERRUPT_STATUS);
 	struct list done = LIST_INIT(done);
+	bool more;
 
 	register_write(disk->registers, INTERRUPT_ACK, cause);
 	/* [V4] Reading back makes the write arrive: Device-nGnRE allows it to be acknowledged
@@ -336,7 +346,7 @@ static void interrupt(struct block_device *device)
 	dma_observe();
 
 	spin_lock(&disk->lock);
-	look(disk, cause, &done);
+	more = look(disk, cause, &done);
 	spin_unlock(&disk->lock);
 	while (!list_empty(&done)) {
 		struct block_request *request = container_of(done.next, struct block_request, link);
@@ -344,6 +354,7 @@ static void interrupt(struct block_device *device)
 		list_remove(&request->link);
 		request->done(request, request->status);
 	}
+	return more;
 }
 
 static const struct block_device_ops ops = {

@@ -10,8 +10,9 @@
  * together fewer than that, so a completion always finds its place, and a slot is always free.
  *
  * The device's queue is shared by the VMs. A request that finds it full waits here, and is
- * submitted when one of the device's requests is done: VMs in turn, each VM's requests in their
- * order. While anything waits, what comes new waits behind it.
+ * submitted after an interrupt that has ended some of the device's requests: VMs in turn, each VM's
+ * requests in their order. While anything waits, what comes new waits behind it. Only a few are
+ * submitted at once: for the rest the device's interrupt is raised again.
  */
 #include "ipc/block.h"
 #include "core/base/log.h"
@@ -21,6 +22,7 @@
 #include "ipc/ipc.h"
 
 #define LARGEST_REQUEST_SECTORS 2048u /* 1 MiB */
+#define SUBMITTED_AT_ONCE	4u    /* of those that wait for a device */
 #define STEP_REQUESTS		8u    /* dropped in one step of the end of a VM */
 
 struct block_slot {
@@ -131,10 +133,13 @@ static void complete(struct block_slot *slot, enum weir_status status)
 
 /* What waits for a device. */
 
-/* Submits what waits until the device is full again: one request of a VM, then the next VM's. */
-static void submit_waiting(struct waiting *queue, struct block_device *device) NEEDS(queue->lock)
+/*
+ * Submits what waits until the device is full again: one request of a VM, then the next VM's. True:
+ * these were enough for once. A device that is broken takes each, and it fails.
+ */
+static bool submit_waiting(struct waiting *queue, struct block_device *device) NEEDS(queue->lock)
 {
-	while (!list_empty(&queue->turns)) {
+	for (u32 i = 0; i < SUBMITTED_AT_ONCE && !list_empty(&queue->turns); i++) {
 		struct block_turn *turn = container_of(queue->turns.next, struct block_turn, link);
 		struct list *first = turn->waiting.next;
 		struct block_request *request = container_of(first, struct block_request, link);
@@ -144,7 +149,7 @@ static void submit_waiting(struct waiting *queue, struct block_device *device) N
 		status = device->ops->submit(device, request);
 		if (status == WEIR_AGAIN) {
 			list_insert_before(turn->waiting.next, first);
-			return;
+			return false;
 		}
 		__atomic_store_n(&queue->count, queue->count - 1, __ATOMIC_RELAXED);
 		list_remove(&turn->link);
@@ -153,6 +158,7 @@ static void submit_waiting(struct waiting *queue, struct block_device *device) N
 		if (status != WEIR_OK)
 			complete(slot_of(request), WEIR_IO);
 	}
+	return !list_empty(&queue->turns);
 }
 
 /*
@@ -166,7 +172,7 @@ static void wait_for_device(struct block_slot *slot, struct block_device *device
 	struct waiting *queue = &waiting[slot->device_index];
 	struct vm *vm = slot->vcpu->vm;
 	struct block_turn *turn = &vm->ipc->block.turn[slot->device_index];
-	bool off;
+	bool off, more = false;
 
 	spin_lock(&queue->lock);
 	off = stopped(vm);
@@ -175,9 +181,11 @@ static void wait_for_device(struct block_slot *slot, struct block_device *device
 			list_append(&queue->turns, &turn->link);
 		list_append(&turn->waiting, &slot->request.link);
 		__atomic_store_n(&queue->count, queue->count + 1, __ATOMIC_RELAXED);
-		submit_waiting(queue, device);
+		more = submit_waiting(queue, device);
 	}
 	spin_unlock(&queue->lock);
+	if (more)
+		block_device_again(device);
 	if (off)
 		complete(slot, WEIR_IO); /* the VM ended on another core just now: drops it */
 }
@@ -185,16 +193,21 @@ static void wait_for_device(struct block_slot *slot, struct block_device *device
 /* The device has done a request. Driver's interrupt, without the driver's lock. */
 static void request_done(struct block_request *request, enum weir_status status)
 {
-	struct block_slot *slot = slot_of(request);
-	u32 index = slot->device_index; /* the slot may be another request's after complete() */
-	struct waiting *queue = &waiting[index];
+	complete(slot_of(request), status);
+}
 
-	complete(slot, status);
+/* The same interrupt, when all it has ended is done. */
+static bool device_has_room(struct block_device *device)
+{
+	struct waiting *queue = &waiting[device->index];
+	bool more;
+
 	if (!__atomic_load_n(&queue->count, __ATOMIC_RELAXED))
-		return;
+		return false;
 	spin_lock(&queue->lock);
-	submit_waiting(queue, block_device_get(index));
+	more = submit_waiting(queue, device);
 	spin_unlock(&queue->lock);
+	return more;
 }
 
 static enum weir_status start(struct block_slot *slot, const struct block_disk *disk)
@@ -464,6 +477,8 @@ void block_vm_create(struct vm *vm, const struct manifest *manifest)
 		if (!waiting[i].turns.next)
 			list_init(&waiting[i].turns);
 	}
+	for (u32 i = 0; i < block_device_count(); i++)
+		block_device_get(i)->room = device_has_room;
 	block->disk_count = vm->config->disk_count;
 	for (u32 i = 0; i < block->disk_count; i++)
 		open_disk(vm, &manifest->disk[vm->config->disk[i]],

@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include "drivers/block_device.h"
+#include "drivers/gic.h"
 
 #define DEPTH 3u
 
@@ -70,6 +71,19 @@ static enum weir_status submit(struct block_device *device, struct block_request
 	return WEIR_OK;
 }
 
+/* What a device's interrupt is for beside its answers; as often as it is raised. */
+static void room(struct block_device *device)
+{
+	while (device->room(device))
+		;
+}
+
+/* Whoever raises it holds no lock: it comes at once. */
+void gic_pend(u32 intid)
+{
+	room(&disks[intid % MACHINE_DEVICES].device);
+}
+
 static const struct block_device_ops ops = { .submit = submit };
 
 const struct block_request *disk_request(u32 device, u32 index)
@@ -84,6 +98,7 @@ void disk_complete(u32 device, u32 index, bool error)
 
 	disk->request[index] = disk->request[--disk->count];
 	request->done(request, error ? WEIR_IO : WEIR_OK);
+	room(&disk->device);
 }
 
 void disk_break(u32 device)
@@ -107,6 +122,7 @@ void disks_make(void)
 	for (u32 i = 0; i < MACHINE_DEVICES; i++) {
 		disks[i] = (struct disk){ .device = kinds[i], .depth = DEPTH - 2 * i };
 		disks[i].device.max_segments = BLOCK_SEGMENTS_MAX;
+		disks[i].device.index = disks[i].device.intid = i;
 	}
 	if (!block_device_count())
 		for (u32 i = 0; i < MACHINE_DEVICES; i++)

@@ -5,6 +5,7 @@
  * Sources: core/manifest.c core/manifest_reader.c core/guest_tree.c core/base/log.c core/timeout.c
  * Sources: ipc/event.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c
  * Sources: drivers/block_device.c tests/fuzz/tree_input.c
+ * Sources: tests/host/fake/gic_pend.c
  * Sources: tests/host/fake/heap.c tests/host/fake/stage2.c tests/host/fake/timer.c
  * Sources: tests/host/fake/cpu.c tests/host/fake/panic.c
  */

@@ -4,6 +4,7 @@
  * Two VMs, a and b, share device 0; device 1 is a's alone. The guest's side are the wrappers of
  * weir/block.h. A physical address is the host's pointer, so the model moves data by memcpy.
  *
+ * Sources: tests/host/fake/gic_pend.c
  * Sources: ipc/block.c drivers/virtio_blk.c core/base/log.c
  * Sources: tests/host/fake/virtio_mmio.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/panic.c tests/host/fake/vgic_pend.c
@@ -173,11 +174,17 @@ static u8 *ram_at(struct vm *vm, u64 ipa)
 	return (u8 *)(vm->ram.raw + ipa - VM_RAM_BASE);
 }
 
+/* True: it is raised again. */
+static bool interrupt_once(u32 device)
+{
+	block_device_interrupt(block_device_get(device));
+	return fake_gic_take(48 + device);
+}
+
 static void interrupt(u32 device)
 {
-	struct block_device *found = block_device_get(device);
-
-	found->ops->interrupt(found);
+	while (interrupt_once(device))
+		;
 }
 
 static void serve_all(u32 device)
@@ -871,6 +878,59 @@ TEST(requests_beyond_the_device_wait_and_are_submitted_by_completions)
 	expect_none();
 }
 
+/* However many there are: what comes behind them on the core does not wait for all. */
+TEST(an_interrupt_ends_and_submits_a_few_and_is_raised_for_the_others)
+{
+	u32 rounds = 0;
+
+	fill_device();
+	for (u64 i = 0; i < 40; i++)
+		assert_int_equal(read_one(200 + i), WEIR_OK);
+	for (u32 i = 0; i < 85; i++)
+		fake_virtio_serve(&hardware[0]);
+	for (bool again = true; again; rounds++) {
+		u32 submitted = hardware[0].notifications;
+		u64 done = a->vcpu[0]->ipc->block.tail + a->vcpu[1]->ipc->block.tail;
+
+		again = interrupt_once(0);
+		assert_in_range(hardware[0].notifications - submitted, 0, 4);
+		done = a->vcpu[0]->ipc->block.tail + a->vcpu[1]->ipc->block.tail - done;
+		assert_in_range(done, 0, 4);
+	}
+	assert_in_range(rounds, 85 / 4, 85 / 4 + 2);
+	assert_int_equal(hardware[0].pending_count, 40);
+	serve_all(0);
+	assert_int_equal(hardware[0].served, 125);
+}
+
+TEST(a_broken_device_fails_all_that_waits_a_few_at_a_time)
+{
+	struct weir_completion completion;
+
+	fill_device();
+	/* More than are in flight: they go on when those have ended. */
+	for (u64 i = 0; i < 43; i++)
+		assert_int_equal(read_one(200 + i), WEIR_OK);
+	self = b->vcpu[0];
+	for (u64 i = 0; i < 64; i++)
+		assert_int_equal(read_one(300 + i), WEIR_OK);
+	fake_virtio_need_reset(&hardware[0]);
+	for (bool again = true; again;) {
+		u64 done = b->vcpu[0]->ipc->block.tail;
+
+		again = interrupt_once(0);
+		assert_in_range(b->vcpu[0]->ipc->block.tail - done, 0, 4);
+	}
+	for (u64 i = 0; i < 64; i++)
+		expect_next(300 + i, WEIR_IO);
+	self = a->vcpu[1]; /* those in flight and those that wait come together */
+	for (u64 i = 0; i < 64; i++) {
+		assert_true(next(&completion));
+		assert_int_equal(completion.status, WEIR_IO);
+	}
+	expect_none();
+}
+
 TEST(a_vm_with_nothing_in_flight_gets_a_full_device_in_its_turn)
 {
 	fill_device();
@@ -1209,6 +1269,8 @@ int main(void)
 		RUN_SERVICE(head_that_lies_forward_is_clamped_to_the_tail),
 		RUN_SERVICE(head_that_lies_backward_takes_nothing_back),
 		RUN_SERVICE(requests_beyond_the_device_wait_and_are_submitted_by_completions),
+		RUN_SERVICE(an_interrupt_ends_and_submits_a_few_and_is_raised_for_the_others),
+		RUN_SERVICE(a_broken_device_fails_all_that_waits_a_few_at_a_time),
 		RUN_SERVICE(a_vm_with_nothing_in_flight_gets_a_full_device_in_its_turn),
 		RUN_SERVICE(what_comes_new_waits_behind_what_waits),
 		RUN_SERVICE(each_device_has_waiters_of_its_own),

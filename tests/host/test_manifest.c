@@ -4,6 +4,7 @@
  *
  * Sources: core/manifest.c core/manifest_reader.c core/manifest_disks.c core/base/log.c
  * Sources: drivers/block_device.c tests/host/fake/log.c
+ * Sources: tests/host/fake/gic_pend.c
  * Sources: tests/host/fake/panic.c tests/host/fake/heap.c tests/host/fake/tree.c
  */
 #include <libfdt.h>

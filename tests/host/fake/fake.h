@@ -53,6 +53,9 @@ u64 fake_stage2_pa(const struct stage2 *tables, u64 ipa); /* 0 if nothing is map
 u32 fake_stage2_pages(const struct stage2 *tables);	  /* mapped ones */
 u32 fake_stage2_changes(void);				  /* pages given to stage2_set_pages */
 
+/* gic_pend.c: drivers/gic.h. Was it raised since it was last asked for? */
+bool fake_gic_take(u32 intid);
+
 /* sched.c: core/sched.h. Set the current vCPU; the last calls are kept. */
 enum fake_sched_call { FAKE_WAKE, FAKE_KICK, FAKE_START, FAKE_STOP };
 void fake_sched_reset(void);
