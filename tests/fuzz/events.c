@@ -182,16 +182,18 @@ void events_publish(u32 vm, u32 port, u64 word)
 	events_raise(end->peer_vm, end->peer_port);
 }
 
-static void port_opened(u32 vm, u32 port)
+static void port_opened(u32 vm, u32 port, bool sure)
 {
+	const struct port *real = &machine.vm[vm]->ipc->event.port[port];
 	const struct end *end = &models[vm].port[port];
 
 	open_port(&models[vm], port);
-	models[end->peer_vm].port[end->peer_port].word = 0;
+	models[vm].port[port].word = sure ? 0 : real->word;
+	models[end->peer_vm].port[end->peer_port].word = sure ? 0 : real->peer->word;
 	events_raise_peer(vm, port);
 }
 
-void events_follow(u32 vm)
+void events_follow(u32 vm, bool sure)
 {
 	struct model *model = &models[vm];
 
@@ -203,7 +205,7 @@ void events_follow(u32 vm)
 		bool open = machine.vm[vm]->ipc->event.port[i].open;
 
 		if (open && !model->port[i].open)
-			port_opened(vm, i);
+			port_opened(vm, i, sure);
 		if (!open && model->port[i].open) {
 			model->port[i].open = false;
 			events_raise_peer(vm, i);
@@ -277,7 +279,6 @@ static void learn(const struct vm *vm, struct model *model)
 
 		model->port[i].bound =
 			&model->queue[vcpu->index][port->ring - vcpu->ipc->event.ring];
-		model->port[i].word = port->word;
 	}
 }
 

@@ -10,8 +10,11 @@
 #define EVENTS_PORTS 4u /* of one VM, at most */
 
 void events_reset(void);
-/* The VM may have taken a step of its life: its ports were closed or opened, and the peers told. */
-void events_follow(u32 vm);
+/*
+ * The VM may have taken a step of its life: its ports were closed or opened, and the peers told. Not `sure`:
+ * others did something in the midst of it.
+ */
+void events_follow(u32 vm, bool sure);
 
 /* What a call may answer: bit n is the status -n; 0: WEIR_OK only. */
 u32 events_port_errors(u32 vm, weir_handle handle);

@@ -7,7 +7,7 @@ FUZZ_JOBS ?= 2
 FUZZ_OUT := build/tests/fuzz
 FUZZ_FLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -MMD -MP $(WARNINGS) -DWEIR_DEBUG \
-	-Itests/fuzz/include -Itests/fuzz -Itests/host/fake -I. -Iguests/include
+	-Itests/fuzz/include -Itests/fuzz -Itests/host -Itests/host/fake -I. -Iguests/include
 
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
@@ -36,8 +36,10 @@ $(FUZZ_OUT)/$(1): $(patsubst %,$(FUZZ_OUT)/objects/%.o,$(call fuzz_sources,$(1))
 endef
 $(foreach fuzzer,$(FUZZERS),$(eval $(call FUZZ_PROGRAM,$(fuzzer))))
 
-# What trees begin with: the machines of the host tests, and the images of all tests with kernels of four
-# bytes. Some are wrong on purpose, so dtc keeps its warnings to itself.
+# What trees begin with: the machines of the host tests, and the images of all tests with a kernel that is
+# nothing but the header of an arm64 Image. Some are wrong on purpose, so dtc keeps its warnings to itself.
+FUZZ_KERNEL := 0000000000000000 0000080000000000 0010000000000000 0000000000000000 \
+	0000000000000000 0000000000000000 0000000000000000 41524d6400000000
 FUZZ_SEEDS := $(patsubst %.dts,$(FUZZ_OUT)/fuzz_platform.seeds/%.dtb,$(notdir $(filter-out %/system.dts, \
 		$(wildcard tests/host/trees/*.dts)))) \
 	$(patsubst %.dts,$(FUZZ_OUT)/fuzz_manifest.seeds/%.dtb,$(notdir tests/host/trees/system.dts \
@@ -47,7 +49,7 @@ define FUZZ_TREES
 $(FUZZ_OUT)/$(1).seeds/%.dtb: $(2)/%.dts
 	$$(call step,DTC,$$<)
 	@mkdir -p $$(@D)
-	$$(Q)sed 's|/incbin/([^)]*)|[d5 03 20 1f]|g' $$< | dtc -q -I dts -O dtb -o $$@ -
+	$$(Q)sed 's|/incbin/([^)]*)|[$(FUZZ_KERNEL)]|g' $$< | dtc -q -I dts -O dtb -o $$@ -
 endef
 $(eval $(call FUZZ_TREES,fuzz_platform,tests/host/trees))
 $(foreach folder,tests/host/trees tests/qemu configs,$(eval $(call FUZZ_TREES,fuzz_manifest,$(folder))))

@@ -62,8 +62,8 @@ static void between(void)
 
 static void begin_outer(u32 how)
 {
-	outer.wanted = how >> 7;
-	outer.gaps = how >> 4 & 7;
+	outer.wanted = how >> 6 == 3;
+	outer.gaps = how >> 4 & 3;
 	outer.happened = false;
 	machine.between = between;
 }
@@ -151,8 +151,10 @@ static weir_handle some_port(void)
 
 	if (byte < 208)
 		return handle;
-	if (byte < 224)
+	if (byte < 216)
 		return handle - 0x10000;
+	if (byte < 224)
+		return handle - 0x10000 + count;
 	if (byte < 232)
 		return handle + 0x10000;
 	if (byte < 240)
@@ -332,7 +334,7 @@ static void move_submit(void)
 	x[1] = what < 240 ? (what & 3) | (what >> 2) % 3 << 8 : BIT(what - 240) | (what & 3) << 8;
 	if (x[1] >> 8 != WEIR_BLOCK_FLUSH || what & 0x80) {
 		byte = input_byte();
-		x[2] = byte < 128 ? byte : byte < 240 ? 490 + (byte & 31) : BIT(4 * (byte - 240));
+		x[2] = byte < 128 ? byte : byte < 224 ? 490 + (byte & 31) : input_word();
 		byte = input_byte();
 		x[3] = byte < 192 ? byte & 31 : byte < 250 ? byte - 180 : BIT(10 * (byte - 250));
 		x[4] = some_buffer();
@@ -540,6 +542,7 @@ static void move_vm_step(void)
 	const struct grant_vm *table = &self->vm->ipc->grant;
 	u32 id = me, times = input_byte() & 1 ? 100 : 1, port[256];
 
+	outer.gaps += input_byte() & 31; /* it has more of them than a call */
 	while (times--) {
 		for (u32 i = 0; i < table->pool_pages; i++)
 			port[i] = grants_mapped_port(id, i);
@@ -550,7 +553,7 @@ static void move_vm_step(void)
 		for (u32 i = 0; i < table->pool_pages; i++)
 			if (port[i] < EVENTS_PORTS && grants_mapped_port(id, i) == EVENTS_PORTS)
 				events_raise_peer(id, port[i]);
-		events_follow(id);
+		events_follow(id, !outer.happened);
 		if (outer.happened && !inside)
 			events_learn(); /* in which order they were told is not known */
 	}
@@ -621,6 +624,17 @@ static struct vcpu *choose(u32 byte)
 	return machine.vm[vm[byte & 7]]->vcpu[vcpu[byte & 7]];
 }
 
+/* VMs may have begun a life by any step. */
+static void follow(void)
+{
+	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++) {
+		if (machine.vm[vm]->life != lives[vm])
+			requests_begin(vm);
+		lives[vm] = machine.vm[vm]->life;
+		events_follow(vm, !outer.happened);
+	}
+}
+
 /* On which core it is at work; a vCPU is on its core then. */
 static void make_move(u32 which)
 {
@@ -663,6 +677,7 @@ static bool step(bool inner)
 		make_move(which);
 		if (!inner)
 			end_outer();
+		follow();
 		inside = false;
 	}
 	if (inner) {
@@ -670,17 +685,6 @@ static bool step(bool inner)
 		me = was_me;
 	}
 	return how >> 7;
-}
-
-/* VMs may have begun a life by any step. */
-static void follow(void)
-{
-	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++) {
-		if (machine.vm[vm]->life != lives[vm])
-			requests_begin(vm);
-		lives[vm] = machine.vm[vm]->life;
-		events_follow(vm);
-	}
 }
 
 static void check(void)
@@ -743,7 +747,6 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
 	self = machine.vm[0]->vcpu[0];
 	for (u32 i = 0; i < STEPS_MAX && input_next(); i++) {
 		step(false);
-		follow();
 		check();
 	}
 	finish();

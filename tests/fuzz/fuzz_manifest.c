@@ -167,7 +167,7 @@ static u64 check_memory(const struct manifest_vm *vm)
 	u64 behind = vm->shared_bytes + tree_room(vm) + align_up(vm->ramdisk.bytes, PAGE_SIZE);
 
 	assert_true(vm->memory_bytes && (vm->memory_bytes & PAGE_MASK) == 0);
-	assert_true(((vm->shared_bytes | vm->window_bytes | vm->load_offset) & PAGE_MASK) == 0);
+	assert_true(((vm->shared_bytes | vm->window_bytes) & PAGE_MASK) == 0);
 	assert_true(vm->kernel.bytes && behind < vm->memory_bytes);
 	assert_true(vm->load_offset < vm->memory_bytes - behind &&
 		    vm->kernel.bytes <= vm->memory_bytes - behind - vm->load_offset);
@@ -241,20 +241,14 @@ static void write_tree(const struct vm *vm)
 	free(tree);
 }
 
-static u64 heap_needs(const struct manifest_vm *config)
-{
-	return ipc_shared_bytes(config) + config->ports * sizeof(struct port) +
-	       (config->shared_bytes + config->window_bytes) / PAGE_SIZE * sizeof(struct grant);
-}
-
 static struct vm *make(u32 id, u64 *heap_left)
 {
 	const struct manifest_vm *config = &manifest.vm[id];
 	struct vm *vm;
 
-	if (heap_needs(config) > *heap_left)
+	if (ipc_heap_bytes(config) > *heap_left)
 		return 0;
-	*heap_left -= heap_needs(config);
+	*heap_left -= ipc_heap_bytes(config);
 	vm = calloc(1, sizeof(*vm));
 	vm->config = config;
 	vm->id = id;
@@ -277,14 +271,18 @@ static struct vm *make(u32 id, u64 *heap_left)
 
 static void boot(void)
 {
-	u64 heap_left = HEAP_BYTES;
+	u64 heap_left = HEAP_BYTES, before = fake_heap_cost(), promised = 0;
 
 	for (u32 i = 0; i < manifest.vm_count; i++)
 		vms[i] = manifest.vm[i].refused ? 0 : make(i, &heap_left);
 	for (u32 i = 0; i < manifest.vm_count; i++)
-		if (vms[i])
+		if (vms[i]) {
+			promised += ipc_heap_bytes(vms[i]->config);
 			ipc_vm_create(vms[i], &manifest);
+		}
 	ipc_connect(&manifest);
+	/* Or the real heap would be at its end, in the middle of boot. */
+	assert_true(fake_heap_cost() - before <= promised);
 	for (u32 i = 0; i < manifest.vm_count; i++) {
 		if (!vms[i])
 			continue;

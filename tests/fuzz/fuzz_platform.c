@@ -138,7 +138,7 @@ static void hand_out(void)
 
 	range_count = 0;
 	heap_range = 0;
-	heap_used = heap_left = 0;
+	heap_used = heap_left = heap_goal = 0;
 	sealed = false;
 	if (!memory_init(&platform))
 		return;
