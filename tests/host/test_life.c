@@ -8,7 +8,7 @@
  * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/grant.c ipc/upcall.c ipc/manage.c ipc/block.c
  * Sources: tests/host/fake/heap.c tests/host/fake/log.c tests/host/fake/stage2.c
  * Sources: tests/host/fake/timer.c tests/host/fake/cpu.c tests/host/fake/panic.c
- * Sources: tests/host/fake/cache.c
+ * Sources: tests/host/fake/cache.c tests/host/fake/gic_pend.c
  */
 #include <stdlib.h>
 #include <string.h>
@@ -66,20 +66,24 @@ static enum weir_status device_submit(struct block_device *device, struct block_
 	return WEIR_OK;
 }
 
-static void device_finish_one(void)
-{
-	struct block_request *request = queue[0];
-
-	memmove(&queue[0], &queue[1], --queued * sizeof(queue[0]));
-	request->done(request, WEIR_OK);
-}
-
 static const struct block_device_ops device_ops = { .submit = device_submit };
 static struct block_device device = { .ops = &device_ops,
 				      .name = "disk",
 				      .sectors = 1000,
 				      .max_segments = 1,
 				      .max_segment_bytes = 1 << 20 };
+
+/* With the interrupt of it, which makes room for others. */
+static void device_finish_one(void)
+{
+	struct block_request *request = queue[0];
+
+	memmove(&queue[0], &queue[1], --queued * sizeof(queue[0]));
+	request->done(request, WEIR_OK);
+	do
+		block_device_room(&device);
+	while (fake_gic_take(device.intid));
+}
 
 /* ---- What is below and beside life.c ------------------------------------------------------------- */
 
