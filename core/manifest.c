@@ -263,6 +263,7 @@ static void read_memory(struct reader *reader, struct manifest_vm *vm)
 	const char *name = by_kib ? "memory-kib" : "memory-mib";
 	u64 kernel;
 
+	vm->memory_in_kib = by_kib;
 	vm->memory_bytes = reader_number(reader, name, 0) * (by_kib ? KIB : MIB);
 	if (by_kib && reader_has(reader, "memory-mib"))
 		reader_complain(reader, name, "stands beside memory-mib; keep one of the two");

@@ -35,7 +35,8 @@ struct manifest_vm {
 	struct blob kernel, ramdisk, tree;
 	const char *bootargs; /* 0: none */
 	u64 memory_bytes;
-	u64 load_offset; /* from the start of RAM */
+	bool memory_in_kib; /* which property said so, for messages */
+	u64 load_offset;    /* from the start of RAM */
 	u32 vcpus;
 	u32 core[MAX_VCPUS]; /* physical core of each vCPU */
 	bool cores_named;    /* the manifest says so; else they were taken in turn */

@@ -38,6 +38,11 @@ u64 vm_memory_heap_bytes(const struct manifest_vm *config)
 	return bytes + tables_for(bytes, BLOCK_2M) * PAGE_SIZE;
 }
 
+static const char *memory_property(const struct manifest_vm *config)
+{
+	return config->memory_in_kib ? "memory-kib" : "memory-mib";
+}
+
 /* The property without which at most half would be needed; else the VMs' RAM leaves too little. */
 static const char *largest_part(const struct manifest_vm *config)
 {
@@ -53,7 +58,7 @@ static const char *largest_part(const struct manifest_vm *config)
 		return "window-kib";
 	if (vm_memory_heap_bytes(&ports) <= half)
 		return "ports";
-	return "memory-mib";
+	return memory_property(config);
 }
 
 bool vm_memory_take(const struct manifest_vm *config, pa_t *ram)
@@ -69,8 +74,8 @@ bool vm_memory_take(const struct manifest_vm *config, pa_t *ram)
 	if (memory_take_ram(config->memory_bytes, ram))
 		return true;
 	memory_return_heap(heap);
-	log_line("manifest: /vms/%s: memory-mib: the machine has not so much memory left in one "
-		 "piece; give less",
-		 config->name);
+	log_line("manifest: /vms/%s: %s: the machine has not so much memory left in one piece; "
+		 "give less",
+		 config->name, memory_property(config));
 	return false;
 }

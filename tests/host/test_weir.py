@@ -90,7 +90,8 @@ FILES = {
     "zimg": b"MZ\0\0zimg" + bytes(4000),
     "empty": b"",
     "tree.dtb": b"\xd0\x0d\xfe\xed\0\0\x10\0" + bytes(100),
-    "own.dtb": b"\xd0\x0d\xfe\xed\0\0\x10\x01" + bytes(4089),
+    "own.dtb": bytes(libfdt.Fdt.create_empty_tree(4097).as_bytearray()),
+    "broken.dtb": b"\xd0\x0d\xfe\xed\0\0\0\x64" + bytes(92),
 }
 
 
@@ -364,6 +365,9 @@ MISTAKES = [
      "m.dts:7: /vms/reader: kernel: is an EFI image that unpacks itself: "
      "use the kernel's arch/arm64/boot/Image"),
     ('/incbin/("raw.bin");', '/incbin/("raw.bin"); tree = /incbin/("tree.dtb");',
+     "m.dts:7: /vms/reader: tree: is not a device-tree blob: "
+     "compile it by `dtc -O dtb` and include the result"),
+    ('/incbin/("raw.bin");', '/incbin/("raw.bin"); tree = /incbin/("broken.dtb");',
      "m.dts:7: /vms/reader: tree: is not a device-tree blob: "
      "compile it by `dtc -O dtb` and include the result"),
     ('/incbin/("raw.bin")', '/incbin/("huge")',

@@ -95,6 +95,26 @@ def test_what_is_just_allowed_is_no_mistake(boot, tmp_path):
 
 
 
+def test_memory_that_is_not_there_refuses_its_vm(boot, tmp_path):
+    """The one that is too large, and not those behind it."""
+    vms = [vm("large", "memory-mib = <512>;"), vm("fine", "memory-kib = <524288>;"),
+           vm("small", "memory-mib = <2>;")]
+    text = mistakes.source("", vms=f"good {{ {GOOD} }};\n" + "".join(vms))
+    what = "the machine has not so much memory left in one piece; give less"
+    assert complaints(boot(compile_image(tmp_path / "image.dtb", text), memory_mib=512), 2) == [
+        f"manifest: /vms/large: memory-mib: {what}", f"manifest: /vms/fine: memory-kib: {what}"]
+
+
+def test_a_tree_that_is_damaged_inside_refuses_its_vm(boot, tmp_path):
+    """Its head is right: what is behind it is looked at when it is copied."""
+    tree = mistakes.data(bytes.fromhex("d00dfeed 00000064") + bytes(92))
+    text = mistakes.source("", vms=f"good {{ {GOOD} }};\n" + vm("bad", f"tree = {tree};"))
+    lines = complaints(boot(compile_image(tmp_path / "image.dtb", text)), 1)
+    assert len(lines) == 1 and re.fullmatch(
+        r"manifest: /vms/bad: tree: is damaged \(libfdt says -\d+\); include what dtc -O dtb makes",
+        lines[0])
+
+
 def test_a_disk_that_is_not_there_refuses_its_vm(boot, tmp_path):
     disks = """
         none { device = <1>; };

@@ -92,6 +92,16 @@ def load_tree(data: bytes, path: str) -> Node:
         ) from None
 
 
+def is_tree(data: bytes) -> bool:
+    """Whether a blob is a device tree as a whole, as the hypervisor asks libfdt."""
+    try:
+        fdt = libfdt.FdtRo(data)
+        _load_node(fdt, 0, "/")
+    except (libfdt.FdtException, ValueError):
+        return False
+    return fdt.totalsize() <= len(data)
+
+
 def _load_node(fdt, offset: int, path: str) -> Node:
     node = Node(path)
     at = fdt.first_property_offset(offset, libfdt.QUIET_NOTFOUND)

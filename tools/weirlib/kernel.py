@@ -37,7 +37,3 @@ def placement(data: bytes, load_offset=None) -> tuple:
             start = int.from_bytes(data[8:16], "little")
             size = max(size, image_size)
     return (start if load_offset is None else load_offset), size
-
-
-def is_whole_tree(data: bytes) -> bool:
-    return data[:4] == TREE_MAGIC and int.from_bytes(data[4:8], "big") <= len(data)

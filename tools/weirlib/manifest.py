@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from . import kernel
-from .dts import Node, Prop
+from .dts import Node, Prop, is_tree
 from .errors import printable
 
 MAX_VMS = 64
@@ -319,7 +319,7 @@ def _check_file(report: Report, node: Node, prop: Prop, rule: File, names: dict)
     elif prop.name == "kernel" and kernel.refused(prop.value):
         what, remedy = kernel.refused(prop.value)
         report.add(node, prop.name, f"is {what}", remedy)
-    elif prop.name == "tree" and not kernel.is_whole_tree(prop.value):
+    elif prop.name == "tree" and not is_tree(prop.value):
         remedy = "compile it by `dtc -O dtb` and include the result"
         report.add(node, prop.name, "is not a device-tree blob", remedy)
 
