@@ -15,19 +15,17 @@
 #define SLOTS	       4u /* of instructions, for each vCPU */
 #define SCRATCH_PAGES  16u
 #define RARELY	       64u
-#define INTID_TIMER    27u
 #define PSCI_CALLS     0x20u
 #define PSCI_OFF       0x84000008u
 #define PSCI_RESET     0x84000009u
 #define PSCI_CPU_OFF   0x84000002u
 #define PSCI_CPU_ON    0xc4000003u
 #define SYSTEM_SPACE   0xd5000000u
-#define ORDINARY_LOAD  0x39400000u
 #define WORDS_OF(r, n) ((n)[random_below((r), sizeof(n) / sizeof((n)[0]))])
 
 static weir_handle ports[PORTS], grants[GRANTS];
 static uint32_t port_count;
-static struct region pool, window, ram;
+static struct region pool, window;
 static uint8_t *scratch;
 static uint64_t life_seed;
 
@@ -80,7 +78,8 @@ static uint64_t any_address(struct random *random)
 	case 1:
 		return (uint64_t)pool.base + random_below(random, pool.bytes);
 	case 2:
-		return WORDS_OF(random, bases) + random_below(random, 0x20000);
+		return (random_below(random, 2) ? NORMAL_ALIAS : 0) + WORDS_OF(random, bases) +
+		       random_below(random, 0x20000);
 	default:
 		return edge(random);
 	}
@@ -405,10 +404,22 @@ static void use_interrupts(struct random *random)
 	}
 }
 
-/* Anything at all; mostly the end of this life. */
+static uint64_t lose_vectors(uint64_t address, uint64_t b, uint64_t c)
+{
+	(void)b;
+	(void)c;
+	__asm__ volatile("msr vbar_el1, %0\n\tisb\n\tsvc #0" ::"r"(address) : "memory");
+	return 0;
+}
+
+/* Anything at all; mostly the end of this life, by a fault that Weir reports or by a loop that it does not see. */
 static void run_anything(struct random *random)
 {
-	if (random_below(random, RARELY) == 0)
+	if (random_below(random, RARELY))
+		return;
+	if (random_below(random, 2))
+		hostile_try_asm(lose_vectors, any_address(random), 0, 0);
+	else
 		run_instruction(random, (uint32_t)random_next(random));
 }
 
@@ -477,11 +488,10 @@ int main(void)
 	find_ports();
 	pool = weir_region(WEIR_REGION_POOL);
 	window = weir_region(WEIR_REGION_WINDOW);
-	ram = weir_region(WEIR_REGION_RAM);
 	scratch = memory_pages(SCRATCH_PAGES);
 	hostile_make_executable(hostile_code);
-	irq_handle(WEIR_INTID_BLOCK, NULL,
-		   NULL); /* cookies are not what the runtime takes them for */
+	hostile_alias();
+	be_deaf();
 	cpu_start(1, second, NULL);
 	fuzz(&random);
 }
