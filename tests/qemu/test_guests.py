@@ -66,10 +66,12 @@ SETTINGS = {
     "hostile_calls": dict(icount=True, cores=3, disks=1),
     "hostile_liar": dict(cores=5, disks=1),
     "hostile_psci": dict(icount=True, cores=3),
+    "hostile_psci_cores": dict(cores=3),
     "hostile_registers": dict(icount=True, cores=3),
     "hostile_self": dict(icount=True, cores=3, allowed=ATTACKER, expected=ATTACKER),
     "hostile_self_all": dict(cores=3, allowed=ATTACKER, expected=ATTACKER),
     "hostile_storm": dict(icount=True, cores=3),
+    "hostile_storm_cores": dict(cores=3),
     "restart": dict(silent=["phoenix"], disks=1, allowed=PHOENIX, expected=PHOENIX),
     "restart_large": dict(silent=["large"], expected=["^weir: large starts again$"]),
     # A disk so slow that its requests are still in flight when a VM ends.
