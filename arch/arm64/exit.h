@@ -36,10 +36,11 @@ static inline void arch_guest_set_pc(u64 pc)
 	WRITE_SYSREG(elr_el2, pc);
 }
 
-/* Past the trapped instruction. */
+/* Past the trapped instruction, after which PSTATE.BTYPE is 0 as after any other. */
 static inline void arch_guest_skip(void)
 {
 	arch_guest_set_pc(arch_guest_pc() + 4);
+	WRITE_SYSREG(spsr_el2, READ_SYSREG(spsr_el2) & ~SPSR_BTYPE);
 }
 
 static inline u64 arch_guest_pstate(void)

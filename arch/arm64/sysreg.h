@@ -63,6 +63,7 @@ static inline void isb(void)
 #define SPSR_DAIF    (0xful << 6)
 #define SPSR_EL	     (0xful << 0) /* M[3:0]: 0 is EL0 */
 #define SPSR_AARCH32 (1ul << 4)
+#define SPSR_BTYPE   (3ul << 10)
 #define SPSR_SSBS    (1ul << 12)
 #define SPSR_PAN     (1ul << 22)
 #define SPSR_DIT     (1ul << 24)
