@@ -16,6 +16,8 @@
 	 HCR_AMO | HCR_IMO | HCR_FMO | HCR_VM | HCR_TLOR | HCR_TERR)
 #define GUEST_CPTR (CPTR_RES1 | CPTR_TZ | CPTR_TTA | CPTR_TAM)
 
+#define PMCR_ENABLE 1ul /* the other bits that can be written are settings, or 0 when read */
+
 /* SCTLR_EL1: RES1 bits, MMU and caches off, little-endian. DDI 0487 D19.2.123. */
 #define SCTLR_EL1_RESET 0x30d00980ul
 
@@ -26,14 +28,80 @@ static const struct arch_vcpu *tlb_owner[MAX_PCPUS][MAX_VMS + 1]; /* by VMID */
 void fp_save(struct fp_state *state);
 void fp_load(const struct fp_state *state);
 
+/* ---- Performance counters, DDI 0487 D11 ------------------------------------------------------ */
+
+/* ID_AA64DFR0_EL1.PMUVer: none, or one of the implementer's own. */
+static bool has_pmu(void)
+{
+	u64 version = READ_SYSREG(id_aa64dfr0_el1) >> 8 & 0xf;
+
+	return version != 0 && version != 0xf;
+}
+
+static bool uses_pmu(const struct arch_vcpu *vcpu)
+{
+	return !(vcpu->mdcr & MDCR_TPM);
+}
+
+/* The counters stand still afterwards. */
+static __attribute__((noinline)) void pmu_save(struct arch_vcpu *vcpu)
+{
+	struct pmu_state *pmu = &vcpu->pmu;
+
+	pmu->control = READ_SYSREG(pmcr_el0);
+	WRITE_SYSREG(pmcr_el0, pmu->control & ~PMCR_ENABLE);
+	isb();
+	pmu->enabled = READ_SYSREG(pmcntenset_el0);
+	pmu->overflowed = READ_SYSREG(pmovsset_el0);
+	pmu->interrupts = READ_SYSREG(pmintenset_el1);
+	pmu->selected = READ_SYSREG(pmselr_el0);
+	pmu->user = READ_SYSREG(pmuserenr_el0);
+	pmu->cycles = READ_SYSREG(pmccntr_el0);
+	pmu->cycles_filter = READ_SYSREG(pmccfiltr_el0);
+	for (u32 n = 0; n < (vcpu->mdcr & MDCR_HPMN); n++) {
+		WRITE_SYSREG(pmselr_el0, n);
+		isb();
+		pmu->count[n] = READ_SYSREG(pmxevcntr_el0);
+		pmu->type[n] = READ_SYSREG(pmxevtyper_el0);
+	}
+}
+
+/* All of the guest's registers, so that it sees nothing of another's; they stood still. */
+static __attribute__((noinline)) void pmu_load(const struct arch_vcpu *vcpu)
+{
+	const struct pmu_state *pmu = &vcpu->pmu;
+
+	WRITE_SYSREG(pmcr_el0, 0);
+	WRITE_SYSREG(pmcntenclr_el0, UINT32_MAX);
+	WRITE_SYSREG(pmintenclr_el1, UINT32_MAX);
+	WRITE_SYSREG(pmovsclr_el0, UINT32_MAX);
+	for (u32 n = 0; n < (vcpu->mdcr & MDCR_HPMN); n++) {
+		WRITE_SYSREG(pmselr_el0, n);
+		isb();
+		WRITE_SYSREG(pmxevcntr_el0, pmu->count[n]);
+		WRITE_SYSREG(pmxevtyper_el0, pmu->type[n]);
+	}
+	WRITE_SYSREG(pmccntr_el0, pmu->cycles);
+	WRITE_SYSREG(pmccfiltr_el0, pmu->cycles_filter);
+	WRITE_SYSREG(pmuserenr_el0, pmu->user);
+	WRITE_SYSREG(pmselr_el0, pmu->selected);
+	WRITE_SYSREG(pmovsset_el0, pmu->overflowed);
+	WRITE_SYSREG(pmintenset_el1, pmu->interrupts);
+	WRITE_SYSREG(pmcntenset_el0, pmu->enabled);
+	isb();
+	WRITE_SYSREG(pmcr_el0, pmu->control);
+}
+
+/* ---- Saving and loading ---------------------------------------------------------------------- */
+
 void arch_vcpu_init(struct arch_vcpu *vcpu, u32 core, u64 vmpidr, u64 vttbr, bool pmu)
 {
 	vcpu->core_stack = STACK_BASE + (core + 1) * STACK_STRIDE;
 	vcpu->vmpidr = vmpidr;
 	vcpu->vttbr = vttbr;
 	vcpu->hcr = GUEST_HCR;
-	vcpu->mdcr = (READ_SYSREG(mdcr_el2) & MDCR_HPMN) | MDCR_TRAPS;
-	if (pmu)
+	vcpu->mdcr = MDCR_TRAPS | min(READ_SYSREG(mdcr_el2) & MDCR_HPMN, (u64)PMU_COUNTERS);
+	if (pmu && has_pmu())
 		vcpu->mdcr &= ~(MDCR_TPM | MDCR_TPMCR);
 }
 
@@ -85,6 +153,8 @@ void arch_vcpu_save(struct arch_vcpu *vcpu)
 	vcpu->cntv_ctl = READ_SYSREG(cntv_ctl_el0);
 	vcpu->cntv_cval = READ_SYSREG(cntv_cval_el0);
 	WRITE_SYSREG(cntv_ctl_el0, 0);
+	if (uses_pmu(vcpu))
+		pmu_save(vcpu);
 }
 
 /*
@@ -141,6 +211,8 @@ void arch_vcpu_load(struct arch_vcpu *vcpu)
 	WRITE_SYSREG(vttbr_el2, vcpu->vttbr);
 	WRITE_SYSREG(cptr_el2, GUEST_CPTR | (owns_fp ? 0 : CPTR_TFP));
 	isb();
+	if (uses_pmu(vcpu))
+		pmu_load(vcpu);
 	own_tlb(vcpu);
 }
 

@@ -15,6 +15,14 @@ struct fp_state {
 	u64 fpsr, fpcr;
 } __attribute__((aligned(16)));
 
+#define PMU_COUNTERS 8u /* event counters that a guest has at most */
+
+struct pmu_state {
+	u64 control, enabled, overflowed, interrupts, selected, user;
+	u64 cycles, cycles_filter;
+	u64 count[PMU_COUNTERS], type[PMU_COUNTERS];
+};
+
 struct arch_vcpu {
 	u64 x[31];	/* x19..x28 are stale between entry and a switch, except in trap_sync() */
 	u64 core_stack; /* EL2 stack of the core */
@@ -27,6 +35,7 @@ struct arch_vcpu {
 	/* Set by core: loaded with the vCPU. */
 	u64 vmpidr, hcr, mdcr, vttbr;
 	struct list_regs list_regs;
+	struct pmu_state pmu; /* only if the VM may use it */
 	struct fp_state fp;
 } __attribute__((aligned(16)));
 

@@ -60,6 +60,7 @@ SETTINGS = {
     # What these promise about time would not hold on a host that is busy: time counts instructions.
     "runtime": dict(icount=True),
     "sched": dict(icount=True),
+    "pmu": dict(icount=True),
     "budget": dict(icount=True),
     "block_error": dict(disks=2, errors=DISK_ERRORS),
     "hostile_access": dict(icount=True, cores=3),

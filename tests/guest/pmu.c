@@ -1,0 +1,106 @@
+/* The performance counters are a VM's own, also when another VM of its core uses them. */
+#include "tests/guest/tap.h"
+
+#define ROUNDS	   30u
+#define CYCLES	   (1u << 31) /* of the enable registers: the cycle counter */
+#define FILTER_EL1 (1ul << 31)
+#define SLEEP_NS   2000000ul
+
+#define READ(name)                                                 \
+	({                                                         \
+		uint64_t value_;                                   \
+		__asm__ volatile("mrs %0, " #name : "=r"(value_)); \
+		value_;                                            \
+	})
+#define WRITE(name, value) __asm__ volatile("msr " #name ", %0\n\tisb" ::"r"((uint64_t)(value)))
+
+static uint32_t counters(void)
+{
+	return READ(pmcr_el0) >> 11 & 31;
+}
+
+/* Something that differs from VM to VM and from time to time. */
+static uint64_t own(uint64_t n)
+{
+	return (timer_now() ^ (uint64_t)weir_here()->in) * 2654435761u + n;
+}
+
+TEST(nothing_of_another_vm_is_in_the_registers)
+{
+	CHECK(READ(pmcntenset_el0) == 0);
+	CHECK(READ(pmintenset_el1) == 0);
+	CHECK(READ(pmovsset_el0) == 0);
+	CHECK(READ(pmuserenr_el0) == 0);
+	CHECK(READ(pmccntr_el0) == 0);
+	CHECK((READ(pmcr_el0) & 1) == 0);
+	CHECK(counters() > 0);
+	for (uint32_t n = 0; n < counters(); n++) {
+		WRITE(pmselr_el0, n);
+		CHECK(READ(pmxevcntr_el0) == 0);
+		CHECK(READ(pmxevtyper_el0) == 0);
+	}
+}
+
+TEST(registers_survive_another_vm_of_the_core)
+{
+	uint32_t values[31], count = counters();
+
+	for (uint32_t round = 0; round < ROUNDS; round++) {
+		uint32_t user = own(round) & 0xf, enabled = (uint32_t)own(1) & ((1u << count) - 1);
+		uint64_t cycles = own(2);
+
+		WRITE(pmuserenr_el0, user);
+		WRITE(pmcntenclr_el0, ~0u);
+		WRITE(pmcntenset_el0, enabled);
+		WRITE(pmccntr_el0, cycles);
+		WRITE(pmccfiltr_el0, round % 2 ? FILTER_EL1 : 0);
+		for (uint32_t n = 0; n < count; n++) {
+			WRITE(pmselr_el0, n);
+			WRITE(pmxevcntr_el0, values[n] = (uint32_t)own(n));
+			WRITE(pmxevtyper_el0, round + n);
+		}
+		WRITE(pmselr_el0, round % count);
+		task_sleep(SLEEP_NS);
+		CHECK(READ(pmselr_el0) == round % count);
+		CHECK(READ(pmuserenr_el0) == user);
+		CHECK(READ(pmcntenset_el0) == enabled);
+		CHECK(READ(pmccntr_el0) == cycles);
+		CHECK((READ(pmccfiltr_el0) & FILTER_EL1) == (round % 2 ? FILTER_EL1 : 0));
+		for (uint32_t n = 0; n < count; n++) {
+			WRITE(pmselr_el0, n);
+			CHECK((uint32_t)READ(pmxevcntr_el0) == values[n]);
+			CHECK((READ(pmxevtyper_el0) & 0x3ff) == round + n);
+		}
+	}
+	WRITE(pmcntenclr_el0, ~0u);
+}
+
+/* QEMU counts time as cycles, whoever runs: so what another VM takes would be seen. */
+TEST(cycles_of_another_vm_are_not_counted)
+{
+	uint64_t since, cycles, start;
+
+	WRITE(pmccfiltr_el0, 0);
+	WRITE(pmccntr_el0, 0);
+	WRITE(pmcntenset_el0, CYCLES);
+	WRITE(pmcr_el0, READ(pmcr_el0) | 1);
+	start = READ(pmccntr_el0);
+	for (uint32_t i = 0; i < 100000; i++)
+		__asm__ volatile("");
+	CHECK(READ(pmccntr_el0) > start);
+	since = timer_now();
+	cycles = READ(pmccntr_el0);
+	for (uint32_t i = 0; i < ROUNDS; i++)
+		task_sleep(SLEEP_NS);
+	cycles = READ(pmccntr_el0) - cycles;
+	CHECK(cycles > 0);
+	CHECK(cycles < timer_ns(timer_now() - since) / 2);
+	WRITE(pmcr_el0, 0);
+}
+
+TESTS = {
+	RUN(nothing_of_another_vm_is_in_the_registers),
+	RUN(registers_survive_another_vm_of_the_core),
+	RUN(cycles_of_another_vm_are_not_counted),
+};
+TESTS_MAIN
