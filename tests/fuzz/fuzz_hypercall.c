@@ -41,6 +41,7 @@ static struct {
 static bool returning; /* the answer of a guest */
 
 static bool step(bool inner);
+static void follow(void);
 
 /* ---- Another core in between ----------------------------------------------------------------- */
 
@@ -567,7 +568,7 @@ static void move_vm_step(void)
 		for (u32 i = 0; i < table->pool_pages; i++)
 			if (port[i] < EVENTS_PORTS && grants_mapped_port(id, i) == EVENTS_PORTS)
 				events_raise_peer(id, port[i]);
-		events_follow(id, !outer.happened);
+		follow();
 		if (outer.happened && !inside)
 			events_learn(); /* in which order they were told is not known */
 	}

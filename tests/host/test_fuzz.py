@@ -1,8 +1,12 @@
 """tests/fuzz/run: what counts as found, and what a failure says. The fuzzers here are shell scripts."""
 
+import importlib.machinery
+import importlib.util
 import os
 import pathlib
 import subprocess
+import sys
+import threading
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUN = ROOT / "tests/fuzz/run"
@@ -72,3 +76,45 @@ def test_a_clang_that_cannot_link_a_fuzzer_is_one_line_and_a_failure(tmp_path):
     assert result.returncode != 0
     assert [line for line in result.stdout.splitlines() if "cannot link -fsanitize=fuzzer" in line]
     assert not (tmp_path / "summary").exists()
+
+
+def runner():
+    """tests/run as a module; it has no suffix."""
+    loader = importlib.machinery.SourceFileLoader("weir_runner", str(ROOT / "tests/run"))
+    sys.path.insert(0, str(ROOT / "tests"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("weir_runner", loader))
+    loader.exec_module(module)
+    return module
+
+
+def test_fuzzers_run_beside_qemu_and_are_counted_once(monkeypatch):
+    module, began = runner(), threading.Event()
+
+    def qemu(count, options):
+        assert began.wait(60), "the fuzzers do not run meanwhile"
+        count.add(10, 0)
+
+    def fuzzers(count, options):
+        began.set()
+        count.add(3, 1)
+
+    monkeypatch.setitem(module.GROUPS, "qemu", qemu)
+    monkeypatch.setitem(module.GROUPS, "fuzz", fuzzers)
+    count = module.Count()
+    module.run_groups(["qemu", "fuzz"], count, None)
+    assert (count.passed, count.failed) == (13, 1)
+    module.run_groups(["fuzz"], count, None)
+    assert (count.passed, count.failed) == (16, 2)
+
+
+def test_fuzzers_that_break_off_have_failed(monkeypatch):
+    module = runner()
+
+    def broken(count, options):
+        raise OSError("no such clang")
+
+    monkeypatch.setitem(module.GROUPS, "qemu", lambda count, options: count.add(1, 0))
+    monkeypatch.setitem(module.GROUPS, "fuzz", broken)
+    count = module.Count()
+    module.run_groups(["qemu", "fuzz"], count, None)
+    assert (count.passed, count.failed) == (1, 1)
