@@ -239,8 +239,8 @@ static void move_wait(void)
 
 	if (!here()->vgic.loaded)
 		return;
-	assert_int_equal(pending, fake_next() != FAKE_SPURIOUS);
 	vgic_settle(here()); /* it runs on */
+	assert_int_equal(pending, fake_next() != FAKE_SPURIOUS);
 }
 
 static void (*const moves[])(void) = {
