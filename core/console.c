@@ -33,7 +33,7 @@
 /* More than a hardware FIFO holds, so that one that is filled to that is above its trigger level:
  * only from there does the transmit interrupt rise. */
 #define DRAIN_AT_ONCE	48u
-#define RECEIVE_AT_ONCE 8u
+#define RECEIVE_AT_ONCE 4u
 /* Nobody has printed for so long: a line that was broken off is shown again. */
 #define QUIET_US 30000u
 /* So often without progress, and the UART is taken for dead. */
@@ -194,6 +194,15 @@ static bool has_room(void) NEEDS(lock)
 	return ring_room() >= VM_LINE_BYTES + WEIR_BYTES;
 }
 
+/* What Weir prints in an exit that has other things to do goes out by the interrupt. */
+static void drain_later(void) NEEDS(lock)
+{
+	if (transmit_intid)
+		update_interrupt(uart_get());
+	else
+		drain();
+}
+
 static void make_room(void) NEEDS(lock)
 {
 	if (!has_room())
@@ -207,7 +216,11 @@ static bool take_line(const char *name, const char *text, size_t length) NEEDS(l
 	make_room();
 	report_lost();
 	taken = !lost_lines && put_line(0, name, text, length);
-	drain();
+	if (transmit_intid)
+		update_interrupt(
+			uart_get()); /* several of Weir's lines in one exit are many bytes */
+	else
+		drain();
 	return taken;
 }
 
@@ -259,7 +272,7 @@ void console_prompt(const char *text, size_t length)
 	spin_lock(&lock);
 	if (!put_part(&tail, 0, text, length))
 		broken = true; /* shown when there is room */
-	drain();
+	drain_later();
 	spin_unlock(&lock);
 }
 
@@ -267,7 +280,7 @@ void console_prompt_end(const char *text, size_t length)
 {
 	spin_lock(&lock);
 	put_line(&tail, 0, text, length);
-	drain();
+	drain_later();
 	spin_unlock(&lock);
 }
 
@@ -338,17 +351,24 @@ static int receive_byte(const struct uart_ops *uart)
 	return byte;
 }
 
-/* True: there may be more. While the monitor answers, what is typed stays in the hardware. */
-static bool receive(const struct uart_ops *uart)
+static void drain_some(void)
 {
-	for (u32 i = 0; i < RECEIVE_AT_ONCE && !monitor_busy(); i++) {
-		int byte = receive_byte(uart);
+	spin_lock(&lock);
+	drain();
+	spin_unlock(&lock);
+}
 
-		if (byte < 0)
-			return false;
+/* How many were taken; while the monitor answers, what is typed stays in the hardware. */
+static u32 receive(const struct uart_ops *uart)
+{
+	u32 count = 0;
+	int byte;
+
+	while (count < RECEIVE_AT_ONCE && !monitor_busy() && (byte = receive_byte(uart)) >= 0) {
 		monitor_receive((u8)byte);
+		count++;
 	}
-	return true;
+	return count;
 }
 
 static void wait_for_quiet(void)
@@ -388,16 +408,22 @@ static bool leave_for_later(bool more_input, bool more_output)
 	return was_broken;
 }
 
+/* One of three things at a time: an answer's line, what is typed, a VM's line. */
 static void interrupt(void *context)
 {
 	const struct uart_ops *uart = context;
-	bool more_input, more_output;
+	bool answering = monitor_busy();
+	u32 typed;
 
 	uart->interrupt_clear();
-	more_input = receive(uart);
-	console_service();
-	more_output = console_has_room() ? monitor_step() : monitor_busy();
-	if (leave_for_later(more_input, more_output) && !timeout_pending(&quiet))
+	typed = receive(uart);
+	if (answering && console_has_room())
+		monitor_step();
+	else if (answering || typed)
+		drain_some();
+	else
+		console_service();
+	if (leave_for_later(answering || typed, monitor_busy()) && !timeout_pending(&quiet))
 		wait_for_quiet();
 }
 

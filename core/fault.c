@@ -1,7 +1,9 @@
 /*
  * Fault reports (fault.h): three lines, of which the last is there if the exception has an address.
+ * They are longer than an exit may take, so the exit notes the registers, and the steps of the VM's
+ * dying print.
  *
- * Owns: nothing; it reads the exit's registers, which nothing has changed since.
+ * Owns: vm->fault; under vm->lock while the VM runs, then vCPU 0's core's.
  */
 #include "core/fault.h"
 
@@ -16,12 +18,14 @@
 #define EC_DATA_ABORT	     0x24u
 
 /* ISS of an abort; but for S1PTW, FnV and the status only of a data abort. */
-#define ISS_ISV	   (1u << 24)
-#define ISS_FNV	   (1u << 10)
-#define ISS_CM	   (1u << 8)
-#define ISS_S1PTW  (1u << 7)
-#define ISS_WRITE  (1u << 6)
-#define ISS_STATUS 0x3fu
+#define ISS_ISV		(1u << 24)
+#define ISS_FNV		(1u << 10)
+#define ISS_CM		(1u << 8)
+#define ISS_S1PTW	(1u << 7)
+#define ISS_WRITE	(1u << 6)
+#define CLASS(syndrome) ((u32)((syndrome) >> 26) & 0x3f)
+#define STATUS_EXTERNAL 0x10u
+#define ISS_STATUS	0x3fu
 
 #define WORDS_BYTES 96
 
@@ -180,37 +184,90 @@ static void place_words(const struct vm *vm, u64 ipa, char *words)
 
 /* ---- The report ------------------------------------------------------------------------------ */
 
-static void report_address(const struct vcpu *self, u32 iss)
+static bool has_address(const struct fault *fault)
 {
-	char words[WORDS_BYTES];
-	u64 far = arch_exit_far();
-	ipa_t ipa;
+	u32 iss = (u32)fault->syndrome;
 
-	if (iss & ISS_FNV && (iss & ISS_STATUS) == 0x10)
-		return; /* the FAR is not valid, and so nothing is known */
-	if (!find_ipa(iss, far, &ipa)) {
+	/* FnV: the FAR is not valid, and so nothing is known. */
+	return is_abort(CLASS(fault->syndrome)) &&
+	       !(iss & ISS_FNV && (iss & ISS_STATUS) == STATUS_EXTERNAL);
+}
+
+static void report_exception(const char *name, const struct fault *fault)
+{
+	u32 class = CLASS(fault->syndrome);
+	char words[WORDS_BYTES];
+
+	abort_words(class, fault->syndrome & 0x1ffffff, words);
+	log_line("fault: VM %s vCPU %u: %s%s PC %016lx PSTATE %08lx ESR %08lx", name, fault->vcpu,
+		 exception_name(class), words, fault->pc, fault->pstate, fault->syndrome);
+}
+
+static void report_address(const struct vm *vm, const struct fault *fault)
+{
+	const char *name = vm->config->name;
+	char words[WORDS_BYTES];
+
+	if (!fault->ipa_known) {
 		log_line("fault: VM %s vCPU %u: FAR %016lx IPA unknown: its own tables say where",
-			 self->vm->config->name, self->index, far);
+			 name, fault->vcpu, fault->far);
 		return;
 	}
-	place_words(self->vm, ipa.raw, words);
-	log_line("fault: VM %s vCPU %u: FAR %016lx IPA %010lx: %s", self->vm->config->name,
-		 self->index, far, ipa.raw, words);
+	place_words(vm, fault->ipa.raw, words);
+	log_line("fault: VM %s vCPU %u: FAR %016lx IPA %010lx: %s", name, fault->vcpu, fault->far,
+		 fault->ipa.raw, words);
+}
+
+bool fault_report(struct vm *vm)
+{
+	struct fault *fault = &vm->fault;
+
+	switch (fault->lines) {
+	case 0:
+		return false;
+	case 3:
+		log_line("fault: VM %s vCPU %u: %s", vm->config->name, fault->vcpu, fault->what);
+		break;
+	case 2:
+		report_exception(vm->config->name, fault);
+		if (!has_address(fault))
+			fault->lines--;
+		break;
+	default:
+		report_address(vm, fault);
+		break;
+	}
+	fault->lines--;
+	return true;
+}
+
+/* Of several vCPUs that fault at once the first is reported; another that was not is its cause. */
+static void take_down(struct vcpu *self, const char *what)
+{
+	struct vm *vm = self->vm;
+	struct fault *fault = &vm->fault;
+
+	spin_lock(&vm->lock);
+	if (vm->state == VM_RUNNING && !fault->lines) {
+		fault->what = what;
+		fault->vcpu = self->index;
+		fault->syndrome = arch_exit_syndrome();
+		fault->pc = arch_guest_pc();
+		fault->pstate = arch_guest_pstate();
+		fault->far = arch_exit_far();
+		fault->ipa_known = find_ipa((u32)fault->syndrome, fault->far, &fault->ipa);
+		fault->lines = 3;
+	}
+	spin_unlock(&vm->lock);
 }
 
 void vm_fault(struct vcpu *self, const char *what)
 {
-	const char *name = self->vm->config->name;
-	u64 syndrome = arch_exit_syndrome();
-	u32 class = syndrome >> 26 & 0x3f;
-	u32 iss = syndrome & 0x1ffffff;
-	char words[WORDS_BYTES];
+	struct vm *vm = self->vm;
 
-	abort_words(class, iss, words);
-	log_line("fault: VM %s vCPU %u: %s", name, self->index, what);
-	log_line("fault: VM %s vCPU %u: %s%s PC %016lx PSTATE %08lx ESR %08lx", name, self->index,
-		 exception_name(class), words, arch_guest_pc(), arch_guest_pstate(), syndrome);
-	if (is_abort(class))
-		report_address(self, iss);
-	vm_stop(self->vm, VM_END_FAULT);
+	take_down(self, what);
+	/* Then there is no time left in which it could be printed. */
+	while (vm->config->on_fault == ON_FAULT_STOP_MACHINE && fault_report(vm))
+		;
+	vm_stop(vm, VM_END_FAULT);
 }

@@ -7,7 +7,10 @@
 #include "core/vm.h"
 
 /*
- * The guest did what only a broken or hostile one does, in the exit that is being served: a report,
- * then its on-fault policy. `what` is a clause of its own.
+ * The guest did what only a broken or hostile one does, in the exit that is being served: its
+ * on-fault policy follows. `what` is a clause of its own. The report is printed while the VM dies.
  */
 void vm_fault(struct vcpu *self, const char *what);
+
+/* The next line of the report that a VM which is dying still owes; false: there is none. */
+bool fault_report(struct vm *vm);

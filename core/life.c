@@ -18,6 +18,7 @@
 
 #include "arch/arm64/cache.h"
 #include "core/base/log.h"
+#include "core/fault.h"
 #include "core/hypercall.h"
 #include "core/machine.h"
 #include "core/sched.h"
@@ -153,7 +154,7 @@ void vm_vcpu_left(struct vm *vm)
 
 static void close_step(struct vm *vm)
 {
-	if (ipc_vm_stop(vm, &vm->work))
+	if (fault_report(vm) || ipc_vm_stop(vm, &vm->work))
 		return;
 	/* Now vCPU 0 leaves too: it is on this core. */
 	__atomic_store_n(&vm->ending, 1, __ATOMIC_RELEASE);

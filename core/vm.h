@@ -93,6 +93,16 @@ struct vm_work {
 	u64 filled; /* bytes of RAM */
 };
 
+/* What a VM was ended for, until it is reported (core/fault.c). */
+struct fault {
+	u32 lines; /* of the report that are still to come */
+	u32 vcpu;
+	const char *what;
+	u64 syndrome, pc, pstate, far;
+	ipa_t ipa;
+	bool ipa_known;
+};
+
 struct vm {
 	const struct manifest_vm *config;
 	u32 id; /* index in the manifest */
@@ -104,6 +114,7 @@ struct vm {
 	u32 ending;    /* atomic: vCPUs that are still on a core while the VM is dying */
 	bool stepping; /* vCPU 0's turns are the VM's: vm_step() */
 	struct vm_work work;
+	struct fault fault;
 
 	struct stage2 stage2; /* entries: ipc's grant lock after boot */
 	pa_t ram;

@@ -27,12 +27,27 @@ static void put(struct text *text, char c)
 		text->buffer[text->length++] = c;
 }
 
+static void put_bytes(struct text *text, const char *from, size_t length)
+{
+	size_t room = text->size > text->length + 1 ? text->size - text->length - 1 : 0;
+
+	length = min(length, room);
+	memcpy(text->buffer + text->length, from, length);
+	text->length += length;
+}
+
+/* Names in a damaged tree may hold anything; a line is one line, and no terminal obeys it. */
+static char printable(char c)
+{
+	return c < ' ' || c > '~' ? '?' : c;
+}
+
 static void put_padded(struct text *text, const char *from, size_t length, u32 width, char fill)
 {
 	for (; width > length; width--)
 		put(text, fill);
 	while (length--)
-		put(text, *from++);
+		put(text, printable(*from++));
 }
 
 /* What stands between % and the letter. */
@@ -93,10 +108,13 @@ size_t format_text_v(char *buffer, size_t size, const char *format, va_list argu
 	char c;
 
 	for (; *format; format++) {
-		if (*format != '%') {
-			put(&text, *format);
-			continue;
-		}
+		const char *plain = format;
+
+		while (*format && *format != '%')
+			format++;
+		put_bytes(&text, plain, (size_t)(format - plain));
+		if (!*format)
+			break;
 		format = read_conversion(format + 1, &conversion);
 		switch (*format) {
 		case 's':
@@ -152,14 +170,6 @@ static void keep_early(const char *line, size_t length)
 	early_length += length + 1;
 }
 
-/* Names in a damaged tree may hold anything; a line is one line, and no terminal obeys it. */
-static void make_printable(char *text)
-{
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~')
-			*text = '?';
-}
-
 void log_line(const char *format, ...)
 {
 	char line[LINE_BYTES];
@@ -170,7 +180,6 @@ void log_line(const char *format, ...)
 	va_start(arguments, format);
 	length += format_text_v(line + length, sizeof(line) - length, format, arguments);
 	va_end(arguments);
-	make_printable(line);
 	if (sink)
 		sink(line, length);
 	else

@@ -6,6 +6,7 @@
 #include "arch/arm64/cache.h"
 #include "arch/arm64/cpu.h"
 #include "core/base/log.h"
+#include "core/fault.h"
 #include "core/life.h"
 #include "core/machine.h"
 #include "core/sched.h"
@@ -87,6 +88,12 @@ void vgic_init(struct vm *vm)
 void vuart_reset(struct vm *vm)
 {
 	(void)vm;
+}
+
+bool fault_report(struct vm *vm)
+{
+	(void)vm;
+	return false;
 }
 
 void vuart_flush(struct vm *vm)

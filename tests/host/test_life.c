@@ -21,6 +21,7 @@
 #include "soak.h"
 #include "core/guest_tree.h"
 #include "core/hypercall.h"
+#include "core/fault.h"
 #include "core/life.h"
 #include "core/machine.h"
 #include "core/sched.h"
@@ -154,6 +155,12 @@ void vgic_init(struct vm *vm)
 void vuart_reset(struct vm *vm)
 {
 	(void)vm;
+}
+
+bool fault_report(struct vm *vm)
+{
+	(void)vm;
+	return false;
 }
 
 void vuart_flush(struct vm *vm)
