@@ -21,17 +21,20 @@ struct text {
 	size_t size, length;
 };
 
+static size_t room(const struct text *text)
+{
+	return text->size > text->length + 1 ? text->size - text->length - 1 : 0;
+}
+
 static void put(struct text *text, char c)
 {
-	if (text->length + 1 < text->size)
+	if (room(text))
 		text->buffer[text->length++] = c;
 }
 
 static void put_bytes(struct text *text, const char *from, size_t length)
 {
-	size_t room = text->size > text->length + 1 ? text->size - text->length - 1 : 0;
-
-	length = min(length, room);
+	length = min(length, room(text));
 	memcpy(text->buffer + text->length, from, length);
 	text->length += length;
 }
@@ -39,15 +42,20 @@ static void put_bytes(struct text *text, const char *from, size_t length)
 /* Names in a damaged tree may hold anything; a line is one line, and no terminal obeys it. */
 static char printable(char c)
 {
-	return c < ' ' || c > '~' ? '?' : c;
+	return (u8)(c - ' ') > '~' - ' ' ? '?' : c;
 }
 
 static void put_padded(struct text *text, const char *from, size_t length, u32 width, char fill)
 {
+	char *to;
+
 	for (; width > length; width--)
 		put(text, fill);
+	length = min(length, room(text));
+	to = text->buffer + text->length;
+	text->length += length;
 	while (length--)
-		put(text, printable(*from++));
+		*to++ = printable(*from++);
 }
 
 /* What stands between % and the letter. */

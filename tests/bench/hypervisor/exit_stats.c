@@ -15,6 +15,7 @@
 #include "core/base/log.h"
 #include "core/base/string.h"
 #include "core/console.h"
+#include "core/irq.h"
 #include "core/life.h"
 #include "core/sched.h"
 #include "drivers/gic.h"
@@ -45,6 +46,7 @@ struct core_stats {
 	u64 exit_ticks; /* of the exit up to where it was cut */
 	enum exit_class class;
 	u64 detail;
+	bool stepped; /* the path is a VM's step, which has just returned */
 	struct longest longest[EXIT_CLASSES];
 	u64 vm_ticks[MAX_VMS];
 };
@@ -69,6 +71,7 @@ struct arch_vcpu *__real_trap_sync(struct arch_vcpu *arch);
 struct arch_vcpu *__real_trap_irq(struct arch_vcpu *arch);
 struct arch_vcpu *__real_trap_serror(struct arch_vcpu *arch);
 void __real_vm_step(struct vm *vm);
+void __real_irq_handle(struct vcpu *current);
 void __real_cpu_wait(void);
 void __real_cpu_power_off(void);
 struct arch_vcpu *__wrap_trap_hvc(struct arch_vcpu *arch);
@@ -76,6 +79,7 @@ struct arch_vcpu *__wrap_trap_sync(struct arch_vcpu *arch);
 struct arch_vcpu *__wrap_trap_irq(struct arch_vcpu *arch);
 struct arch_vcpu *__wrap_trap_serror(struct arch_vcpu *arch);
 void __wrap_vm_step(struct vm *vm);
+void __wrap_irq_handle(struct vcpu *current);
 void __wrap_cpu_wait(void);
 void __wrap_cpu_power_off(void);
 
@@ -124,7 +128,7 @@ void __wrap_cpu_wait(void)
 	core->entered = timer_now();
 }
 
-/* A step is a path of its own, with the decision and the interrupts after it. */
+/* A step is a path of its own, up to the look at interrupts after it. */
 void __wrap_vm_step(struct vm *vm)
 {
 	struct core_stats *core = &stats[cpu_index()];
@@ -135,6 +139,21 @@ void __wrap_vm_step(struct vm *vm)
 	core->detail = vm->state;
 	core->entered = timer_now();
 	__real_vm_step(vm);
+	core->stepped = true;
+}
+
+/* Behind a step: what is handled now is late by that step and no more. */
+void __wrap_irq_handle(struct vcpu *current)
+{
+	struct core_stats *core = &stats[cpu_index()];
+
+	if (core->stepped) {
+		core->stepped = false;
+		cut(core);
+		core->class = EXIT_INTERRUPT;
+		core->entered = timer_now();
+	}
+	__real_irq_handle(current);
 }
 
 /* ---- Upcalls --------------------------------------------------------------------------------- */
