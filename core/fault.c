@@ -241,14 +241,19 @@ bool fault_report(struct vm *vm)
 	return true;
 }
 
-/* Of several vCPUs that fault at once the first is reported; another that was not is its cause. */
-static void take_down(struct vcpu *self, const char *what)
+/*
+ * Of several vCPUs that fault at once the first is reported; another that was not is its cause.
+ * False: this is another one.
+ */
+static bool take_down(struct vcpu *self, const char *what)
 {
 	struct vm *vm = self->vm;
 	struct fault *fault = &vm->fault;
+	bool first;
 
 	spin_lock(&vm->lock);
-	if (vm->state == VM_RUNNING && !fault->lines) {
+	first = vm->state == VM_RUNNING && !fault->lines;
+	if (first) {
 		fault->what = what;
 		fault->vcpu = self->index;
 		fault->syndrome = arch_exit_syndrome();
@@ -259,13 +264,16 @@ static void take_down(struct vcpu *self, const char *what)
 		fault->lines = 3;
 	}
 	spin_unlock(&vm->lock);
+	return first;
 }
 
 void vm_fault(struct vcpu *self, const char *what)
 {
 	struct vm *vm = self->vm;
 
-	take_down(self, what);
+	/* The first vCPU's core ends the VM, when nobody else touches the report. */
+	if (!take_down(self, what))
+		return;
 	/* Then there is no time left in which it could be printed. */
 	while (vm->config->on_fault == ON_FAULT_STOP_MACHINE && fault_report(vm))
 		;

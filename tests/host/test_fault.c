@@ -117,6 +117,18 @@ TEST(the_report_says_who_why_what_and_where)
 			    "into the UART");
 }
 
+/* Its end is the first one's affair: what prints the report is then the only one that touches it. */
+TEST(of_two_that_fault_at_once_the_first_is_reported_and_ends_the_vm)
+{
+	struct vcpu second = { .vm = &vm, .index = 1 };
+
+	vm_fault(&vcpu, "it did wrong");
+	vm_fault(&second, "it did wrong as well");
+	assert_int_equal(stops, 1);
+	assert_true(fault_report(&vm));
+	assert_string_equal(fake_log_text(0), "fault: VM bad vCPU 2: it did wrong");
+}
+
 TEST(each_status_has_its_words)
 {
 	expect_exception(DATA_ABORT | 0x00, "data abort (address size fault, level 0, read)");
@@ -225,6 +237,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RUN_AFTER(start, the_report_says_who_why_what_and_where),
+		RUN_AFTER(start, of_two_that_fault_at_once_the_first_is_reported_and_ends_the_vm),
 		RUN_AFTER(start, each_status_has_its_words),
 		RUN_AFTER(start, the_access_is_told_as_far_as_the_syndrome_tells_it),
 		RUN_AFTER(start, other_exceptions_have_a_name_and_no_address),
