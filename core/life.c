@@ -95,12 +95,14 @@ static void build_step(struct vm *vm)
  */
 static void try_end(struct vm *vm)
 {
+	u64 life = __atomic_load_n(&vm->life, __ATOMIC_ACQUIRE); /* before the look */
 	bool mine, again;
 
 	if (!ipc_vm_idle(vm))
 		return;
 	spin_lock(&vm->lock);
-	mine = vm->state == VM_DYING && vm->dying == DYING_CLOSED;
+	/* In another life than the one that was idle there may be new requests. */
+	mine = vm->life == life && vm->state == VM_DYING && vm->dying == DYING_CLOSED;
 	again = vm->again;
 	if (mine) {
 		vm->life += again;
