@@ -1,11 +1,10 @@
 /*
- * Makes, ends and renews what a VM has for communication: the order in which the modules are
- *called.
+ * Makes, ends and renews what a VM has for communication: the order in which modules are called.
  *
  * Owns:  the shared pages of every vCPU: `in`, `out` and the event rings, one after the other from
  *	  VM_SHARED_BASE on, vCPU by vCPU (weir/abi.h).
  * Locks: none; creation is the boot core's alone, before any guest runs, and while a VM is rebuilt
- *no guest of it runs.
+ *	  no vCPU of it enters its guest.
  */
 #include "ipc/ipc.h"
 
