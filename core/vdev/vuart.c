@@ -81,8 +81,8 @@ static bool held_up(const struct vcpu *writer)
 	return run == VCPU_READY || run == VCPU_THROTTLED;
 }
 
-/* False: there is no need to look again. */
-static bool look_at(struct vm *vm)
+/* False: there is no need to look again. `offered`: the console was to show it. */
+static bool look_at(struct vm *vm, bool *offered)
 {
 	struct vuart *uart = &vm->uart;
 	u32 looks = uart->typed ? LOOKS_TYPED : LOOKS;
@@ -90,7 +90,8 @@ static bool look_at(struct vm *vm)
 
 	spin_lock(&vm->uart.lock);
 	again = uart->line_length && !is_stuck(uart);
-	if (again && !held_up(uart->writer) && ++uart->silent >= looks)
+	*offered = again && !held_up(uart->writer) && ++uart->silent >= looks;
+	if (*offered)
 		again = !console_vm_part(vm, uart->line, uart->line_length);
 	spin_unlock(&vm->uart.lock);
 	return again;
@@ -101,12 +102,14 @@ static void look_later(struct watch *watch)
 	timeout_set(&watch->timeout, timer_now() + timer_from_us(LOOK_US));
 }
 
+/* To show a part takes long: the VMs behind it are looked at next time. */
 static void look(struct timeout *timeout)
 {
 	struct watch *watch = container_of(timeout, struct watch, timeout);
+	bool offered = false;
 
-	for (u64 left = watch->vms; left; left &= left - 1) {
-		if (!look_at(vm_get((u32)__builtin_ctzl(left))))
+	for (u64 left = watch->vms; left && !offered; left &= left - 1) {
+		if (!look_at(vm_get((u32)__builtin_ctzl(left)), &offered))
 			watch->vms &= ~(left & -left);
 	}
 	if (watch->vms)
