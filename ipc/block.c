@@ -89,9 +89,16 @@ static struct block_slot *take_slot(struct vcpu *self, pa_t pa, u32 bytes)
 		slot->request.segment_count = bytes != 0;
 		slot->request.segment[0].pa = pa;
 		slot->request.segment[0].bytes = bytes;
+		block->reach[index] = (struct block_reach){ pa.raw, pa.raw + bytes };
 	}
 	spin_unlock(&block->lock);
 	return slot;
+}
+
+static void free_slot(struct block_vcpu *block, u32 index) NEEDS(block->lock)
+{
+	block->free |= BIT(index);
+	block->reach[index].to = 0;
 }
 
 /* The request of the slot was never accepted. */
@@ -101,7 +108,7 @@ static void return_slot(struct block_slot *slot)
 
 	spin_lock(&block->lock);
 	block->accepted--;
-	block->free |= BIT(slot->index);
+	free_slot(block, slot->index);
 	spin_unlock(&block->lock);
 }
 
@@ -115,7 +122,7 @@ static void complete(struct block_slot *slot, enum weir_status status)
 	bool tell;
 
 	spin_lock(&block->lock);
-	block->free |= BIT(slot->index);
+	free_slot(block, slot->index);
 	tell = !stopped(vcpu->vm);
 	if (tell) {
 		completion = &block->out->completion[block->tail % WEIR_COMPLETIONS];
@@ -336,6 +343,25 @@ enum weir_status block_submit_call(struct vcpu *self, const struct call_args *in
 
 /* For the others. */
 
+static u32 overlap(const struct block_reach *reach, u64 from, u64 to)
+{
+	return (u32)(reach->from < to) & (u32)(from < reach->to);
+}
+
+/* Of a VM of eight vCPUs these are 512 looks in one exit: hence no branch, and four to a turn. */
+static bool reaches(const struct block_vcpu *block, u64 from, u64 to) NEEDS(block->lock)
+{
+	u32 found = 0;
+
+	for (u32 i = 0; i < WEIR_COMPLETIONS; i += 4) {
+		const struct block_reach *reach = &block->reach[i];
+
+		found |= overlap(reach, from, to) | overlap(reach + 1, from, to) |
+			 overlap(reach + 2, from, to) | overlap(reach + 3, from, to);
+	}
+	return found != 0;
+}
+
 bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes)
 {
 	bool found = false;
@@ -344,13 +370,7 @@ bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes)
 		struct block_vcpu *block = &vm->vcpu[i]->ipc->block;
 
 		spin_lock(&block->lock);
-		for (u64 busy = ~block->free; busy && !found; busy &= busy - 1) {
-			const struct block_segment *used =
-				&block->slot[__builtin_ctzl(busy)].request.segment[0];
-
-			found = used->pa.raw < pa.raw + bytes &&
-				pa.raw < used->pa.raw + used->bytes;
-		}
+		found = reaches(block, pa.raw, pa.raw + bytes);
 		spin_unlock(&block->lock);
 	}
 	return found;

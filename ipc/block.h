@@ -13,17 +13,23 @@
 
 struct block_slot; /* a request that a vCPU made, from submit to completion */
 
+/* Physical memory; `to` is 0: none. */
+struct block_reach {
+	u64 from, to;
+};
+
 struct block_vcpu {
 	/* Read-only after boot. */
 	struct block_slot *slot; /* WEIR_COMPLETIONS of them */
 	const struct weir_in *in;
 	struct weir_out *out;
 
-	struct spinlock lock; /* guards the rest */
-	u64 free;	      /* bit n: slot n is not in use */
-	u64 accepted;	      /* position that the last accepted request can get at most */
-	u64 tail;	      /* what completion_tail was set to */
-	u64 head;	      /* completion_head as last seen and believed */
+	struct spinlock lock;			    /* guards the rest */
+	u64 free;				    /* bit n: slot n is not in use */
+	struct block_reach reach[WEIR_COMPLETIONS]; /* what the DMA for slot n may touch */
+	u64 accepted; /* position that the last accepted request can get at most */
+	u64 tail;     /* what completion_tail was set to */
+	u64 head;     /* completion_head as last seen and believed */
 };
 
 /* One disk of a VM: which part of which device. Read-only after boot. */
