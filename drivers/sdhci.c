@@ -2,11 +2,12 @@
  * Driver for SD host controllers (sdhci.h).
  *
  * Owns:  struct sdhci and the registers.
- * Locks: lock guards `request` and `state` between submit, on any core, and the rest, which runs on
- *	  the interrupt's core alone. `done` is called without it.
+ * Locks: lock guards `request` between submit, on any core, and the rest, which runs on the
+ *	  interrupt's core alone. `done` is called without it.
  *
  * What comes next is always one of two functions: `answered`, when the command that was sent has
- * ended, and `later`, when the timer fires. A step sets them, begins something and returns.
+ * ended, and `later`, when the timer fires. A step sets them, begins something and returns. While
+ * anything is under way `later` is set, so everything ends; when it is not, the next request begins.
  *
  * Registers are written in whole words: the controllers of the Raspberry Pi know nothing else.
  * Sections: HC is the host controller's specification, PL the physical layer's.
@@ -37,6 +38,7 @@ enum {
 
 /* PRESENT, HC 2.2.9. */
 #define PRESENT_CARD	 BIT(16)
+#define PRESENT_STABLE	 BIT(17)
 #define PRESENT_WRITABLE BIT(19)
 
 /* POWER_WIDTH, HC 2.2.10 and 2.2.11. */
@@ -59,10 +61,12 @@ enum {
 #define STATUS_READ	BIT(5)
 #define STATUS_INSERTED BIT(6)
 #define STATUS_REMOVED	BIT(7)
+#define STATUS_DATA	(STATUS_WRITE | STATUS_READ)
+#define STATUS_CARD	(STATUS_INSERTED | STATUS_REMOVED)
+#define STATUS_UNHEARD	0x000f0000u /* the command: no answer, or not a good one */
+#define STATUS_LATE	BIT(20)	    /* data */
 #define STATUS_ERRORS	0x01ff0000u
-#define STATUS_WANTED                                                                      \
-	(STATUS_COMMAND | STATUS_TRANSFER | STATUS_WRITE | STATUS_READ | STATUS_INSERTED | \
-	 STATUS_REMOVED | STATUS_ERRORS)
+#define STATUS_WANTED	(STATUS_COMMAND | STATUS_TRANSFER | STATUS_DATA | STATUS_ERRORS)
 
 /* COMMAND_MODE, HC 2.2.5 and 2.2.6. */
 #define MODE_COUNT	  BIT(1)
@@ -75,6 +79,7 @@ enum {
 #define RESPONSE_OCR	  (2u << 16) /* R3: neither */
 #define RESPONSE_BUSY	  (3u << 16 | BIT(19) | BIT(20))
 #define COMMAND_DATA	  BIT(21)
+#define COMMAND_ABORT	  (3u << 22)
 #define COMMAND_NUMBER(n) ((u32)(n) << 24)
 
 /* Commands, PL 4.7.4. */
@@ -87,10 +92,9 @@ enum {
 	SEND_IF_COND = 8,
 	SEND_CSD = 9,
 	STOP_TRANSMISSION = 12,
+	SEND_STATUS = 13,
 	SET_BLOCK_LENGTH = 16,
-	READ_SINGLE = 17,
 	READ_MULTIPLE = 18,
-	WRITE_SINGLE = 24,
 	WRITE_MULTIPLE = 25,
 	SEND_OP_COND = 41, /* ACMD */
 	APPLICATION = 55,
@@ -102,43 +106,60 @@ enum {
 #define OCR_READY	BIT(31)
 #define BUS_WIDTH_4	2u
 
+/* The status that a card answers with, PL 4.10.1. */
+#define CARD_ERRORS	  0xfdf98000u
+#define CARD_OUT_OF_RANGE BIT(31)
+#define CARD_STATE	  (0xfu << 9)
+#define CARD_TRANSFER	  (4u << 9) /* ready for data commands */
+
 #define CLOCK_SLOW_HZ 400000u
 #define CLOCK_FAST_HZ 25000000u
+#define BASE_MOST_HZ  255000000u /* what the capabilities can say at most, if they say nothing */
 
+#define APART_US   20u	  /* between two writes at the slow clock, see send() */
 #define POLL_US	   1000u  /* between two looks at something that takes a moment */
 #define SETTLE_US  2000u  /* 74 clocks after power, PL 6.4.1 */
 #define OP_COND_US 10000u /* between two SEND_OP_COND */
+#define BUSY_US	   10000u /* between two looks at a card that still writes */
 /* No answer (64 clocks, PL 4.12.4) or no block (500 ms to write one, PL 4.6.2.2): the controller
  * hangs. */
 #define ANSWER_US 100000u
 #define BLOCK_US  2000000u
-#define POLLS	  100u /* of either kind, then the card or the controller is given up */
+#define POLLS	  100u /* of any kind, then the card or the controller is given up */
 #define RESETS	  3u   /* of the controller, for one request */
 
 #define BLOCK_WORDS (BLOCK_SECTOR_BYTES / 4)
 
-/* Absent: no card, or none that can be used. Found: it is being identified, from nothing. */
+/*
+ * Absent: no card, or none that can be used; a request has it looked for again, or fails.
+ * Identifying: it is being identified, from nothing.
+ */
 enum state { SD_ABSENT, SD_IDENTIFYING, SD_READY };
 
 struct sdhci {
 	struct block_device device; /* first: converted by a cast */
 	struct sdhci_place place;
 	struct spinlock lock;
-	enum state state;
 	struct block_request *request; /* taken, and not done yet */
 
 	/* The interrupt's core alone. */
+	enum state state;
 	void (*answered)(struct sdhci *sd, bool good);
 	void (*later)(struct sdhci *sd);
+	void (*then)(struct sdhci *sd); /* when the lines are reset, or the clock runs */
+	u32 awaited;			/* bits of STATUS that the command's end is made of */
+	u32 argument, command;
+	bool slow; /* the clock is that of identification */
 	u32 polls;
 	u32 resets;
+	bool said;  /* that there is no card */
 	bool known; /* a card was identified before: another one in its place is not taken */
 	u32 cid[4];
 	bool version2; /* it answered SEND_IF_COND */
 	bool large;    /* addresses are sectors, not bytes */
+	bool writable; /* now; the device's read_only is what it was when it was found */
 	u32 address;   /* its relative card address, in bits 31:16 */
-	bool started;  /* the request has been sent to the card */
-	bool transferring;
+	bool started;  /* the command that is out is the request's */
 	u32 done_blocks, blocks;
 };
 
@@ -160,15 +181,44 @@ static void wait(struct sdhci *sd, u32 microseconds, void (*later)(struct sdhci 
 	sd->place.set_timer(sd->place.context, microseconds);
 }
 
+static void nothing_under_way(struct sdhci *sd)
+{
+	sd->later = 0;
+	sd->place.set_timer(sd->place.context, 0);
+}
+
 static void hangs(struct sdhci *sd);
 
+static void write_command(struct sdhci *sd)
+{
+	wait(sd, sd->awaited & STATUS_TRANSFER ? BLOCK_US : ANSWER_US, hangs);
+	write(sd, COMMAND_MODE, sd->command);
+}
+
+static void write_argument(struct sdhci *sd)
+{
+	write(sd, ARGUMENT, sd->argument);
+	sd->slow ? wait(sd, APART_US, write_command) : write_command(sd);
+}
+
+/*
+ * A command is over when it is answered, and if the card is busy then or data moves, when that is
+ * over too (HC 2.2.18).
+ *
+ * The Arasan controller of the Raspberry Pi loses one of two writes within two clocks of the card. At
+ * the slow clock these are 5 us, so the writes are steps, and `answered` is called a step after the
+ * interrupt, which has written to STATUS.
+ */
 static void send(struct sdhci *sd, u32 number, u32 argument, u32 flags,
 		 void (*answered)(struct sdhci *sd, bool good))
 {
+	bool long_one = flags & COMMAND_DATA || (flags & RESPONSE_BUSY) == RESPONSE_BUSY;
+
 	sd->answered = answered;
-	wait(sd, ANSWER_US, hangs);
-	write(sd, ARGUMENT, argument);
-	write(sd, COMMAND_MODE, COMMAND_NUMBER(number) | flags);
+	sd->awaited = STATUS_COMMAND | (long_one ? STATUS_TRANSFER : 0);
+	sd->argument = argument;
+	sd->command = COMMAND_NUMBER(number) | flags;
+	sd->slow ? wait(sd, APART_US, write_argument) : write_argument(sd);
 }
 
 /* An application command: APPLICATION goes before it, and its answer is not looked at. */
@@ -177,46 +227,72 @@ static void application(struct sdhci *sd, void (*answered)(struct sdhci *sd, boo
 	send(sd, APPLICATION, sd->address, RESPONSE_48, answered);
 }
 
-static void set_state(struct sdhci *sd, enum state state)
+static void lines_reset(struct sdhci *sd)
 {
+	if (!(read(sd, RESET_CLOCK) & RESET_LINES))
+		sd->then(sd);
+	else
+		++sd->polls < POLLS ? wait(sd, POLL_US, lines_reset) : hangs(sd);
+}
+
+/* After an error: of commands and of data; HC 3.10.1. */
+static void reset_lines(struct sdhci *sd, void (*then)(struct sdhci *sd))
+{
+	sd->awaited = 0;
+	sd->then = then;
+	sd->polls = 0;
+	write(sd, RESET_CLOCK, read(sd, RESET_CLOCK) | RESET_LINES);
+	lines_reset(sd);
+}
+
+static struct block_request *taken(struct sdhci *sd)
+{
+	struct block_request *request;
+
 	spin_lock(&sd->lock);
-	sd->state = state;
+	request = sd->request;
 	spin_unlock(&sd->lock);
+	return request;
 }
 
 static void end_request(struct sdhci *sd, enum weir_status status)
 {
 	struct block_request *request;
 
+	sd->started = false;
+	sd->resets = 0;
 	spin_lock(&sd->lock);
 	request = sd->request;
 	sd->request = 0;
-	sd->started = sd->transferring = false;
 	spin_unlock(&sd->lock);
 	if (request)
 		request->done(request, status);
 }
 
-static void begin_request(struct sdhci *sd);
 static void identify(struct sdhci *sd);
 
 /* ---- The card is gone, or no use ------------------------------------------------------------- */
 
-/* `why` is 0 if there is simply none. */
+/* `why` is 0 if there is simply none. Said once, until something changes. */
 static void give_up(struct sdhci *sd, const char *why)
 {
-	if (why)
+	if (why && !sd->said)
 		log_line("%s: %s", sd->device.name, why);
-	sd->answered = 0;
-	sd->later = 0;
-	sd->place.set_timer(sd->place.context, 0);
-	set_state(sd, SD_ABSENT);
+	sd->said = true;
+	sd->awaited = 0;
+	nothing_under_way(sd);
+	sd->state = SD_ABSENT;
 	end_request(sd, WEIR_IO);
 }
 
 static void no_use(struct sdhci *sd)
 {
 	give_up(sd, "no SD card answers");
+}
+
+static bool card_there(const struct sdhci *sd)
+{
+	return !sd->place.removable || read(sd, PRESENT) & PRESENT_CARD;
 }
 
 /* ---- Identification, PL 4.2 ------------------------------------------------------------------- */
@@ -229,6 +305,8 @@ static u32 divider(const struct sdhci *sd, u32 hz)
 
 	if (!base)
 		base = (read(sd, CAPABILITIES) >> 8 & 0xff) * 1000000u;
+	if (!base)
+		base = BASE_MOST_HZ;
 	if (base <= hz)
 		return 0;
 	for (n = 1; n < 512 && base / (2 * n) > hz; n *= 2)
@@ -236,28 +314,49 @@ static u32 divider(const struct sdhci *sd, u32 hz)
 	return n;
 }
 
-static void identified(struct sdhci *sd)
+static void clock_started(struct sdhci *sd)
 {
-	sd->place.set_timer(sd->place.context, 0);
-	sd->later = 0;
-	sd->known = true;
-	set_state(sd, SD_READY);
-	begin_request(sd);
+	u32 clock = read(sd, RESET_CLOCK);
+
+	if (!(clock & CLOCK_STABLE)) {
+		++sd->polls < POLLS ? wait(sd, POLL_US, clock_started) : no_use(sd);
+		return;
+	}
+	write(sd, RESET_CLOCK, clock | CLOCK_CARD);
+	sd->then(sd);
 }
 
-static void fast_clock(struct sdhci *sd)
+/* The card's clock stands: only then its divider may be changed, HC 3.2.3. */
+static void start_clock(struct sdhci *sd, u32 hz, void (*then)(struct sdhci *sd))
 {
-	u32 clock = TIMEOUT_LONGEST | CLOCK_DIVIDER(divider(sd, CLOCK_FAST_HZ)) | CLOCK_INTERNAL;
+	sd->then = then;
+	sd->polls = 0;
+	write(sd, RESET_CLOCK, TIMEOUT_LONGEST | CLOCK_DIVIDER(divider(sd, hz)) | CLOCK_INTERNAL);
+	wait(sd, POLL_US, clock_started);
+}
 
-	/* It was stable at the slow rate; the divider behind it needs no wait. */
-	write(sd, RESET_CLOCK, clock);
-	write(sd, RESET_CLOCK, clock | CLOCK_CARD);
-	identified(sd);
+static void identified(struct sdhci *sd)
+{
+	sd->slow = false;
+	sd->said = false;
+	sd->known = true;
+	sd->state = SD_READY;
+	nothing_under_way(sd);
+}
+
+static void clock_stands(struct sdhci *sd)
+{
+	start_clock(sd, CLOCK_FAST_HZ, identified);
 }
 
 static void block_length_set(struct sdhci *sd, bool good)
 {
-	good ? fast_clock(sd) : no_use(sd);
+	if (!good) {
+		no_use(sd);
+		return;
+	}
+	write(sd, RESET_CLOCK, read(sd, RESET_CLOCK) & ~CLOCK_CARD);
+	wait(sd, APART_US, clock_stands);
 }
 
 static void width_set(struct sdhci *sd, bool good)
@@ -297,6 +396,8 @@ static u64 card_sectors(const struct sdhci *sd)
 {
 	u32 length, multiplier;
 
+	if (bits(sd, 127, 126) > 1)
+		return 0; /* larger than 2 TiB: another way to address it */
 	if (bits(sd, 127, 126) == 1)
 		return ((u64)bits(sd, 69, 48) + 1) * 1024;
 	length = bits(sd, 83, 80);
@@ -309,15 +410,15 @@ static u64 card_sectors(const struct sdhci *sd)
 static void has_csd(struct sdhci *sd, bool good)
 {
 	u64 sectors = good ? card_sectors(sd) : 0;
-	bool writable = read(sd, PRESENT) & PRESENT_WRITABLE;
 
 	if (!sectors) {
 		no_use(sd);
 		return;
 	}
+	sd->writable = read(sd, PRESENT) & PRESENT_WRITABLE && !bits(sd, 13, 12);
 	if (!sd->known) {
 		sd->device.sectors = sectors;
-		sd->device.read_only = !writable || bits(sd, 13, 12);
+		sd->device.read_only = !sd->writable;
 	}
 	send(sd, SELECT_CARD, sd->address, RESPONSE_BUSY, selected);
 }
@@ -336,8 +437,9 @@ static void has_cid(struct sdhci *sd, bool good)
 {
 	bool same = true;
 
-	for (u32 i = 0; i < 4; i++) {
-		u32 word = read(sd, RESPONSE + 4 * i);
+	for (u32 i = 0; i < 4 && good; i++) {
+		/* Above bit 119 stands what an earlier command left there, HC 2.2.7. */
+		u32 word = read(sd, RESPONSE + 4 * i) & (i == 3 ? 0xffffffu : ~0u);
 
 		same = same && sd->cid[i] == word;
 		if (!sd->known)
@@ -403,42 +505,45 @@ static void go_idle(struct sdhci *sd)
 	send(sd, GO_IDLE, 0, RESPONSE_NONE, is_idle);
 }
 
-static void clock_started(struct sdhci *sd)
+static void settle(struct sdhci *sd)
 {
-	u32 clock = read(sd, RESET_CLOCK);
-
-	if (!(clock & CLOCK_STABLE)) {
-		++sd->polls < POLLS ? wait(sd, POLL_US, clock_started) : no_use(sd);
-		return;
-	}
-	write(sd, RESET_CLOCK, clock | CLOCK_CARD);
 	wait(sd, SETTLE_US, go_idle);
 }
 
-static void controller_reset(struct sdhci *sd)
+static void power(struct sdhci *sd)
 {
-	if (read(sd, RESET_CLOCK) & RESET_ALL) {
-		++sd->polls < POLLS ? wait(sd, POLL_US, controller_reset) : no_use(sd);
+	if (sd->place.removable && !(read(sd, PRESENT) & PRESENT_STABLE)) {
+		++sd->polls < POLLS ? wait(sd, POLL_US, power) : no_use(sd);
 		return;
 	}
-	write(sd, STATUS_ENABLE, STATUS_WANTED);
-	write(sd, SIGNAL_ENABLE, STATUS_WANTED);
-	if (sd->place.removable && !(read(sd, PRESENT) & PRESENT_CARD)) {
+	if (!card_there(sd)) {
 		give_up(sd, 0);
 		return;
 	}
 	write(sd, POWER_WIDTH, POWER_3_3V);
-	write(sd, RESET_CLOCK,
-	      TIMEOUT_LONGEST | CLOCK_DIVIDER(divider(sd, CLOCK_SLOW_HZ)) | CLOCK_INTERNAL);
+	start_clock(sd, CLOCK_SLOW_HZ, settle);
+}
+
+static void controller_reset(struct sdhci *sd)
+{
+	u32 wanted = STATUS_WANTED | (sd->place.removable ? STATUS_CARD : 0);
+
+	if (read(sd, RESET_CLOCK) & RESET_ALL) {
+		++sd->polls < POLLS ? wait(sd, POLL_US, controller_reset) : no_use(sd);
+		return;
+	}
+	write(sd, STATUS_ENABLE, wanted);
+	write(sd, SIGNAL_ENABLE, wanted);
 	sd->polls = 0;
-	wait(sd, POLL_US, clock_started);
+	power(sd);
 }
 
 static void identify(struct sdhci *sd)
 {
-	set_state(sd, SD_IDENTIFYING);
-	sd->answered = 0;
-	sd->transferring = sd->started = false;
+	sd->state = SD_IDENTIFYING;
+	sd->awaited = 0;
+	sd->started = false;
+	sd->slow = true;
 	sd->polls = 0;
 	write(sd, RESET_CLOCK, RESET_ALL);
 	wait(sd, POLL_US, controller_reset);
@@ -453,57 +558,49 @@ static void hangs(struct sdhci *sd)
 		no_use(sd);
 		return;
 	}
-	if (++sd->resets >= RESETS)
+	if (sd->started && ++sd->resets >= RESETS)
 		end_request(sd, WEIR_IO);
 	identify(sd);
 }
 
-static void lines_reset(struct sdhci *sd)
+static void ask_status(struct sdhci *sd);
+
+/* A card may still write what it got before the error. One that is lost is looked for. */
+static void has_status(struct sdhci *sd, bool good)
 {
-	if (read(sd, RESET_CLOCK) & RESET_LINES) {
-		++sd->polls < POLLS ? wait(sd, POLL_US, lines_reset) : identify(sd);
-		return;
+	if (good && (read(sd, RESPONSE) & CARD_STATE) == CARD_TRANSFER) {
+		nothing_under_way(sd);
+	} else if (good && ++sd->polls < POLLS) {
+		wait(sd, BUSY_US, ask_status);
+	} else {
+		identify(sd);
 	}
-	sd->place.set_timer(sd->place.context, 0);
-	sd->later = 0;
-	begin_request(sd);
 }
 
+static void ask_status(struct sdhci *sd)
+{
+	send(sd, SEND_STATUS, sd->address, RESPONSE_48, has_status);
+}
+
+/* A card that has stopped by itself does not answer that. */
 static void stopped(struct sdhci *sd, bool good)
 {
 	(void)good;
-	write(sd, RESET_CLOCK, read(sd, RESET_CLOCK) | RESET_LINES);
 	sd->polls = 0;
-	lines_reset(sd);
+	ask_status(sd);
 }
 
-static void stop_now(struct sdhci *sd)
+static void stop(struct sdhci *sd)
 {
-	if (read(sd, RESET_CLOCK) & RESET_LINES) {
-		++sd->polls < POLLS ? wait(sd, POLL_US, stop_now) : identify(sd);
-		return;
-	}
-	send(sd, STOP_TRANSMISSION, 0, RESPONSE_BUSY, stopped);
+	send(sd, STOP_TRANSMISSION, 0, RESPONSE_BUSY | COMMAND_ABORT, stopped);
 }
 
 /* HC 3.10.1: the lines are reset, the card told to stop; the next request finds both as they were.
  */
 static void failed(struct sdhci *sd)
 {
+	reset_lines(sd, stop);
 	end_request(sd, WEIR_IO);
-	write(sd, RESET_CLOCK, read(sd, RESET_CLOCK) | RESET_LINES);
-	sd->polls = 0;
-	stop_now(sd);
-}
-
-static void request_sent(struct sdhci *sd, bool good)
-{
-	if (!good) {
-		failed(sd);
-		return;
-	}
-	sd->transferring = true;
-	wait(sd, BLOCK_US, hangs);
 }
 
 /* Where the next block of the request is in memory; a sector never crosses a page. */
@@ -519,7 +616,7 @@ static u32 *block_memory(const struct sdhci *sd, enum window window)
 	return (u32 *)((u8 *)mmu_window(window, PA(align_down(pa, PAGE_SIZE))) + (pa & PAGE_MASK));
 }
 
-/* The guest may read its page past the caches. */
+/* The guest may read and write its page past the caches. */
 static void read_block(struct sdhci *sd)
 {
 	u32 *to = block_memory(sd, WINDOW_TARGET);
@@ -533,33 +630,62 @@ static void write_block(struct sdhci *sd)
 {
 	const u32 *from = block_memory(sd, WINDOW_SOURCE);
 
+	cache_clean_invalidate(from, BLOCK_SECTOR_BYTES);
 	for (u32 i = 0; i < BLOCK_WORDS; i++)
 		write(sd, BUFFER, from[i]);
 }
 
-static void begin_request(struct sdhci *sd)
+/*
+ * The data is there, and the card has answered to the STOP_TRANSMISSION that the controller sent:
+ * in the last word of the responses (HC 2.2.7). That a read ran ahead of the card's end is no error
+ * (PL 4.3.3).
+ */
+static void request_over(struct sdhci *sd, bool good)
 {
-	const struct block_request *request = sd->request;
-	bool reads, many;
-	u32 blocks = 0, number;
+	u32 status = read(sd, RESPONSE + 12) & CARD_ERRORS & ~CARD_OUT_OF_RANGE;
 
-	if (!request || sd->started)
+	(void)good; /* errors of a request end in failed() or hangs() */
+	if (sd->done_blocks != sd->blocks) {
+		failed(sd);
 		return;
-	for (u32 i = 0; i < request->segment_count; i++)
-		blocks += request->segment[i].bytes / BLOCK_SECTOR_BYTES;
-	reads = request->operation == BLOCK_READ;
-	many = blocks > 1;
-	number = reads ? (many ? READ_MULTIPLE : READ_SINGLE)
-		       : (many ? WRITE_MULTIPLE : WRITE_SINGLE);
+	}
+	nothing_under_way(sd);
+	end_request(sd, status ? WEIR_IO : WEIR_OK);
+}
+
+/* Also one block goes by the commands for many: what became of it is in the answer to the stop. */
+static void start(struct sdhci *sd, const struct block_request *request)
+{
+	bool reads = request->operation == BLOCK_READ;
+	u64 at = sd->large ? request->sector : request->sector * BLOCK_SECTOR_BYTES;
+
 	sd->started = true;
-	sd->transferring = false;
-	sd->blocks = blocks;
-	sd->done_blocks = 0;
-	write(sd, BLOCK_COUNT_SIZE, blocks << 16 | BLOCK_SECTOR_BYTES);
-	send(sd, number, (u32)(sd->large ? request->sector : request->sector * BLOCK_SECTOR_BYTES),
-	     RESPONSE_48 | COMMAND_DATA | (reads ? MODE_READ : 0) |
-		     (many ? MODE_COUNT | MODE_MULTI | MODE_AUTO_STOP : 0),
-	     request_sent);
+	sd->done_blocks = sd->blocks = 0;
+	for (u32 i = 0; i < request->segment_count; i++)
+		sd->blocks += request->segment[i].bytes / BLOCK_SECTOR_BYTES;
+	write(sd, BLOCK_COUNT_SIZE, sd->blocks << 16 | BLOCK_SECTOR_BYTES);
+	send(sd, reads ? READ_MULTIPLE : WRITE_MULTIPLE, (u32)at,
+	     RESPONSE_48 | COMMAND_DATA | MODE_COUNT | MODE_MULTI | MODE_AUTO_STOP |
+		     (reads ? MODE_READ : 0),
+	     request_over);
+}
+
+/*
+ * Begins what was submitted, unless something is under way. A card that got lost is looked for: its
+ * slot may have no pin that says that it is back.
+ */
+static void next_request(struct sdhci *sd)
+{
+	const struct block_request *request = taken(sd);
+
+	if (!request || sd->later)
+		return;
+	if (sd->state == SD_ABSENT && card_there(sd))
+		identify(sd);
+	else if (sd->state == SD_ABSENT || (request->operation == BLOCK_WRITE && !sd->writable))
+		end_request(sd, WEIR_IO);
+	else
+		start(sd, request);
 }
 
 /* One block a call; what is ready after it raises the interrupt again. */
@@ -575,50 +701,56 @@ static void move_block(struct sdhci *sd, u32 status)
 	wait(sd, BLOCK_US, hangs);
 }
 
-static void transfer_over(struct sdhci *sd)
-{
-	if (sd->done_blocks != sd->blocks) {
-		failed(sd);
-		return;
-	}
-	sd->resets = 0;
-	sd->place.set_timer(sd->place.context, 0);
-	sd->later = 0;
-	end_request(sd, WEIR_OK);
-	begin_request(sd);
-}
-
 /* ---- Interrupt and timer --------------------------------------------------------------------- */
 
-static void command_over(struct sdhci *sd, bool good)
+static void command_good(struct sdhci *sd)
 {
-	void (*answered)(struct sdhci *, bool) = sd->answered;
-
-	sd->answered = 0;
-	if (answered)
-		answered(sd, good);
+	sd->answered(sd, true);
 }
 
-/* After an error of a command outside a request its line is reset; the step decides what it means. */
-static void error(struct sdhci *sd)
+static void command_bad(struct sdhci *sd)
+{
+	sd->answered(sd, false);
+}
+
+static void command_refused(struct sdhci *sd)
+{
+	reset_lines(sd, command_bad);
+}
+
+/* The command was not heard or answered: from the beginning. Data was bad: the request failed. */
+static void error(struct sdhci *sd, u32 status)
 {
 	if (sd->started) {
-		sd->answered = 0;
+		status &STATUS_UNHEARD ? hangs(sd) : failed(sd);
+	} else if (sd->awaited) {
+		sd->awaited = 0;
+		wait(sd, APART_US, command_refused);
+	}
+}
+
+static void card_changed(struct sdhci *sd, u32 status)
+{
+	if (status & STATUS_REMOVED && sd->state != SD_ABSENT)
+		give_up(sd, "the card was taken out");
+	if (sd->state == SD_ABSENT && card_there(sd)) {
+		sd->said = false;
+		identify(sd);
+	}
+}
+
+/* What has come for the command that is out. */
+static void command_status(struct sdhci *sd, u32 status)
+{
+	if (sd->started && status & STATUS_COMMAND && read(sd, RESPONSE) & CARD_ERRORS) {
 		failed(sd);
 		return;
 	}
-	write(sd, RESET_CLOCK, read(sd, RESET_CLOCK) | RESET_LINES);
-	command_over(sd, false);
-}
-
-static void card_changed(struct sdhci *sd)
-{
-	bool there = read(sd, PRESENT) & PRESENT_CARD;
-
-	if (!there && sd->state != SD_ABSENT)
-		give_up(sd, "the card was taken out");
-	else if (there && sd->state == SD_ABSENT)
-		identify(sd);
+	if (sd->started && status & STATUS_DATA)
+		move_block(sd, status);
+	sd->awaited &= ~status;
+	if (!sd->awaited)
+		sd->started ? command_good(sd) : wait(sd, APART_US, command_good);
 }
 
 static struct sdhci *sdhci_of(struct block_device *device)
@@ -631,24 +763,21 @@ static bool sdhci_interrupt(struct block_device *device)
 {
 	struct sdhci *sd = sdhci_of(device);
 	u32 status = read(sd, STATUS);
-	u32 data = status & (STATUS_READ | STATUS_WRITE);
 
-	/* Data is acknowledged before it is moved, so that the next block's comes again. */
-	write(sd, STATUS, status);
-	if (status & (STATUS_INSERTED | STATUS_REMOVED))
-		card_changed(sd);
-	if (status & STATUS_ERRORS) {
-		error(sd);
-		return false;
-	}
-	if (status & STATUS_COMMAND)
-		command_over(sd, true);
-	if (data && sd->transferring)
-		move_block(sd, data);
-	if (status & STATUS_TRANSFER && sd->transferring)
-		transfer_over(sd);
-	if (sd->state == SD_READY && !sd->answered && !sd->later)
-		begin_request(sd);
+	/* Data is acknowledged before it is moved, so that the next block's comes again. An interrupt
+	 * of others is none of ours, and no write of ours. */
+	if (status)
+		write(sd, STATUS, status);
+	/* Data that is over was not late, HC 2.2.18. */
+	if (status & STATUS_TRANSFER)
+		status &= ~STATUS_LATE;
+	if (status & STATUS_CARD)
+		card_changed(sd, status);
+	if (status & STATUS_ERRORS)
+		error(sd, status);
+	else if (sd->awaited)
+		command_status(sd, status);
+	next_request(sd);
 	return false;
 }
 
@@ -660,24 +789,23 @@ void sdhci_timer(struct block_device *device)
 	sd->later = 0;
 	if (later)
 		later(sd);
+	next_request(sd);
 }
 
 static enum weir_status sdhci_submit(struct block_device *device, struct block_request *request)
 {
 	struct sdhci *sd = sdhci_of(device);
-	enum weir_status status = WEIR_OK;
+	bool room;
 
 	spin_lock(&sd->lock);
-	if (sd->state == SD_ABSENT)
-		status = WEIR_IO;
-	else if (sd->request)
-		status = WEIR_AGAIN;
-	else
+	room = !sd->request;
+	if (room)
 		sd->request = request;
 	spin_unlock(&sd->lock);
-	if (status == WEIR_OK)
-		sd->place.raise(sd->place.intid);
-	return status;
+	if (!room)
+		return WEIR_AGAIN;
+	sd->place.raise(sd->place.intid);
+	return WEIR_OK;
 }
 
 static const struct block_device_ops sdhci_ops = {

@@ -1,0 +1,516 @@
+/* The device side of an SD host controller; see sd_host.h. Every breach of the protocol fails the
+ * test. */
+#include <string.h>
+#include "sd_host.h"
+#include "drivers/registers.h"
+
+#define SECTOR 512u
+
+#define COMMAND	     BIT(0)
+#define TRANSFER     BIT(1)
+#define WRITE_READY  BIT(4)
+#define READ_READY   BIT(5)
+#define INSERTED     BIT(6)
+#define REMOVED	     BIT(7)
+#define UNANSWERED   BIT(16)
+#define BAD_DATA     BIT(21)
+#define OUT_OF_RANGE BIT(31)
+#define ILLEGAL	     BIT(22)
+#define WRITE_ERROR  BIT(19)
+
+#define PRESENT_CARD (BIT(16) | BIT(17) | BIT(18))
+#define PRESENT_NONE BIT(17)
+#define WRITABLE     BIT(19)
+
+void fake_sd_init(struct fake_sd *sd, u8 *medium, u64 sectors, u64 *now_us)
+{
+	*sd = (struct fake_sd){
+		.capabilities = 0x052134b4,
+		.now_us = now_us,
+		.large = true,
+		.medium = medium,
+		.sectors = sectors,
+		.cid = { 0x11223344, 0x55667788, 0x99aabbcc, 0x00ddeeff },
+		.ready_polls = 2,
+		.inserted = true,
+		/* As firmware left it. */
+		.status = COMMAND,
+		.clock = 7,
+		.response = { 1, 2, 3, ~0u },
+	};
+}
+
+/* ---- Status ---------------------------------------------------------------------------------- */
+
+static void raise_status(struct fake_sd *sd, u32 bits)
+{
+	if (bits & (COMMAND | UNANSWERED))
+		sd->inhibited = false;
+	sd->status |= bits & sd->enable;
+}
+
+static void comes(struct fake_sd *sd, u32 bits)
+{
+	if (sd->at_once) {
+		raise_status(sd, bits);
+		return;
+	}
+	assert_true(sd->coming_count < ARRAY_SIZE(sd->coming));
+	sd->coming[sd->coming_count++] = bits;
+}
+
+bool fake_sd_step(struct fake_sd *sd)
+{
+	if (!sd->coming_count)
+		return false;
+	raise_status(sd, sd->coming[0]);
+	memmove(&sd->coming[0], &sd->coming[1], --sd->coming_count * sizeof(sd->coming[0]));
+	return true;
+}
+
+bool fake_sd_line(const struct fake_sd *sd)
+{
+	return sd->status & sd->signal;
+}
+
+static void no_transfer(struct fake_sd *sd)
+{
+	sd->left = 0;
+	sd->buffer_ready = false;
+}
+
+static void update_present(struct fake_sd *sd)
+{
+	sd->present = sd->inserted ? PRESENT_CARD : PRESENT_NONE;
+	if (!sd->switch_protects)
+		sd->present |= WRITABLE;
+}
+
+void fake_sd_remove(struct fake_sd *sd)
+{
+	sd->inserted = false;
+	sd->coming_count = 0;
+	sd->power = 0;
+	sd->clock &= ~4u;
+	no_transfer(sd);
+	raise_status(sd, REMOVED);
+}
+
+void fake_sd_insert(struct fake_sd *sd)
+{
+	sd->inserted = true;
+	sd->card = FAKE_SD_IDLE;
+	sd->address = sd->op_conds = 0;
+	raise_status(sd, INSERTED);
+}
+
+/* ---- The card -------------------------------------------------------------------------------- */
+
+static bool spend(u32 *count)
+{
+	if (!*count)
+		return false;
+	if (*count != FAKE_SD_FOR_EVER)
+		--*count;
+	return true;
+}
+
+static u32 card_status(struct fake_sd *sd, u32 more)
+{
+	u32 status = (u32)sd->card << 9 | (sd->illegal ? ILLEGAL : 0) | more | BIT(8);
+
+	sd->illegal = false;
+	return status;
+}
+
+static void set_bits(u32 *response, u32 high, u32 low, u64 value)
+{
+	for (u32 bit = low; bit <= high; bit++, value >>= 1)
+		if (value & 1)
+			response[(bit - 8) / 32] |= 1u << (bit - 8) % 32;
+}
+
+/* PL 5.3.2 and 5.3.3. */
+static void answer_csd(struct fake_sd *sd)
+{
+	u32 length = sd->sectors > 2 * MIB ? 10 : 9; /* of a block: 2 GiB cards have larger ones */
+
+	memset(sd->response, 0, 15);
+	set_bits(sd->response, 13, 12, sd->csd_protects);
+	if (sd->large) {
+		set_bits(sd->response, 127, 126, sd->csd_structure ? sd->csd_structure : 1);
+		set_bits(sd->response, 69, 48, sd->sectors / 1024 - 1);
+		set_bits(sd->response, 83, 80, 9); /* fixed */
+		return;
+	}
+	set_bits(sd->response, 83, 80, length);
+	set_bits(sd->response, 49, 47, sd->sectors < 2048 ? 0 : 7);
+	set_bits(sd->response, 73, 62,
+		 (sd->sectors >> (length - 9) >> (sd->sectors < 2048 ? 2 : 9)) - 1);
+}
+
+/* Bits 127:120 keep what is there, HC 2.2.7. */
+static void answer_cid(struct fake_sd *sd)
+{
+	memcpy(sd->response, sd->cid, 12);
+	sd->response[3] = (sd->response[3] & 0xff000000) | (sd->cid[3] & 0xffffff);
+}
+
+static void block_comes(struct fake_sd *sd)
+{
+	u32 block = sd->total - sd->left;
+
+	if (spend(&sd->silent_blocks))
+		return;
+	if (sd->bad_blocks && block == sd->bad_block) {
+		spend(&sd->bad_blocks);
+		comes(sd, BAD_DATA);
+		return;
+	}
+	sd->buffer_ready = true;
+	sd->word = 0;
+	comes(sd, sd->reads ? READ_READY : WRITE_READY);
+}
+
+static void transfer_ends(struct fake_sd *sd)
+{
+	u32 error = spend(&sd->programming_errors) ? WRITE_ERROR : 0;
+
+	/* A card that is read to its end may have looked further. */
+	if (sd->reads && sd->at == sd->sectors)
+		error |= OUT_OF_RANGE;
+	sd->commands[12]++;
+	sd->response[3] = card_status(sd, error);
+	sd->card = FAKE_SD_TRANSFER;
+	comes(sd, TRANSFER);
+}
+
+static void block_moved(struct fake_sd *sd)
+{
+	sd->buffer_ready = false;
+	sd->blocks_moved++;
+	sd->at++;
+	if (--sd->left)
+		block_comes(sd);
+	else
+		transfer_ends(sd);
+}
+
+/* Answers as 48 bits; false: the card does not answer. */
+static bool data_command(struct fake_sd *sd, u32 number, u32 flags)
+{
+	sd->at = sd->large ? sd->argument : sd->argument / SECTOR;
+	sd->reads = number == 18;
+	assert_true(flags & BIT(21));
+	assert_int_equal(flags & 0x3f, sd->reads ? 0x36 : 0x26);
+	assert_int_equal(sd->block & 0xffff, SECTOR);
+	sd->left = sd->total = sd->block >> 16;
+	assert_true(sd->left);
+	if (!sd->large)
+		assert_int_equal(sd->argument % SECTOR, 0);
+	if (sd->card != FAKE_SD_TRANSFER)
+		return false;
+	if (sd->at + sd->left > sd->sectors) {
+		sd->response[0] = card_status(sd, OUT_OF_RANGE);
+		no_transfer(sd);
+		comes(sd, COMMAND);
+		return true;
+	}
+	sd->response[0] = card_status(sd, 0);
+	sd->card = sd->reads ? FAKE_SD_DATA : FAKE_SD_RECEIVE;
+	comes(sd, COMMAND);
+	block_comes(sd);
+	return true;
+}
+
+static bool answers(struct fake_sd *sd, enum fake_sd_state next)
+{
+	sd->response[0] = card_status(sd, 0);
+	sd->card = next;
+	comes(sd, COMMAND);
+	return true;
+}
+
+static bool stop_command(struct fake_sd *sd)
+{
+	if (sd->stop_unneeded || (sd->card != FAKE_SD_DATA && sd->card != FAKE_SD_RECEIVE)) {
+		sd->card = FAKE_SD_TRANSFER;
+		return false;
+	}
+	answers(sd, sd->busy_polls ? FAKE_SD_PROGRAM : FAKE_SD_TRANSFER);
+	comes(sd, TRANSFER);
+	return true;
+}
+
+static bool op_cond(struct fake_sd *sd)
+{
+	bool ready = sd->op_conds++ >= sd->ready_polls && sd->argument & 0x00ff8000;
+
+	if (sd->large && !(sd->argument & BIT(30)))
+		ready = false;
+	if (sd->version1)
+		assert_false(sd->argument & BIT(30));
+	sd->response[0] = 0x00ff8000 | (ready ? BIT(31) | (sd->large ? BIT(30) : 0) : 0);
+	if (ready)
+		sd->card = FAKE_SD_READY;
+	comes(sd, COMMAND);
+	return true;
+}
+
+static bool selected(const struct fake_sd *sd)
+{
+	return (sd->argument & 0xffff0000) == sd->address && sd->address;
+}
+
+static bool identification_command(struct fake_sd *sd, u32 number)
+{
+	switch (number) {
+	case 0:
+		sd->card = FAKE_SD_IDLE;
+		sd->address = sd->op_conds = 0;
+		comes(sd, COMMAND);
+		return true;
+	case 2:
+		answer_cid(sd);
+		sd->card = FAKE_SD_IDENT;
+		comes(sd, COMMAND);
+		return true;
+	case 3:
+		answers(sd, FAKE_SD_STANDBY);
+		sd->address = 0xbeef0000;
+		sd->response[0] = sd->address | 0x500;
+		return true;
+	case 8:
+		sd->response[0] = sd->argument;
+		if (!sd->version1)
+			comes(sd, COMMAND);
+		return !sd->version1;
+	default:
+		return false;
+	}
+}
+
+static bool card_command(struct fake_sd *sd, u32 number, u32 flags)
+{
+	bool application = sd->application;
+	bool ready = sd->card == FAKE_SD_TRANSFER;
+
+	sd->application = false;
+	if (!sd->inserted)
+		return false;
+	switch (number) {
+	case 6:
+		return application && ready && answers(sd, sd->card);
+	case 7:
+		if (sd->card != FAKE_SD_STANDBY || !selected(sd))
+			return false;
+		answers(sd, FAKE_SD_TRANSFER);
+		comes(sd, TRANSFER);
+		return true;
+	case 9:
+		if (sd->card != FAKE_SD_STANDBY || !selected(sd))
+			return false;
+		answer_csd(sd);
+		comes(sd, COMMAND);
+		return true;
+	case 12:
+		assert_int_equal(flags >> 22 & 3, 3);
+		return stop_command(sd);
+	case 13:
+		if (!selected(sd))
+			return false;
+		if (!spend(&sd->busy_polls) && sd->card == FAKE_SD_PROGRAM)
+			sd->card = FAKE_SD_TRANSFER;
+		return answers(sd, sd->card);
+	case 16:
+		assert_int_equal(sd->argument, SECTOR);
+		return ready && answers(sd, sd->card);
+	case 18:
+	case 25:
+		return data_command(sd, number, flags);
+	case 41:
+		return application && sd->card == FAKE_SD_IDLE && op_cond(sd);
+	case 55:
+		sd->application = sd->card == FAKE_SD_IDLE || selected(sd);
+		return sd->application && answers(sd, sd->card);
+	default:
+		return identification_command(sd, number);
+	}
+}
+
+static void command(struct fake_sd *sd, u32 value)
+{
+	u32 number = value >> 24;
+
+	assert_int_equal(sd->clock & 5, 5);
+	assert_int_equal(sd->power & 0xf00, 0xf00);
+	assert_int_equal(sd->clock >> 25 & 3, 0);
+	assert_false(sd->inhibited);
+	assert_int_equal(sd->coming_count, 0);
+	sd->commands[number]++;
+	sd->last_argument = sd->argument;
+	sd->inhibited = true;
+	if (spend(&sd->mute[number]))
+		return;
+	if (spend(&sd->unheard[number]) || !card_command(sd, number, value)) {
+		sd->illegal = true;
+		comes(sd, UNANSWERED);
+	}
+}
+
+/* ---- Registers ------------------------------------------------------------------------------- */
+
+static u32 read_clock(struct fake_sd *sd)
+{
+	if (sd->clock & BIT(24) && !spend(&sd->reset_polls))
+		sd->clock &= ~BIT(24);
+	if (sd->clock & 6u << 24 && !spend(&sd->lines_polls))
+		sd->clock &= ~(6u << 24);
+	if (sd->clock & 1 && !(sd->clock & 2) && !spend(&sd->clock_polls))
+		sd->clock |= 2;
+	return sd->clock;
+}
+
+static u32 read_buffer(struct fake_sd *sd)
+{
+	u32 value;
+
+	assert_true(sd->buffer_ready && sd->reads);
+	memcpy(&value, sd->medium + sd->at * SECTOR + 4 * sd->word, 4);
+	if (++sd->word == SECTOR / 4)
+		block_moved(sd);
+	return value;
+}
+
+static void write_buffer(struct fake_sd *sd, u32 value)
+{
+	assert_true(sd->buffer_ready && !sd->reads && !sd->switch_protects);
+	memcpy(sd->medium + sd->at * SECTOR + 4 * sd->word, &value, 4);
+	if (++sd->word == SECTOR / 4)
+		block_moved(sd);
+}
+
+static void touched(struct fake_sd *sd)
+{
+	sd->accesses++;
+	if (sd->access)
+		sd->access();
+}
+
+u32 register_read(const void *registers, u32 offset)
+{
+	struct fake_sd *sd = (struct fake_sd *)(u64)registers;
+
+	touched(sd);
+	switch (offset) {
+	case 0x10:
+	case 0x14:
+	case 0x18:
+	case 0x1c:
+		return sd->response[(offset - 0x10) / 4];
+	case 0x20:
+		return read_buffer(sd);
+	case 0x24:
+		update_present(sd);
+		return spend(&sd->debounce_polls) ? 0 : sd->present;
+	case 0x2c:
+		return read_clock(sd);
+	case 0x30:
+		return sd->status;
+	case 0x40:
+		return sd->capabilities;
+	default:
+		fail_msg("read of register %x", offset);
+		return 0;
+	}
+}
+
+static void reset_all(struct fake_sd *sd)
+{
+	sd->resets++;
+	sd->clock = BIT(24);
+	sd->block = sd->argument = sd->power = sd->status = sd->enable = sd->signal = 0;
+	sd->coming_count = 0;
+	sd->inhibited = false;
+	no_transfer(sd);
+}
+
+static void write_clock(struct fake_sd *sd, u32 value)
+{
+	u32 divider = (value >> 8 & 0xff) | (value >> 6 & 3) << 8;
+
+	if (value & BIT(24)) {
+		assert_int_equal(value, BIT(24));
+		reset_all(sd);
+		return;
+	}
+	assert_false(sd->clock & BIT(24));
+	if (value & 6u << 24) {
+		sd->line_resets++;
+		sd->coming_count = 0;
+		sd->inhibited = false;
+		sd->status &= ~(COMMAND | TRANSFER | READ_READY | WRITE_READY);
+		no_transfer(sd);
+	}
+	if ((sd->clock ^ value) & 0xffc0)
+		assert_false((sd->clock | value) & 4); /* the divider of a clock that stands */
+	if (value & 4) {
+		u64 base = sd->capabilities >> 8 & 0xff ? sd->capabilities >> 8 & 0xff : 255;
+
+		assert_true(sd->clock & 2);
+		assert_true(divider && base * 1000000 / (2 * divider) <= 25000000);
+		if (sd->card < FAKE_SD_STANDBY || !sd->address)
+			assert_true(base * 1000000 / (2 * divider) <= 400000);
+	}
+	sd->clock = (value & ~2u) | (value & 1 ? sd->clock & 2 : 0);
+}
+
+/* At the slow clock two writes are apart. */
+static void check_apart(struct fake_sd *sd, u32 offset, u32 value)
+{
+	bool slow = sd->clock & 4 && ((sd->clock >> 8 & 0xff) >= 64 || sd->clock & 0xc0);
+
+	if (slow && !(offset == 0x2c && value & BIT(24)))
+		assert_true(*sd->now_us >= sd->last_write_us + 5);
+	sd->last_write_us = *sd->now_us;
+}
+
+void register_write(void *registers, u32 offset, u32 value)
+{
+	struct fake_sd *sd = registers;
+
+	touched(sd);
+	check_apart(sd, offset, value);
+	switch (offset) {
+	case 0x04:
+		sd->block = value;
+		return;
+	case 0x08:
+		assert_false(sd->inhibited);
+		sd->argument = value;
+		return;
+	case 0x0c:
+		command(sd, value);
+		return;
+	case 0x20:
+		write_buffer(sd, value);
+		return;
+	case 0x28:
+		sd->power = value;
+		return;
+	case 0x2c:
+		write_clock(sd, value);
+		return;
+	case 0x30:
+		sd->status &= ~value;
+		return;
+	case 0x34:
+		sd->enable = value;
+		return;
+	case 0x38:
+		sd->signal = value;
+		return;
+	default:
+		fail_msg("write of register %x", offset);
+	}
+}
