@@ -721,8 +721,10 @@ static void command_refused(struct sdhci *sd)
 /* The command was not heard or answered: from the beginning. Data was bad: the request failed. */
 static void error(struct sdhci *sd, u32 status)
 {
-	if (sd->started) {
-		status &STATUS_UNHEARD ? hangs(sd) : failed(sd);
+	if (sd->started && status & STATUS_UNHEARD) {
+		hangs(sd);
+	} else if (sd->started) {
+		failed(sd);
 	} else if (sd->awaited) {
 		sd->awaited = 0;
 		wait(sd, APART_US, command_refused);
