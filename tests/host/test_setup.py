@@ -15,7 +15,7 @@ SETUP = HERE.parents[1] / "tools" / "setup"
 FIXTURES = HERE / "setup"
 
 ORDINARY = """sh awk sed grep sort head tail tr cut ls cat mkdir rm mv cp touch chmod dirname basename env flock
-uname true""".split()
+uname true tar""".split()
 
 APT_CONFIG = """#!/bin/sh
 echo "list='{folder}/sources.list'; parts='{folder}/sources.list.d/'; preferences='{folder}/preferences'"
@@ -36,11 +36,16 @@ case "$*" in
 	done <{top}/stock/list
 	case " $* " in *" u-boot-qemu "*) mv {top}/stock/u-boot.bin {top}/root{u_boot} ;; esac ;;
 *' download libfdt-dev') touch libfdt-dev_1.6.1-4_arm64.deb ;;
+*' download {kernel}') touch {kernel}_6.1.192-2_arm64.deb ;;
 esac
 """
 
 # Debian's own version, or that of backports where the sources name it and the preferences pin it.
 APT_CACHE = """#!/bin/sh
+case "$*" in *' depends linux-image-arm64')
+	printf '%s\\n  Depends: %s\\n' linux-image-arm64 {kernel}
+	exit ;;
+esac
 folder=$(dirname "$2")
 version=$(sed -n "s/^$4 //p" {top}/offers)
 grep -q -- '-backports' "$folder"/sources.d/* && grep -q 'qemu-\\*' "$folder/preferences" &&
@@ -50,7 +55,15 @@ echo "  Candidate: ${{newer:-${{version:-(none)}}}}"
 
 U_BOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
 
+KERNEL = "linux-image-6.1.0-56-arm64"
+TREE = "bcm2711-rpi-4-b.dtb"
+
+# Unpacks libfdt; of the kernel it writes the archive inside.
 DPKG = """#!/bin/sh
+if [ "$1" = --fsys-tarfile ]; then
+	[ ! -e {top}/no-kernel ] || exit 2
+	exec tar -cC {top}/kernel .
+fi
 mkdir -p "$3/usr/include" "$3/usr/lib/aarch64-linux-gnu"
 touch "$3/usr/include/libfdt.h" "$3/usr/lib/aarch64-linux-gnu/libfdt.a"
 """
@@ -93,19 +106,25 @@ class Machine:
                     "WEIR_ROOT": str(top / "root")}
         self.offers = {package: "1:%s+dfsg-7+deb12u1" % version for package, version in TOOLS.values()}
         self.offers["libfdt-dev"] = "1.6.1-4+b1"
+        self.offers[KERNEL] = "6.1.192-2"
         self.offers["u-boot-qemu"] = "2023.01+dfsg-2+deb12u3"
         self.u_boot = top / ("root" + U_BOOT)
         self.backports = {"qemu-system-arm": "1:10.0.2+ds-2~bpo12+1"}
         self.fuzzer = top / "runtime" / ("libclang_rt.fuzzer-%s.a" % os.uname().machine)
         for folder in (self.bin, top / "home", top / "stock", self.fuzzer.parent, self.u_boot.parent):
             folder.mkdir(parents=True)
+        trees = top / "kernel/usr/lib" / KERNEL / "broadcom"
+        trees.mkdir(parents=True)
+        for name in (TREE, "bcm2711-rpi-400.dtb"):
+            (trees / name).write_text(name)
         for path in (self.fuzzer, self.u_boot, top / "stock/u-boot.bin"):
             path.touch()
         for name in ORDINARY:
             (self.bin / name).symlink_to("/usr/bin/" + name)
         for name, text in (("apt-get", APT_GET), ("apt-cache", APT_CACHE), ("apt-config", APT_CONFIG),
                            ("dpkg", DPKG), ("sudo", SUDO)):
-            self.script(name, text.format(top=top, bin=self.bin, folder=self.folder, u_boot=U_BOOT))
+            self.script(name, text.format(top=top, bin=self.bin, folder=self.folder, u_boot=U_BOOT,
+                                          kernel=KERNEL))
         self.user(0)
         for name, (package, version) in TOOLS.items():
             self.tool(name, version)
@@ -135,6 +154,8 @@ class Machine:
         (self.libfdt / "include/libfdt.h").touch()
         (self.libfdt / "lib/aarch64-linux-gnu").mkdir(parents=True)
         (self.libfdt / "lib/aarch64-linux-gnu/libfdt.a").touch()
+        self.tree = self.libfdt.parents[1] / TREE
+        self.tree.write_text(TREE)
         return self
 
     def run(self, *arguments, **env):
@@ -313,8 +334,16 @@ def test_check_lists_what_is_missing_and_changes_nothing(machine):
         assert (complete.returncode, complete.stdout) == (0, "")
 
 
+def test_check_asks_for_the_board_s_tree_for_the_tests_only(machine):
+    machine.all_there().tree.unlink()
+    assert machine.run("--check", "run").returncode == 0
+    result = machine.run("--check", "test")
+    assert result.returncode == 1 and str(machine.tree) in result.stdout
+    assert machine.calls() == []
+
+
 def test_wrong_usage_is_refused(machine):
-    for arguments in ([], ["run"], ["build", "out.mk"], ["--check"], ["--check", "all"], ["run", "a", "b"]):
+    for arguments in ([], ["run"], ["rpi4"], ["--install", "rpi4"], ["--check", "rpi4"], ["build", "out.mk"], ["--check"], ["--check", "all"], ["run", "a", "b"]):
         assert machine.run(*arguments).returncode == 2
     assert machine.run("--help").returncode == 0
 
@@ -473,13 +502,14 @@ def test_u_boot_is_installed_for_the_tests_only(machine):
 
 def test_installation_that_did_not_help_is_an_error(machine):
     machine.all_there().without("dtc")
-    machine.script("apt-get", APT_GET.format(top=machine.top, bin="/dev/null", u_boot=U_BOOT))
+    machine.script("apt-get", APT_GET.format(top=machine.top, bin="/dev/null", u_boot=U_BOOT,
+                                                    kernel=KERNEL))
     result = machine.run("run", "out.mk")
     assert result.returncode == 1
     assert not (machine.top / "out.mk").exists()
 
 
-# --- libfdt and the cache ---
+# --- libfdt ---
 
 def test_libfdt_of_the_target_is_unpacked_into_the_cache(machine):
     machine.tool("qemu-system-aarch64", "10.0.2")
@@ -520,6 +550,61 @@ def test_libfdt_src_without_the_header_is_refused(machine):
     result = machine.all_there().run("run", "out.mk", LIBFDT_SRC=str(machine.top))
     assert result.returncode == 1 and "libfdt.h" in result.stderr
 
+
+# --- The Raspberry Pi 4's device tree ---
+
+def test_tree_of_the_board_is_all_that_is_kept_of_the_kernel(machine):
+    machine.all_there().tree.unlink()
+    machine.user(1000)
+    result = machine.run("rpi4", "build/rpi4/pi.dtb")
+    assert result.returncode == 0, result.stderr
+    assert "out of the kernel 6.1.192 for arm64: " in result.stdout and "MB to download" in result.stdout
+    assert (machine.top / "build/rpi4/pi.dtb").read_text() == TREE
+    assert os.listdir(machine.top / "build/rpi4") == ["pi.dtb"]
+    cache = machine.tree.parent
+    assert sorted(os.listdir(cache)) == ["apt", TREE, "libfdt", "lock", "setup.log"]
+    assert 'APT::Architecture "arm64";' in (cache / "apt/arm64/apt.conf").read_text()
+    assert machine.installs() == []
+
+
+def test_tree_of_the_board_in_the_cache_needs_no_network(machine):
+    machine.all_there()
+    result = machine.run("rpi4", "out.dtb")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert (machine.top / "out.dtb").read_text() == TREE
+    assert machine.calls() == []
+
+
+@pytest.mark.parametrize("level", ["run", "test"])
+def test_tree_of_the_board_is_fetched_for_the_tests_only(machine, level):
+    machine.all_there().tree.unlink()
+    result = machine.run(level, "out.mk")
+    assert result.returncode == 0, result.stderr
+    assert machine.tree.exists() == (level == "test")
+
+
+def test_mirror_without_the_kernel_is_told_and_where_to_put_a_tree(machine):
+    machine.all_there().tree.unlink()
+    del machine.offers[KERNEL]
+    result = machine.run("rpi4", "out.dtb")
+    assert result.returncode == 1
+    assert f"does not offer {KERNEL} of arm64: put one of your own there: {machine.tree}" in result.stderr
+
+
+@pytest.mark.parametrize("damage", ["cannot be read", "lacks the tree"])
+def test_kernel_that_does_not_hold_the_tree_is_told(machine, damage):
+    machine.all_there().tree.unlink()
+    if damage == "lacks the tree":
+        (machine.top / "kernel/usr/lib" / KERNEL / "broadcom" / TREE).unlink()
+    else:
+        (machine.top / "no-kernel").touch()
+    result = machine.run("rpi4", "out.dtb")
+    assert result.returncode == 1 and f"does not hold {TREE}" in result.stderr
+    assert not machine.tree.exists() and not (machine.top / "out.dtb").exists()
+    assert not (machine.tree.parent / "fetch").exists()
+
+
+# --- The cache ---
 
 def test_cache_follows_xdg_unless_relative(machine):
     machine.tool("qemu-system-aarch64", "10.0.2")
