@@ -19,6 +19,8 @@ INPUT ?= $(CURDIR)/README.md
 run: export WEIR_INPUT = $(if $(filter command environment,$(origin INPUT)),$(value INPUT),$(INPUT))
 run: export WEIR_FROM = $(or $(value PWD),$(CURDIR))
 PREFIX ?= /usr/local
+# Where `make run` runs: virt, or rpi4 for the Raspberry Pi 4 (QEMU's raspi4b).
+BOARD ?= virt
 
 # Goals that build nothing need no set-up.
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
@@ -176,9 +178,15 @@ all: $(B)/weir.bin $(B)/flash.bin $(IMAGES)
 joined: $(JOINED) $(JOINED:.bin=.flash) $(JOINED:.bin=.ramdisk)
 images: $(IMAGES)
 
-run: all
+# The same for all variants, and where the tools look for it.
+RPI4_TREE := build/rpi4/bcm2711-rpi-4-b.dtb
+$(RPI4_TREE): tools/setup
+	$(call step,TREE,$@)
+	@tools/setup rpi4 $@
+
+run: all $(if $(filter rpi4,$(BOARD)),$(RPI4_TREE))
 	@case "$$WEIR_INPUT" in /* | '') ;; *) WEIR_INPUT="$$WEIR_FROM/$$WEIR_INPUT" ;; esac; \
-	tools/carry "$$WEIR_INPUT" --weir $(B)/weir.bin --image $(B)/images/carry.dtb
+	tools/carry "$$WEIR_INPUT" --board '$(BOARD)' --weir $(B)/weir.bin --image $(B)/images/carry.dtb
 
 fmt:
 	$(Q)git ls-files -co --exclude-standard '*.c' '*.h' | xargs $(or $(CLANG_FORMAT),clang-format-14) -i
@@ -189,6 +197,7 @@ clean:
 help:
 	@echo 'make                     set up what is missing, build $(B)/weir.bin and the images'
 	@echo 'make run [INPUT=file]    boot Weir on QEMU; the file crosses from one VM to another'
+	@echo 'make run BOARD=rpi4      the same on the Raspberry Pi 4, as QEMU has it (raspi4b)'
 	@echo 'make joined              one file of Weir and each image: $(B)/joined/*.bin, *.flash for -bios'
 	@echo 'make test                all tests (host and QEMU)'
 	@echo 'make soak [SOAK=4h]      the tests that can go on for long: a time, a count, or 10000,4h'
