@@ -135,6 +135,14 @@ $(B)/flash.bin: $(B)/flash.o
 	$(call step,BIN,$@)
 	$(Q)$(OBJCOPY) -O binary $< $@
 
+# ---- Boards --------------------------------------------------------------------------------------
+
+# The same for all variants, and where the tools look for it.
+RPI4_TREE := build/rpi4/bcm2711-rpi-4-b.dtb
+$(RPI4_TREE): tools/setup
+	$(call step,TREE,$@)
+	@tools/setup rpi4 $@
+
 # ---- Guests, images, tests -----------------------------------------------------------------------
 
 -include guests/guests.mk
@@ -177,12 +185,6 @@ JOINED := $(patsubst $(B)/images/%.dtb,$(B)/joined/%.bin,$(IMAGES))
 all: $(B)/weir.bin $(B)/flash.bin $(IMAGES)
 joined: $(JOINED) $(JOINED:.bin=.flash) $(JOINED:.bin=.ramdisk)
 images: $(IMAGES)
-
-# The same for all variants, and where the tools look for it.
-RPI4_TREE := build/rpi4/bcm2711-rpi-4-b.dtb
-$(RPI4_TREE): tools/setup
-	$(call step,TREE,$@)
-	@tools/setup rpi4 $@
 
 run: all $(if $(filter rpi4,$(BOARD)),$(RPI4_TREE))
 	@case "$$WEIR_INPUT" in /* | '') ;; *) WEIR_INPUT="$$WEIR_FROM/$$WEIR_INPUT" ;; esac; \

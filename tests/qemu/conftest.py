@@ -46,6 +46,8 @@ def boot(request, soak):
     def start(image, weir="build/weir.bin", allowed=(), limit=600.0, stdin=subprocess.PIPE,
               around=(), **keywords):
         keywords["weir"] = existing(ROOT / weir)
+        if keywords.get("board") == "rpi4":
+            existing(pathlib.Path(qemu.RPI4_TREE))
         command = [*around, *qemu.qemu_command(image, **keywords)]
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", request.node.name).strip("-")
         name += f"-{len(machines) + 1}" if machines else ""

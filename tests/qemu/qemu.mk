@@ -10,8 +10,8 @@ $(B)/tests/qemu/%.dtb: tests/qemu/%.dts | $(GUEST_TEST_BINARIES) $(GUEST_BINARIE
 	$(Q)tools/weir image $< -I $(B)/tests/guest -I $(B)/guests --deps $@.d -o $@
 
 .PHONY: tests-build qemu-tests
-# All that the tests on QEMU boot: of both compilers, and with assertions.
-tests-build: all $(TEST_IMAGES)
+# All that the tests on QEMU boot: of both compilers, and with assertions, and the Raspberry Pi's tree.
+tests-build: all $(TEST_IMAGES) $(RPI4_TREE)
 	$(Q)$(MAKE) --no-print-directory LLVM=1 build/clang/weir.bin
 	$(Q)$(MAKE) --no-print-directory DEBUG=1 build/debug/weir.bin
 

@@ -1,17 +1,21 @@
 """
 The test guests: one image is one test. Every tests/qemu/NAME.dts that no other file tests runs on
-both boards, and every VM in it reports TAP, except where SETTINGS says otherwise.
+all boards, and every VM in it reports TAP, except where SETTINGS says otherwise.
 """
 
 import pathlib
 import re
+import shutil
+import subprocess
 
 import pytest
 
 from machine import LAST_LINE, Failure, check_tap, failing_disk, slow_disk
 from weirlib import dts
 
-BOARDS = [dict(cpu="cortex-a72", gic=2), dict(cpu="max", gic=3)]
+VIRT = [dict(cpu="cortex-a72", gic=2), dict(cpu="max", gic=3)]
+RPI4 = dict(board="rpi4")
+BOARDS = [*VIRT, RPI4]
 # Images with tests of their own.
 ELSEWHERE = {"boot", "cores", "typed", "flood", "fuzz", "delay", "prompt", "monitor",
              "life_many", "life_random", "life_one_core"}
@@ -83,6 +87,11 @@ SETTINGS = {
                          last="weir: bad faulted and its on-fault is stop-machine: powering off"),
 }
 
+# The Raspberry Pi has four cores and one SD card, which in QEMU keeps an error of its file to itself. It moves
+# blocks word by word on core 0, whose VMs wait as long as there is one more: longer than hostile_calls allows.
+NOT_ON_RPI4 = {"block_error", "hostile_calls", "hostile_liar"}
+SECTORS = 8192  # of each disk
+
 
 def make_disks(folder, count, errors, slow):
     """
@@ -93,30 +102,54 @@ def make_disks(folder, count, errors, slow):
     for disk in range(count):
         path = folder / f"disk{disk}.img"
         with open(path, "wb") as file:
-            for sector in range(8192):
+            for sector in range(SECTORS):
                 file.write(sector.to_bytes(8, "little") + disk.to_bytes(8, "little") + bytes(496))
         disks.append(failing_disk(path, *errors[disk]) if disk in errors else
                      slow_disk(path, slow[disk]) if disk in slow else path)
     return disks
 
 
+def join_disks(folder, blob, disks):
+    """For a board with one card: it has the disks one behind the other, and a copy of the image says so."""
+    card, copy = folder / "card.img", folder / blob.name
+    card.write_bytes(b"".join(disk.read_bytes() for disk in disks))
+    shutil.copy(blob, copy)
+    for node in dts.load_blob(str(blob)).child("disks").children:
+        device, first, sectors = (node.props[name].cells()[0] if name in node.props else usual for name, usual
+                                  in (("device", 0), ("first-sector", 0), ("sectors", SECTORS)))
+        for name, value in ("device", 0), ("first-sector", first + device * SECTORS), ("sectors", sectors):
+            subprocess.run(["fdtput", copy, f"/disks/{node.name}", name, str(value)], check=True)
+    return copy, [card]
+
+
+def tests():
+    """Each image on each board that can run it."""
+    return [(name, board) for name in NAMES for board in BOARDS
+            if "board" not in board or name not in NOT_ON_RPI4]
+
+
 def board_name(board):
-    return f"{board['cpu']}-gic{board['gic']}"
+    return board.get("board") or f"{board['cpu']}-gic{board['gic']}"
 
 
-@pytest.mark.parametrize("board", BOARDS, ids=board_name)
-@pytest.mark.parametrize("name", NAMES)
+def id_of(value):
+    return value if isinstance(value, str) else board_name(value)
+
+
+@pytest.mark.parametrize("name, board", tests(), ids=id_of)
 def test_guest(boot, image, tmp_path, name, board):
     settings = SETTINGS.get(name, {})
     blob = image(name)
     vms = [vm.name for vm in dts.load_blob(str(blob)).child("vms").children]
-    machine = boot(blob, allowed=settings.get("allowed", ()), cores=settings.get("cores", 2),
-                   disks=make_disks(tmp_path, settings.get("disks", 0), settings.get("errors", {}),
-                                    settings.get("slow", {})),
+    disks = make_disks(tmp_path, settings.get("disks", 0), settings.get("errors", {}),
+                       settings.get("slow", {}))
+    if "board" in board and len(disks) > 1:
+        blob, disks = join_disks(tmp_path, blob, disks)
+    machine = boot(blob, allowed=settings.get("allowed", ()), cores=settings.get("cores", 2), disks=disks,
                    icount=settings.get("icount", False), **board)
     lines = machine.end()
     check_tap(lines, [vm for vm in vms if vm not in settings.get("silent", ())])
-    assert settings.get("last", LAST_LINE) in lines
+    assert [line for line in lines if not line.startswith(("[", "qemu"))][-1] == settings.get("last", LAST_LINE)
     for expression in settings.get("expected", ()):
         if not any(re.search(expression, line) for line in lines):
             raise Failure(f"no line matches {expression!r}")
