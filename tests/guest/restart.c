@@ -164,6 +164,11 @@ static void read_disk(void)
 
 	EXPECT(block_run(&request) == WEIR_OK);
 	EXPECT(page[0] == 5);
+	/* The peer's page that is mapped here is none of this VM's: no disk gets at it. */
+	request.buffer = window.base + WINDOW_PAGE * PAGE_SIZE;
+	EXPECT(block_run(&request) == WEIR_FAULT);
+	request.operation = WEIR_BLOCK_WRITE;
+	EXPECT(block_run(&request) == WEIR_FAULT);
 }
 
 /* Everything is other than it was; then requests are on their way that will write to RAM. */
