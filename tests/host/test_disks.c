@@ -1,0 +1,207 @@
+/*
+ * Which driver serves which disk of the tree, and what the drivers are given: interrupts, timers. Two
+ * SD controllers with one interrupt line between them, as on the Raspberry Pi, and the true driver on
+ * models of them; of virtio only that it is asked.
+ *
+ * Sources: core/disks.c core/timeout.c core/base/log.c drivers/block_device.c drivers/sdhci.c
+ * Sources: tests/host/fake/sd_host.c tests/host/fake/heap.c tests/host/fake/log.c
+ * Sources: tests/host/fake/cache.c tests/host/fake/cpu.c tests/host/fake/timer.c
+ * Sources: tests/host/fake/panic.c
+ */
+#include <stdio.h>
+#include "sd_host.h"
+#include "core/disks.h"
+#include "core/irq.h"
+#include "core/memory.h"
+#include "core/probe.h"
+#include "core/timeout.h"
+#include "drivers/block_device.h"
+#include "drivers/gic.h"
+#include "drivers/virtio_blk.h"
+
+#define SECTORS	     2048u
+#define INTID	     158u
+#define VIRTIO_INTID 48u
+#define HANDLERS     4
+
+static u8 medium[SECTORS * BLOCK_SECTOR_BYTES];
+static struct fake_sd hw[2];
+static u64 now_us;
+static bool pended;
+
+static struct {
+	u32 intid;
+	void (*handler)(void *context);
+	void *context;
+} handlers[HANDLERS];
+static u32 handler_count;
+
+/* ---- The rest of the machine ----------------------------------------------------------------- */
+
+void *probe_device(const char *what, const struct platform_device *device)
+{
+	(void)what;
+	return (void *)device->base.raw; /* 0: nothing answers */
+}
+
+static struct block_device virtio = { .sectors = 8, .intid = VIRTIO_INTID };
+
+bool virtio_blk_probe(const struct virtio_blk_place *place)
+{
+	assert_int_equal(place->intid, VIRTIO_INTID);
+	return place->edge && block_device_add(&virtio);
+}
+
+void gic_pend(u32 intid)
+{
+	assert_int_equal(intid, INTID);
+	pended = true;
+}
+
+void irq_register(u32 intid, u32 core, bool edge, void (*handler)(void *context), void *context)
+{
+	assert_int_equal(core, 0);
+	assert_int_equal(edge, intid == VIRTIO_INTID);
+	assert_true(handler_count < HANDLERS);
+	handlers[handler_count].intid = intid;
+	handlers[handler_count].handler = handler;
+	handlers[handler_count++].context = context;
+}
+
+static void set_time(u64 us)
+{
+	now_us = us;
+	fake_timer_set(us * 1000);
+}
+
+/* The line is that of both. What comes next: an interrupt, what a card does, a timer. */
+static bool machine_step(void)
+{
+	if (pended || fake_sd_line(&hw[0]) || fake_sd_line(&hw[1])) {
+		pended = false;
+		for (u32 i = 0; i < handler_count; i++)
+			if (handlers[i].intid == INTID)
+				handlers[i].handler(handlers[i].context);
+		return true;
+	}
+	if (hw[0].coming_count || hw[1].coming_count) {
+		set_time(now_us + 120);
+		return fake_sd_step(&hw[0]) || fake_sd_step(&hw[1]);
+	}
+	if (fake_timer_el2_deadline() == UINT64_MAX)
+		return false;
+	set_time(fake_timer_el2_deadline() / 1000);
+	timeout_interrupt();
+	return true;
+}
+
+/* A boot that waits for what never comes fails. */
+void irq_handle(struct vcpu *current)
+{
+	assert_null(current);
+	assert_true(machine_step());
+}
+
+/* ---- The tree: one virtio disk, two controllers, the card in the first ------------------------ */
+
+TEST(disks_are_found_in_their_order)
+{
+	struct platform platform = {
+		.virtio_mmio = { { .base = PA(0x1000), .intid = VIRTIO_INTID, .edge = true },
+				 { .base = PA(0) } },
+		.virtio_mmio_count = 2,
+		.sdhci = { { { .base = PA((u64)&hw[0]), .intid = INTID }, true },
+			   { { .base = PA((u64)&hw[1]), .intid = INTID }, false } },
+		.sdhci_count = 2,
+	};
+	char name[32];
+
+	fake_log_reset();
+	timeout_init_core();
+	set_time(1000);
+	for (u32 i = 0; i < 2; i++)
+		fake_sd_init(&hw[i], medium, SECTORS, &now_us);
+	hw[1].inserted = false;
+	disks_find(&platform);
+	assert_int_equal(block_device_count(), 2);
+	assert_ptr_equal(block_device_get(0), &virtio);
+	assert_string_equal(virtio.name, "virtio_mmio@1000");
+	assert_int_equal(block_device_get(1)->sectors, SECTORS);
+	snprintf(name, sizeof(name), "mmc@%lx", (u64)&hw[0]);
+	assert_string_equal(block_device_get(1)->name, name);
+	assert_int_equal(fake_log_count(), 1); /* of the slot without a card */
+	assert_int_equal(handler_count, 3);
+	assert_false(machine_step());
+}
+
+static u32 ends;
+static enum weir_status ended_with;
+static u32 rooms;
+
+static void done(struct block_request *request, enum weir_status status)
+{
+	(void)request;
+	ended_with = status;
+	ends++;
+}
+
+static bool room(struct block_device *device)
+{
+	assert_ptr_equal(device, block_device_get(1));
+	rooms += ends;
+	return false;
+}
+
+/* Who waits for room is asked in the step that makes it. */
+static void read_first(enum weir_status status)
+{
+	static u8 buffer[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
+	struct block_device *card = block_device_get(1);
+	struct block_request request = {
+		.operation = BLOCK_READ,
+		.segment_count = 1,
+		.segment[0] = { PA((u64)buffer), BLOCK_SECTOR_BYTES },
+		.done = done,
+	};
+
+	card->room = room;
+	ends = rooms = 0;
+	assert_int_equal(card->ops->submit(card, &request), WEIR_OK);
+	while (!ends)
+		assert_true(machine_step());
+	assert_true(rooms);
+	while (machine_step())
+		;
+	assert_int_equal(ends, 1);
+	assert_int_equal(ended_with, status);
+}
+
+/* These go on with the machine that the first found. */
+TEST(card_is_read_by_interrupts)
+{
+	read_first(WEIR_OK);
+}
+
+TEST(controller_that_hangs_is_helped_by_its_timer)
+{
+	u64 before = now_us;
+
+	hw[0].mute[18] = 1;
+	read_first(WEIR_OK);
+	assert_true(now_us - before >= 2000000);
+	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
+	hw[0].mute[18] = FAKE_SD_FOR_EVER;
+	read_first(WEIR_IO);
+	fake_heap_reset();
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		RUN(disks_are_found_in_their_order),
+		RUN(card_is_read_by_interrupts),
+		RUN(controller_that_hangs_is_helped_by_its_timer),
+	};
+
+	return cmocka_run_group_tests(tests, 0, 0);
+}
