@@ -181,10 +181,24 @@ $(B)/joined/%.ramdisk: $(B)/images/%.dtb
 
 JOINED := $(patsubst $(B)/images/%.dtb,$(B)/joined/%.bin,$(IMAGES))
 
-.PHONY: all run help clean fmt images joined
+.PHONY: all run rpi4 help clean fmt images joined
 all: $(B)/weir.bin $(B)/flash.bin $(IMAGES)
 joined: $(JOINED) $(JOINED:.bin=.flash) $(JOINED:.bin=.ramdisk)
 images: $(IMAGES)
+
+# Nothing here asks for root: the card's file system is written by mtools.
+RPI4_BOOT := build/rpi4/boot
+rpi4: export WEIR_INPUT = $(if $(filter command environment,$(origin INPUT)),$(value INPUT),$(INPUT))
+rpi4: export WEIR_FROM = $(or $(value PWD),$(CURDIR))
+rpi4: all $(RPI4_TREE)
+	$(call step,CARD,build/rpi4/sdcard.img)
+	$(Q)rm -rf $(RPI4_BOOT) && mkdir -p $(RPI4_BOOT)
+	$(Q)cp $(B)/weir.bin $(RPI4_BOOT)/kernel8.img && cp $(B)/images/carry.dtb $(RPI4_BOOT)/weir.dtb
+	$(Q)cp configs/config.txt $(RPI4_TREE) $(RPI4_BOOT)/
+	@case "$$WEIR_INPUT" in /* | '') ;; *) WEIR_INPUT="$$WEIR_FROM/$$WEIR_INPUT" ;; esac; \
+	tools/carry "$$WEIR_INPUT" --no-run --disk build/rpi4/sdcard.img --weir $(B)/weir.bin \
+		--image $(B)/images/carry.dtb
+	@tools/card build/rpi4/sdcard.img $(RPI4_BOOT) --image $(B)/images/carry.dtb
 
 run: all $(if $(filter rpi4,$(BOARD)),$(RPI4_TREE))
 	@case "$$WEIR_INPUT" in /* | '') ;; *) WEIR_INPUT="$$WEIR_FROM/$$WEIR_INPUT" ;; esac; \
@@ -200,6 +214,7 @@ help:
 	@echo 'make                     set up what is missing, build $(B)/weir.bin and the images'
 	@echo 'make run [INPUT=file]    boot Weir on QEMU; the file crosses from one VM to another'
 	@echo 'make run BOARD=rpi4      the same on the Raspberry Pi 4, as QEMU has it (raspi4b)'
+	@echo 'make rpi4 [INPUT=file]   what a Raspberry Pi 4 boots: build/rpi4/boot, and build/rpi4/sdcard.img'
 	@echo 'make joined              one file of Weir and each image: $(B)/joined/*.bin, *.flash for -bios'
 	@echo 'make test                all tests (host and QEMU)'
 	@echo 'make soak [SOAK=4h]      the tests that can go on for long: a time, a count, or 10000,4h'

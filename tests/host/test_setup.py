@@ -87,6 +87,7 @@ TOOLS = {  # tool: its package, its version in Debian 12
     "aarch64-linux-gnu-objcopy": ("binutils-aarch64-linux-gnu", "2.40"),
     "qemu-system-aarch64": ("qemu-system-arm", "7.2.22"),
     "dtc": ("device-tree-compiler", "1.6.1"),
+    "mcopy": ("mtools", "4.0.32"),
     "gcc": ("gcc", "12.2.0"),
     "clang-14": ("clang-14", "14.0.6"),
     "ld.lld-14": ("lld-14", "14.0.6"),

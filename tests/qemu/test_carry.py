@@ -2,12 +2,14 @@
 
 import random
 import re
+import shutil
+import struct
 import subprocess
 
 import pytest
 
 from conftest import ROOT, existing
-from machine import failing_disk
+from machine import LAST_LINE, failing_disk
 from test_guests import VIRT, board_name
 
 SIZES = {"0": 0, "1": 1, "511": 511, "512": 512, "513": 513, "5MiB": 5 << 20}
@@ -126,3 +128,29 @@ def test_an_error_of_the_disk_is_told_and_leaves_no_copy(tmp_path, name, board, 
     with open(disk, "rb") as file:
         file.seek(COPY * 512)
         assert not any(file.read(512))
+
+
+def test_the_card_of_make_rpi4_does_the_job_with_the_files_on_it(boot, tmp_path):
+    """What the firmware does, by hand: it takes kernel, system image and tree off the card and starts them."""
+    data = random.Random("card").randbytes(300001)
+    (tmp_path / "file").write_bytes(data)
+    blob = existing(ROOT / "build/images/carry.dtb")
+    files = tmp_path / "boot"
+    files.mkdir()
+    for name, source in (("kernel8.img", ROOT / "build/weir.bin"), ("weir.dtb", blob),
+                         ("config.txt", ROOT / "configs/config.txt")):
+        shutil.copy(source, files / name)
+    disk = tmp_path / "sdcard.img"
+    assert carry(tmp_path / "file", "--no-run", "--disk", disk).returncode == 0
+    subprocess.run([ROOT / "tools/card", disk, files, "--image", blob], check=True)
+    shutil.rmtree(files)
+    with open(disk, "rb") as file:
+        first = struct.unpack_from("<I", file.read(512), 446 + 8)[0]
+    for name in re.findall(r"^(?:kernel=|initramfs )(\S+)", (ROOT / "configs/config.txt").read_text(), re.MULTILINE):
+        subprocess.run(["mcopy", "-i", f"{disk}@@{first * 512}", f"::{name}", tmp_path], check=True)
+    machine = boot(tmp_path / "weir.dtb", weir=tmp_path / "kernel8.img", board="rpi4", disks=[disk])
+    assert LAST_LINE in machine.end()
+    with open(disk, "rb") as file:
+        file.seek(COPY * 512)
+        assert struct.unpack_from("<8sQ", file.read(512)) == (b"WEIRFILE", len(data))
+        assert file.read(len(data)) == data
