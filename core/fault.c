@@ -27,7 +27,7 @@
 #define STATUS_EXTERNAL 0x10u
 #define ISS_STATUS	0x3fu
 
-#define WORDS_BYTES 96
+#define WORDS_BYTES 32
 
 static const char *exception_name(u32 class)
 {
@@ -85,26 +85,16 @@ static const char *status_name(u32 status)
 	}
 }
 
-/* " (translation fault, level 1, write of 4 bytes)"; nothing for what is no abort. */
-static void abort_words(u32 class, u32 iss, char *words)
+/* ", write of 4 bytes"; of a data abort. */
+static void access_words(u32 iss, char *words)
 {
-	u32 status = iss & ISS_STATUS;
-	char level[16] = "", access[32] = "";
-
-	words[0] = 0;
-	if (!is_abort(class))
-		return;
-	if (status < 0x10)
-		format_text(level, sizeof(level), ", level %u", status & 3);
-	if (class == EC_DATA_ABORT && iss & ISS_CM)
-		format_text(access, sizeof(access), ", cache maintenance");
-	else if (class == EC_DATA_ABORT && iss & ISS_ISV)
-		format_text(access, sizeof(access), ", %s of %u bytes",
+	if (iss & ISS_CM)
+		format_text(words, WORDS_BYTES, ", cache maintenance");
+	else if (iss & ISS_ISV)
+		format_text(words, WORDS_BYTES, ", %s of %u bytes",
 			    iss & ISS_WRITE ? "write" : "read", 1u << (iss >> 22 & 3));
-	else if (class == EC_DATA_ABORT)
-		format_text(access, sizeof(access), iss & ISS_WRITE ? ", write" : ", read");
-	format_text(words, WORDS_BYTES, " (%s%s%s%s)", status_name(status), level, access,
-		    iss & ISS_S1PTW ? ", on a walk of its tables" : "");
+	else
+		format_text(words, WORDS_BYTES, iss & ISS_WRITE ? ", write" : ", read");
 }
 
 /* ---- The address ----------------------------------------------------------------------------- */
@@ -166,22 +156,6 @@ static const struct region *nearest(const struct region *regions, u64 ipa)
 	return best;
 }
 
-static void place_words(const struct vm *vm, u64 ipa, char *words)
-{
-	struct region regions[REGIONS];
-	const struct region *region;
-
-	list_regions(vm, regions);
-	region = nearest(regions, ipa);
-	if (!distance(region, ipa))
-		format_text(words, WORDS_BYTES, "0x%lx bytes into %s", ipa - region->base,
-			    region->name);
-	else
-		format_text(words, WORDS_BYTES, "nothing; the nearest is %s, 0x%lx bytes %s",
-			    region->name, distance(region, ipa),
-			    ipa < region->base ? "above" : "below");
-}
-
 /* ---- The report ------------------------------------------------------------------------------ */
 
 static bool has_address(const struct fault *fault)
@@ -193,29 +167,51 @@ static bool has_address(const struct fault *fault)
 	       !(iss & ISS_FNV && (iss & ISS_STATUS) == STATUS_EXTERNAL);
 }
 
+/* A line is formatted in one go: what it costs is by the character. */
 static void report_exception(const char *name, const struct fault *fault)
 {
-	u32 class = CLASS(fault->syndrome);
-	char words[WORDS_BYTES];
+	static const char *const levels[] = { ", level 0", ", level 1", ", level 2", ", level 3" };
+	u32 class = CLASS(fault->syndrome), iss = fault->syndrome & 0x1ffffff;
+	u32 status = iss & ISS_STATUS;
+	char access[WORDS_BYTES] = "";
 
-	abort_words(class, fault->syndrome & 0x1ffffff, words);
-	log_line("fault: VM %s vCPU %u: %s%s PC %016lx PSTATE %08lx ESR %08lx", name, fault->vcpu,
-		 exception_name(class), words, fault->pc, fault->pstate, fault->syndrome);
+	if (!is_abort(class)) {
+		log_line("fault: VM %s vCPU %u: %s PC %016lx PSTATE %08lx ESR %08lx", name,
+			 fault->vcpu, exception_name(class), fault->pc, fault->pstate,
+			 fault->syndrome);
+		return;
+	}
+	if (class == EC_DATA_ABORT)
+		access_words(iss, access);
+	log_line("fault: VM %s vCPU %u: %s (%s%s%s%s) PC %016lx PSTATE %08lx ESR %08lx", name,
+		 fault->vcpu, exception_name(class), status_name(status),
+		 status < 0x10 ? levels[status & 3] : "", access,
+		 iss & ISS_S1PTW ? ", on a walk of its tables" : "", fault->pc, fault->pstate,
+		 fault->syndrome);
 }
 
 static void report_address(const struct vm *vm, const struct fault *fault)
 {
 	const char *name = vm->config->name;
-	char words[WORDS_BYTES];
+	u64 ipa = fault->ipa.raw;
+	struct region regions[REGIONS];
+	const struct region *region;
 
 	if (!fault->ipa_known) {
 		log_line("fault: VM %s vCPU %u: FAR %016lx IPA unknown: its own tables say where",
 			 name, fault->vcpu, fault->far);
 		return;
 	}
-	place_words(vm, fault->ipa.raw, words);
-	log_line("fault: VM %s vCPU %u: FAR %016lx IPA %010lx: %s", name, fault->vcpu, fault->far,
-		 fault->ipa.raw, words);
+	list_regions(vm, regions);
+	region = nearest(regions, ipa);
+	if (!distance(region, ipa))
+		log_line("fault: VM %s vCPU %u: FAR %016lx IPA %010lx: 0x%lx bytes into %s", name,
+			 fault->vcpu, fault->far, ipa, ipa - region->base, region->name);
+	else
+		log_line("fault: VM %s vCPU %u: FAR %016lx IPA %010lx: nothing; the nearest is %s, "
+			 "0x%lx bytes %s",
+			 name, fault->vcpu, fault->far, ipa, region->name, distance(region, ipa),
+			 ipa < region->base ? "above" : "below");
 }
 
 bool fault_report(struct vm *vm)
