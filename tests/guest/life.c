@@ -155,11 +155,11 @@ static void end_life(struct target *target, enum end end)
 		break;
 	case END_STOP_THEN_RESTART:
 		CHECK_IS(weir_vm_stop(info.vm), WEIR_OK);
-		CHECK_IS(weir_vm_restart(info_of(target).vm), WEIR_OK);
+		CHECK_IS(command_to(target, weir_vm_restart), WEIR_OK);
 		break;
 	case END_RESTART_THEN_STOP:
 		CHECK_IS(weir_vm_restart(info.vm), WEIR_OK);
-		CHECK_IS(weir_vm_stop(info_of(target).vm), WEIR_OK);
+		CHECK_IS(command_to(target, weir_vm_stop), WEIR_OK);
 		start_again(target);
 		break;
 	case END_FAULT_AND_RESTART:
@@ -307,7 +307,7 @@ TEST(two_managers_at_once_leave_a_vm_that_comes_back)
 
 	for (uint32_t i = 0; i < 3 && !tap_failure.line; i++) {
 		storm(stormy[i]);
-		CHECK_IS(weir_vm_stop(info_of(stormy[i]).vm), WEIR_OK);
+		CHECK_IS(command_to(stormy[i], weir_vm_stop), WEIR_OK);
 		start_again(stormy[i]);
 		meet(stormy[i]);
 		live_once(stormy[i], LIFE_SHOWS, END_RESTART);
@@ -331,7 +331,7 @@ TEST(a_manager_restarts_and_stops_itself)
 TEST(the_others_stay_off_and_the_manager_goes_on)
 {
 	for (uint32_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
-		CHECK_IS(weir_vm_stop(info_of(targets[i]).vm), WEIR_OK);
+		CHECK_IS(command_to(targets[i], weir_vm_stop), WEIR_OK);
 		CHECK(WAIT(is_off(targets[i])));
 	}
 	weir_port_publish(second, 0);

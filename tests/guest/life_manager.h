@@ -27,6 +27,18 @@ static inline struct weir_vm_info info_of(const struct target *target)
 	return info;
 }
 
+/* To whatever life it is in: the next one may begin between the two calls. */
+static inline enum weir_status command_to(const struct target *target,
+					  enum weir_status (*command)(weir_handle vm))
+{
+	enum weir_status status;
+
+	do
+		status = command(info_of(target).vm);
+	while (status == WEIR_STALE);
+	return status;
+}
+
 static inline enum weir_vm_state state_of(const struct target *target)
 {
 	return info_of(target).state;

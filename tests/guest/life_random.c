@@ -59,7 +59,7 @@ static void both_talk(void)
 
 	for (uint32_t i = 0; i < 2; i++) {
 		each[i]->life = (uint32_t)(word_of(each[i]->control) >> 32);
-		CHECK_IS(weir_vm_restart(info_of(each[i]).vm), WEIR_OK);
+		CHECK_IS(command_to(each[i], weir_vm_restart), WEIR_OK);
 	}
 	CHECK(WAIT(talks(&left) && talks(&right)));
 	CHECK_IS(state_of(&left), WEIR_VM_RUNNING);
@@ -98,8 +98,8 @@ TEST(two_vms_that_end_at_random_moments_come_back_each_time)
 
 TEST(the_third_ends_its_work_well)
 {
-	CHECK_IS(weir_vm_stop(info_of(&left).vm), WEIR_OK);
-	CHECK_IS(weir_vm_stop(info_of(&right).vm), WEIR_OK);
+	CHECK_IS(command_to(&left, weir_vm_stop), WEIR_OK);
+	CHECK_IS(command_to(&right, weir_vm_stop), WEIR_OK);
 	CHECK_IS(weir_port_publish(honest, 1), WEIR_OK);
 	CHECK(WAIT(!is_open(honest)));
 	CHECK(WAIT(is_off(&left) && is_off(&right)));
