@@ -6,6 +6,7 @@
  */
 #include "core/monitor.h"
 
+#include "core/base/escape.h"
 #include "core/base/log.h"
 #include "core/base/string.h"
 #include "core/console.h"
@@ -14,7 +15,6 @@
 #define LINE_BYTES 64u
 #define PROMPT	   "weir> "
 
-#define ESCAPE	    0x1b
 #define DELETE	    0x7f
 #define DELETE_LINE 0x15 /* Ctrl-U */
 
@@ -25,7 +25,7 @@ static bool opened;
 /* The prompt and behind it what is typed, always ended by a 0. */
 static char line[LINE_BYTES + 1] = PROMPT;
 static u32 length = sizeof(PROMPT) - 1;
-static u8 escape; /* inside of an escape sequence: cursor keys are of no use here */
+static u8 escape; /* of escape_has() */
 
 /* The command that is being answered: `next` prints its next line; 0: none is. */
 static struct {
@@ -333,23 +333,9 @@ static void end_line(void)
 		run_command(word);
 }
 
-/* Inside of ESC [ ... letter, and of ESC and one byte. */
-static bool escaped(u8 byte)
-{
-	bool inside = escape || byte == ESCAPE;
-
-	if (byte == ESCAPE)
-		escape = 1;
-	else if (escape == 1)
-		escape = byte == '[' ? 2 : 0;
-	else if (byte >= '@')
-		escape = 0;
-	return inside;
-}
-
 static void edit(u8 byte)
 {
-	if (escaped(byte))
+	if (escape_has(&escape, byte))
 		return;
 	if (byte == '\r' || byte == '\n') {
 		end_line();

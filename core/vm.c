@@ -186,7 +186,6 @@ static struct vm *create(u32 id, const struct manifest_vm *config)
 	map_memory(vm);
 	for (u32 i = 0; i < vm->vcpu_count; i++)
 		create_vcpu(vm, i);
-	vuart_init(vm);
 	return vm;
 }
 

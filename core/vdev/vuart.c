@@ -11,7 +11,7 @@
  */
 #include "core/vdev/vuart.h"
 #include "arch/arm64/cpu.h"
-#include "core/base/string.h"
+#include "core/base/escape.h"
 #include "core/console.h"
 #include "core/vm.h"
 #include "drivers/pl011.h"
@@ -19,8 +19,6 @@
 #define LOOK_US	    25000u
 #define LOOKS	    30u
 #define LOOKS_TYPED 2u
-
-#define ESCAPE 0x1b
 
 static struct watch {
 	struct timeout timeout; /* the next look */
@@ -157,26 +155,12 @@ static bool printable(u8 byte)
 	return byte == '\t' || (byte >= ' ' && byte != 0x7f);
 }
 
-/* Inside of ESC [ ... letter, and of ESC and one byte. */
-static bool escaped(struct vuart *uart, u8 byte)
-{
-	bool inside = uart->escape || byte == ESCAPE;
-
-	if (byte == ESCAPE)
-		uart->escape = 1;
-	else if (uart->escape == 1)
-		uart->escape = byte == '[' ? 2 : 0;
-	else if (byte >= '@')
-		uart->escape = 0;
-	return inside;
-}
-
 /* False: nothing has changed. */
 static bool edit_line(struct vuart *uart, u8 byte)
 {
 	u32 length = uart->line_length;
 
-	if (escaped(uart, byte))
+	if (escape_has(&uart->escape, byte))
 		return false;
 	/* The bytes of UTF-8 are not a column each: taken back one by one they would eat the name. */
 	if (byte == '\b' && length && (u8)uart->line[length - 1] < 0x80)
@@ -408,10 +392,4 @@ void vuart_reset(struct vm *vm)
 	uart->fifo_levels = PL011_IFLS_RECEIVE_1_2 | PL011_IFLS_TRANSMIT_1_2;
 	update(vm, is_stuck(uart));
 	spin_unlock(&vm->uart.lock);
-}
-
-void vuart_init(struct vm *vm)
-{
-	memset(&vm->uart, 0, sizeof(vm->uart));
-	vuart_reset(vm);
 }

@@ -23,7 +23,7 @@ struct vuart {
 	struct spinlock lock;
 	char line[VUART_LINE];
 	u32 line_length;
-	u8 escape;		   /* inside of an escape sequence, which is left out */
+	u8 escape;		   /* of escape_has(): sequences are left out */
 	u8 silent;		   /* looks since the last byte, see vuart.c */
 	bool typed;		   /* somebody types at this VM */
 	const struct vcpu *writer; /* who wrote a register last */
@@ -35,7 +35,6 @@ struct vuart {
 	bool interrupt; /* the level last given to the vGIC */
 };
 
-void vuart_init(struct vm *vm);
 /* Registers and FIFO as new; what the VM has printed is printed. After vuart_flush(). */
 void vuart_reset(struct vm *vm);
 bool vuart_mmio(struct vcpu *self, struct mmio *access);

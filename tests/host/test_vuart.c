@@ -95,7 +95,8 @@ static int start(void **state)
 	(void)state;
 	memset(&vm, 0xa5, sizeof(vm));
 	vm.id = 0;
-	vuart_init(&vm);
+	memset(&vm.uart, 0, sizeof(vm.uart));
+	vuart_reset(&vm);
 	vcpu.run = VCPU_RUNNING;
 	timeout_init_core();
 	shows = false;
@@ -513,7 +514,8 @@ TEST(at_each_look_one_part_is_shown)
 
 	memset(&second, 0, sizeof(second));
 	second.id = 1;
-	vuart_init(&second);
+	memset(&second.uart, 0, sizeof(second.uart));
+	vuart_reset(&second);
 	print("1");
 	assert_true(vuart_mmio(&other, &access));
 	for (u32 i = 0; i < 30; i++)

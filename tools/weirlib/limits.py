@@ -87,6 +87,7 @@ def made_of(rows: list, held: dict) -> dict:
         figure = entry["median"]
         step = 1 if figure == int(figure) else 10
         limit = math.floor(figure * MARGIN * step) / step
+        limit = min(limit, goal_of(held, entry["name"]) or limit)
         limits[entry["name"]] = int(limit) if limit == int(limit) else limit
     return {**held, "limits": limits}
 
