@@ -668,11 +668,24 @@ static void find_groups(const void *image, int group[GROUPS])
 	}
 }
 
+/*
+ * What says that it is older than version 16 has no name that libfdt finds for its root, and
+ * fdt_check_full() of libfdt 1.6 reads it all the same.
+ */
+#define OLDEST_VERSION 16
+
+static int check_tree(const void *image, u64 bytes)
+{
+	if (bytes < sizeof(struct fdt_header))
+		return -FDT_ERR_TRUNCATED;
+	return fdt_version(image) < OLDEST_VERSION ? -FDT_ERR_BADVERSION
+						   : fdt_check_full(image, bytes);
+}
+
 /* Well-formed as a whole, so that nothing after this reads beyond the image. */
 static bool check_image(const void *image, u64 bytes)
 {
-	int error = bytes < sizeof(struct fdt_header) ? -FDT_ERR_TRUNCATED
-						      : fdt_check_full(image, bytes);
+	int error = check_tree(image, bytes);
 
 	if (error) {
 		log_line("manifest: the system image is damaged (libfdt says %d); make it by "

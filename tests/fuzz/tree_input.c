@@ -197,7 +197,8 @@ size_t LLVMFuzzerCustomMutator(u8 *data, size_t bytes, size_t room, unsigned int
 	u8 *tree;
 
 	chance = seed;
-	if (bytes < sizeof(struct fdt_header) || fdt_check_full(data, bytes) || below(12) == 0)
+	if (bytes < sizeof(struct fdt_header) || fdt_version(data) < 16 ||
+	    fdt_check_full(data, bytes) || below(12) == 0)
 		return LLVMFuzzerMutate(data, bytes, room);
 	tree = malloc(space);
 	if (fdt_open_into(data, tree, (int)space) == 0) {

@@ -733,6 +733,19 @@ TEST(blob_that_is_no_system_image_is_refused)
 	assert_true(fake_log_has("manifest: the system image is damaged"));
 }
 
+/* libfdt finds no name for the root of one that says so; the fuzzer found that it reads it. */
+TEST(an_image_of_a_version_before_16_is_refused)
+{
+	u64 bytes;
+	const void *image = tree_exact(tree_load("system"), &bytes);
+
+	fdt_set_version((void *)(uintptr_t)image, 2);
+	fdt_set_last_comp_version((void *)(uintptr_t)image, 2);
+	fake_log_reset();
+	assert_false(manifest_read(image, bytes, CORES, &manifest));
+	assert_true(fake_log_has("manifest: the system image is damaged"));
+}
+
 TEST(damaged_image_never_crashes)
 {
 	u32 accepted = 0;
@@ -789,6 +802,7 @@ int main(void)
 		RUN_AFTER(prepare, image_without_vms_is_said),
 		RUN_AFTER(prepare, more_vms_than_there_is_room_for_are_cut),
 		RUN_AFTER(prepare, blob_that_is_no_system_image_is_refused),
+		RUN_AFTER(prepare, an_image_of_a_version_before_16_is_refused),
 		RUN_AFTER(prepare, damaged_image_never_crashes),
 	};
 
