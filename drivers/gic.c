@@ -46,8 +46,10 @@ static bool init_v2(const struct gic_registers *registers)
 		return gic_complain("the hypervisor interface", registers->hypervisor);
 	if (!gic_frame_is(virtual, GICC_IIDR, 16, 2))
 		return gic_complain("the virtual CPU interface", registers->virtual_interface);
-	list_regs_init(2, hypervisor);
-	return gic_v2_init(registers);
+	if (!gic_v2_init(registers))
+		return false;
+	list_regs_init(2, hypervisor, gic_v2_loses_lines());
+	return true;
 }
 
 bool gic_init(const struct gic_registers *registers)
@@ -55,7 +57,7 @@ bool gic_init(const struct gic_registers *registers)
 	is_v3 = registers->version == 3;
 	if (!is_v3)
 		return init_v2(registers);
-	list_regs_init(3, 0);
+	list_regs_init(3, 0, false);
 	return gic_v3_init(registers);
 }
 

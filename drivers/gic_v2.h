@@ -4,6 +4,8 @@
 #include "drivers/gic.h"
 
 bool gic_v2_init(const struct gic_registers *registers);
+/* After that: list_regs_init() says what it means. */
+bool gic_v2_loses_lines(void);
 void gic_v2_init_core(void);
 u32 gic_v2_acknowledge(void);
 void gic_v2_drop(u32 intid);

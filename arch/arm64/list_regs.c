@@ -35,13 +35,19 @@
 
 #define ICC_SRE_EL1_VALUE 7ul /* the guest's CPU interface is the system registers */
 
-static bool is_v3;
+static bool is_v3, lines_lost;
 static char *gich;
 
-void list_regs_init(u32 version, void *frame)
+void list_regs_init(u32 version, void *frame, bool loses_lines)
 {
 	is_v3 = version == 3;
 	gich = frame;
+	lines_lost = loses_lines;
+}
+
+bool list_regs_lose_lines(void)
+{
+	return lines_lost;
 }
 
 static u32 gich_read(u32 offset)
@@ -63,7 +69,9 @@ static u32 to_v2(u64 reg)
 	if (reg & LIST_REG_GROUP1)
 		value |= LR_V2_GROUP1;
 	if (reg & LIST_REG_HARDWARE)
-		return value | LR_V2_HARDWARE | (u32)(reg >> 32 & 0x3ff) << LR_V2_PHYSICAL_SHIFT;
+		return value | (lines_lost ? LR_V2_EOI
+					   : LR_V2_HARDWARE | (u32)(reg >> 32 & 0x3ff)
+								      << LR_V2_PHYSICAL_SHIFT);
 	if (reg & LIST_REG_EOI)
 		value |= LR_V2_EOI;
 	return value | LIST_REG_SOURCE_OF(reg) << LR_V2_PHYSICAL_SHIFT;

@@ -47,8 +47,14 @@ struct list_regs_interface {
 	bool group0, group1;
 };
 
-/* version 2: `gich` is the mapped GICH frame; version 3: unused. Once, then on every core. */
-void list_regs_init(u32 version, void *gich);
+/*
+ * version 2: `gich` is the mapped GICH frame; version 3: unused. Once, then on every core.
+ * `loses_lines`: a level line that is still up when the guest ends a hardware one is not looked at
+ * again. A hardware one is then made one that asks when it empties, and whoever takes it out has to
+ * deactivate the physical interrupt.
+ */
+void list_regs_init(u32 version, void *gich, bool loses_lines);
+bool list_regs_lose_lines(void);
 void list_regs_init_core(void);
 
 void list_regs_reset(struct list_regs *state);

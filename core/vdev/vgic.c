@@ -71,6 +71,12 @@ static void set_timer_active(struct vcpu *vcpu, bool active)
 	gic_set_active(VGIC_TIMER, active);
 }
 
+COLD void vgic_timer_deactivate(u32 index)
+{
+	list_reg_write(index, 0);
+	gic_deactivate(VGIC_TIMER);
+}
+
 void vgic_timer_compare(struct vcpu *vcpu)
 {
 	struct virtual_timer timer = timer_virtual_read();

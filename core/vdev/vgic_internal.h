@@ -109,9 +109,14 @@ u32 vgic_spi_changed(struct vm *vm, struct vgic_spi_bank *spi, u32 bits) NEEDS(v
  */
 extern bool vgic_timer_active[MAX_PCPUS];
 
-/* The guest has ended the hardware one, and so the physical interrupt. */
-static inline void vgic_timer_ended(struct vcpu *vcpu)
+/* Does for the guest what its end of the hardware one has not done, and takes back the question. */
+void vgic_timer_deactivate(u32 index);
+
+/* The guest has ended the hardware one. */
+static inline void vgic_timer_ended(struct vcpu *vcpu, u32 index)
 {
+	if (list_regs_lose_lines())
+		vgic_timer_deactivate(index);
 	vcpu->vgic.private.line &= ~VGIC_TIMER_BIT;
 	vgic_timer_active[vcpu->core] = false;
 }

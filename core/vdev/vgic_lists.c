@@ -130,7 +130,7 @@ u32 vgic_lists_fold(struct vcpu *vcpu, u32 index, u64 reg)
 	v->used &= (u8) ~(1u << index);
 	bank->listed &= ~bit;
 	if (v->hardware >> index & 1 && !(reg & (LIST_REG_PENDING | LIST_REG_ACTIVE)))
-		vgic_timer_ended(vcpu);
+		vgic_timer_ended(vcpu, index);
 	v->hardware &= (u8) ~(1u << index);
 	if (reg & LIST_REG_PENDING && bank->taken & ~bank->clear & bit) {
 		bank->latched |= bit;

@@ -69,7 +69,7 @@ static inline u32 vgic_lists_fold_empty(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.
 		v->private.listed &= ~(1u << intid);
 		if (v->hardware >> index & 1) {
 			v->hardware &= (u8) ~(1u << index);
-			vgic_timer_ended(vcpu);
+			vgic_timer_ended(vcpu, index);
 		}
 	}
 	return look;

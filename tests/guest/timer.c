@@ -52,6 +52,27 @@ TEST(a_deadline_in_the_past_fires_at_once)
 	CHECK(fires_at(1));
 }
 
+static void set_again(void *arg)
+{
+	if (++other_rounds < ROUNDS)
+		timer_set(1, set_again, arg);
+	else
+		set_fired(arg);
+}
+
+/* Inside its interrupt: the line is up again when that is ended. QEMU's GICv2 would not look. */
+TEST(a_line_that_is_up_when_its_interrupt_ends_interrupts_again)
+{
+	uint64_t limit = timer_now() + timer_ticks(WAIT_NS);
+
+	SHARED_WRITE(fired, false);
+	timer_set(1, set_again, NULL);
+	while (!SHARED_READ(fired) && timer_now() < limit)
+		;
+	CHECK_IS(other_rounds, ROUNDS);
+	other_rounds = 0;
+}
+
 /* The deadline may pass before WFI, in it, or while EL2 has the core. */
 TEST(it_ends_wfi)
 {
@@ -153,6 +174,7 @@ TESTS = {
 	RUN(the_counter_moves_forward),
 	RUN(it_fires_while_the_vcpu_spins),
 	RUN(a_deadline_in_the_past_fires_at_once),
+	RUN(a_line_that_is_up_when_its_interrupt_ends_interrupts_again),
 	RUN(it_ends_wfi),
 	RUN(a_masked_timer_has_status_and_no_interrupt),
 	RUN(registers_read_back),

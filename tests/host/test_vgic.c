@@ -583,6 +583,24 @@ TEST(timer_is_deactivated_physically_by_the_guests_end)
 	assert_int_equal(fake_timer_changes(), changes);
 }
 
+/* As it is with QEMU's GICv2: the end is told, and what is still up comes again. */
+TEST(timer_is_deactivated_for_the_guest_where_its_end_would_lose_the_line)
+{
+	start(2, 1);
+	fake_list_regs_lose_lines();
+	for (u32 i = 0; i < 3; i++) {
+		timer_interrupt();
+		assert_int_equal(fake_acknowledge(), TIMER);
+		fake_end(TIMER);
+		assert_true(fake_timer_active());
+		assert_true(fake_maintenance());
+		vgic_sync(&vcpus[0]);
+		assert_false(fake_timer_active());
+		assert_false(fake_maintenance());
+		expect_nothing();
+	}
+}
+
 TEST(timer_state_is_switched_with_the_vcpu)
 {
 	start(3, 2);
@@ -1194,6 +1212,7 @@ int main(void)
 		RUN(only_as_many_as_were_ended_become_inactive_most_urgent_first),
 		RUN(closed_group_does_not_block_the_open_one),
 		RUN(timer_is_deactivated_physically_by_the_guests_end),
+		RUN(timer_is_deactivated_for_the_guest_where_its_end_would_lose_the_line),
 		RUN(timer_state_is_switched_with_the_vcpu),
 		RUN(timer_of_a_waiting_vcpu_wakes_it_and_is_there_at_load),
 		RUN(timer_that_the_guest_does_not_want_wakes_nobody),

@@ -360,6 +360,8 @@ void vgic_model_begin(u32 version, bool shallow, u32 (*from)(u32 sides))
 	dice = from;
 	fake_sched_reset();
 	fake_list_regs_reset(version);
+	if (version == 2 && dice(2))
+		fake_list_regs_lose_lines();
 	fake_timer_set_virtual((struct virtual_timer){ .enabled = true, .expired = false });
 	memset(&vm, 0, sizeof(vm));
 	memset(vcpus, 0, sizeof(vcpus));

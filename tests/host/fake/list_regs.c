@@ -17,6 +17,7 @@ static struct core {
 	bool timer_active;
 } cores[MAX_PCPUS];
 static u32 version, timer_changes;
+static bool lose_lines;
 static u64 writes;
 
 static struct core *here(void)
@@ -29,8 +30,14 @@ void fake_list_regs_reset(u32 gic)
 	for (u32 i = 0; i < MAX_PCPUS; i++)
 		cores[i] = (struct core){ .timer_active = true };
 	version = gic;
+	lose_lines = false;
 	timer_changes = 0;
 	writes = 0;
+}
+
+void fake_list_regs_lose_lines(void)
+{
+	lose_lines = true;
 }
 
 /* --- What the hypervisor sees --------------------------------------------------------------- */
@@ -49,6 +56,11 @@ void list_reg_write(u32 index, u64 reg)
 		assert_int_equal(LIST_REG_SOURCE_OF(reg), 0);
 	here()->lr[index] = reg;
 	writes++;
+}
+
+bool list_regs_lose_lines(void)
+{
+	return lose_lines;
 }
 
 u64 list_reg_read(u32 index)
@@ -125,6 +137,13 @@ struct list_regs_interface list_regs_interface(const struct list_regs *state)
 u32 gic_version(void)
 {
 	return version;
+}
+
+void gic_deactivate(u32 intid)
+{
+	assert_int_equal(intid, 27);
+	assert_true(here()->timer_active);
+	here()->timer_active = false;
 }
 
 void gic_set_active(u32 intid, bool active)
@@ -205,10 +224,10 @@ void fake_deactivate(u32 intid)
 		if ((*reg & 0x3ff) != (intid & 0x3ff) || !(*reg & LIST_REG_ACTIVE))
 			continue;
 		*reg &= ~LIST_REG_ACTIVE;
-		if (*reg & LIST_REG_HARDWARE) {
-			assert_true(here()->timer_active);
-			here()->timer_active = false;
-		}
+		if (*reg & LIST_REG_HARDWARE && lose_lines)
+			*reg |= LIST_REG_EOI;
+		else if (*reg & LIST_REG_HARDWARE)
+			gic_deactivate(27);
 		return;
 	}
 	here()->lost++;

@@ -12,6 +12,8 @@
 
 /* The timer is active everywhere: who starts may not assume that it is not. */
 void fake_list_regs_reset(u32 gic_version);
+/* Until the next reset: list_regs_init() says what it means. */
+void fake_list_regs_lose_lines(void);
 /* The guest sets up its CPU interface: priority mask and group enables. */
 void fake_interface_set(u8 mask, bool group0, bool group1);
 /* Either group's acknowledge: INTID | source << 10, or FAKE_SPURIOUS. */
