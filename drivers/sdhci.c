@@ -125,8 +125,13 @@ enum {
  * hangs. */
 #define ANSWER_US 100000u
 #define BLOCK_US  2000000u
-#define POLLS	  100u /* of any kind, then the card or the controller is given up */
-#define RESETS	  3u   /* of the controller, for one request */
+/*
+ * After each block, and before the next request: as long as a block takes at the fast clock. In that time
+ * the guests of the core have it for themselves, whatever others ask of the card.
+ */
+#define PAUSE_US 50u
+#define POLLS	 100u /* of any kind, then the card or the controller is given up */
+#define RESETS	 3u   /* of the controller, for one request */
 
 #define BLOCK_WORDS (BLOCK_SECTOR_BYTES / 4)
 
@@ -185,6 +190,12 @@ static void nothing_under_way(struct sdhci *sd)
 {
 	sd->later = 0;
 	sd->place.set_timer(sd->place.context, 0);
+}
+
+/* A slot that sees no cards says nothing about them. */
+static u32 wanted(const struct sdhci *sd)
+{
+	return STATUS_WANTED | (sd->place.removable ? STATUS_CARD : 0);
 }
 
 static void hangs(struct sdhci *sd);
@@ -255,6 +266,13 @@ static struct block_request *taken(struct sdhci *sd)
 	return request;
 }
 
+/* Then sdhci_timer() begins the next request. */
+static void rested(struct sdhci *sd)
+{
+	(void)sd;
+}
+
+/* Does not begin another: that waits until the pause is over, or what the caller begins after it. */
 static void end_request(struct sdhci *sd, enum weir_status status)
 {
 	struct block_request *request;
@@ -265,8 +283,10 @@ static void end_request(struct sdhci *sd, enum weir_status status)
 	request = sd->request;
 	sd->request = 0;
 	spin_unlock(&sd->lock);
-	if (request)
-		request->done(request, status);
+	if (!request)
+		return;
+	wait(sd, PAUSE_US, rested);
+	request->done(request, status);
 }
 
 static void identify(struct sdhci *sd);
@@ -526,14 +546,12 @@ static void power(struct sdhci *sd)
 
 static void controller_reset(struct sdhci *sd)
 {
-	u32 wanted = STATUS_WANTED | (sd->place.removable ? STATUS_CARD : 0);
-
 	if (read(sd, RESET_CLOCK) & RESET_ALL) {
 		++sd->polls < POLLS ? wait(sd, POLL_US, controller_reset) : no_use(sd);
 		return;
 	}
-	write(sd, STATUS_ENABLE, wanted);
-	write(sd, SIGNAL_ENABLE, wanted);
+	write(sd, STATUS_ENABLE, wanted(sd));
+	write(sd, SIGNAL_ENABLE, wanted(sd));
 	sd->polls = 0;
 	power(sd);
 }
@@ -599,8 +617,8 @@ static void stop(struct sdhci *sd)
  */
 static void failed(struct sdhci *sd)
 {
-	reset_lines(sd, stop);
 	end_request(sd, WEIR_IO);
+	reset_lines(sd, stop);
 }
 
 /* Where the next block of the request is in memory; a sector never crosses a page. */
@@ -649,7 +667,6 @@ static void request_over(struct sdhci *sd, bool good)
 		failed(sd);
 		return;
 	}
-	nothing_under_way(sd);
 	end_request(sd, status ? WEIR_IO : WEIR_OK);
 }
 
@@ -663,6 +680,7 @@ static void start(struct sdhci *sd, const struct block_request *request)
 	sd->done_blocks = sd->blocks = 0;
 	for (u32 i = 0; i < request->segment_count; i++)
 		sd->blocks += request->segment[i].bytes / BLOCK_SECTOR_BYTES;
+	write(sd, SIGNAL_ENABLE, wanted(sd));
 	write(sd, BLOCK_COUNT_SIZE, sd->blocks << 16 | BLOCK_SECTOR_BYTES);
 	send(sd, reads ? READ_MULTIPLE : WRITE_MULTIPLE, (u32)at,
 	     RESPONSE_48 | COMMAND_DATA | MODE_COUNT | MODE_MULTI | MODE_AUTO_STOP |
@@ -688,7 +706,13 @@ static void next_request(struct sdhci *sd)
 		start(sd, request);
 }
 
-/* One block a call; what is ready after it raises the interrupt again. */
+static void resume(struct sdhci *sd)
+{
+	write(sd, SIGNAL_ENABLE, wanted(sd));
+	wait(sd, BLOCK_US, hangs);
+}
+
+/* One block a call; what is ready after it raises the interrupt again, when the pause is over. */
 static void move_block(struct sdhci *sd, u32 status)
 {
 	if (sd->done_blocks == sd->blocks)
@@ -697,8 +721,12 @@ static void move_block(struct sdhci *sd, u32 status)
 		read_block(sd);
 	else
 		write_block(sd);
-	sd->done_blocks++;
-	wait(sd, BLOCK_US, hangs);
+	if (++sd->done_blocks == sd->blocks) {
+		wait(sd, BLOCK_US, hangs);
+		return;
+	}
+	write(sd, SIGNAL_ENABLE, wanted(sd) & ~STATUS_DATA);
+	wait(sd, PAUSE_US, resume);
 }
 
 /* ---- Interrupt and timer --------------------------------------------------------------------- */
@@ -766,6 +794,9 @@ static bool sdhci_interrupt(struct block_device *device)
 	struct sdhci *sd = sdhci_of(device);
 	u32 status = read(sd, STATUS);
 
+	/* The interrupt came for something else. */
+	if (sd->later == resume)
+		status &= ~STATUS_DATA;
 	/* Data is acknowledged before it is moved, so that the next block's comes again. An interrupt
 	 * of others is none of ours, and no write of ours. */
 	if (status)

@@ -20,6 +20,7 @@
 #define INTID	      158u
 #define MOST_ACCESSES 160u /* in one step: a block's words and some */
 #define RESETS	      3u   /* for one request, as in the driver */
+#define PAUSE_US      50u  /* between two blocks, as in the driver */
 
 enum { READ_MANY = 18, WRITE_MANY = 25, STOP = 12, STATUS = 13, OP_COND = 41 };
 
@@ -467,6 +468,87 @@ TEST(next_request_may_come_from_done)
 		check_ended(&requests[i], WEIR_OK);
 }
 
+/* ---- Time of the core ------------------------------------------------------------------------ */
+
+/* Runs on until so many blocks have moved, and says how long that took. */
+static u64 time_of_blocks(u64 blocks)
+{
+	u64 before = now_us, until = hw.blocks_moved + blocks;
+
+	for (u32 steps = 0; hw.blocks_moved < until; steps++)
+		assert_true(step() && steps < 1000);
+	return now_us - before;
+}
+
+/* A card that is faster than any: with each block the core would be busy for ever. */
+TEST(core_has_a_pause_after_each_block)
+{
+	for (u32 writes = 0; writes < 2; writes++) {
+		prepare(0);
+		probe_good();
+		card_us = 0;
+		hw.at_once = true;
+		begin(request(0, writes ? BLOCK_WRITE : BLOCK_READ, 0, 8));
+		time_of_blocks(1);
+		for (u32 i = 1; i < 8; i++)
+			assert_true(time_of_blocks(1) >= PAUSE_US);
+		run();
+		check_ended(&requests[0], WEIR_OK);
+	}
+}
+
+TEST(core_has_a_pause_after_each_request)
+{
+	probe_good();
+	card_us = 0;
+	hw.at_once = true;
+	for (u32 i = 0; i < 4; i++)
+		request(i, BLOCK_READ, i, 1)->next = i < 3 ? &requests[i + 1] : 0;
+	begin(&requests[0]);
+	time_of_blocks(1);
+	for (u32 i = 1; i < 4; i++)
+		assert_true(time_of_blocks(1) >= PAUSE_US);
+	run();
+	check_ended(&requests[3], WEIR_OK);
+}
+
+/* Interrupts of the line's other devices, and requests of other cores, do not end it. */
+TEST(pause_is_not_cut_short)
+{
+	probe_good();
+	card_us = 0;
+	hw.at_once = true;
+	begin(request(0, BLOCK_READ, 0, 8));
+	for (u32 i = 0; i < 8; i++) {
+		time_of_blocks(1);
+		for (u32 j = 0; j < 3; j++)
+			device->ops->interrupt(device);
+		assert_int_equal(hw.blocks_moved, i + 1);
+	}
+	run();
+	check_ended(&requests[0], WEIR_OK);
+	assert_memory_equal(memory, medium, 8 * SECTOR);
+}
+
+/* What is masked for a pause is heard again, however the request ended. */
+TEST(failure_in_a_pause_leaves_nothing_masked)
+{
+	static const u32 errors[] = { 1u << 16, 1u << 20, 1u << 21 };
+
+	for (u32 i = 0; i < ARRAY_SIZE(errors); i++) {
+		prepare(0);
+		probe_good();
+		begin(request(0, BLOCK_READ, 0, 8));
+		time_of_blocks(3);
+		assert_false(hw.signal & 0x30);
+		hw.status |= errors[i];
+		run();
+		check_ended(&requests[0], i == 0 ? WEIR_OK : WEIR_IO);
+		check_card_works();
+		assert_int_equal(hw.resets, i == 0 ? 2 : 1);
+	}
+}
+
 /* ---- Errors ---------------------------------------------------------------------------------- */
 
 /* Of two requests the first fails, and only it. */
@@ -755,11 +837,16 @@ TEST(requests_without_a_card_fail_one_at_a_time)
 		request(i, BLOCK_READ, i, 1)->next = i < 3 ? &requests[i + 1] : 0;
 	begin(&requests[0]);
 	for (u32 i = 0; i < 4; i++) {
+		u64 before = now_us;
+
 		assert_int_equal(requests[i].ends, 0);
-		assert_true(step());
+		for (u32 steps = 0; !requests[i].ends; steps++)
+			assert_true(step() && steps < 10);
 		check_ended(&requests[i], WEIR_IO);
+		assert_true(i == 0 || now_us - before >= PAUSE_US);
 	}
-	assert_false(step());
+	run();
+	check_ended(&requests[3], WEIR_IO);
 }
 
 TEST(request_while_a_card_is_identified_is_served_after)
@@ -923,6 +1010,10 @@ int main(void)
 		RUN_AFTER(prepare, last_sector_of_the_card_is_read),
 		RUN_AFTER(prepare, taken_queue_is_full),
 		RUN_AFTER(prepare, next_request_may_come_from_done),
+		RUN_AFTER(prepare, core_has_a_pause_after_each_block),
+		RUN_AFTER(prepare, core_has_a_pause_after_each_request),
+		RUN_AFTER(prepare, pause_is_not_cut_short),
+		RUN_AFTER(prepare, failure_in_a_pause_leaves_nothing_masked),
 		RUN_AFTER(prepare, bad_block_fails_its_request_alone),
 		RUN_AFTER(prepare, card_that_still_writes_is_waited_for),
 		RUN_AFTER(prepare, card_that_writes_for_ever_is_identified_again),
