@@ -3,7 +3,8 @@
  * SD controllers with one interrupt line between them, as on the Raspberry Pi, and the true driver on
  * models of them; of virtio only that it is asked.
  *
- * Sources: core/disks.c core/timeout.c core/base/log.c drivers/block_device.c drivers/sdhci.c
+ * Sources: core/disks.c core/timeout.c core/base/log.c drivers/block_device.c
+ * Sources: drivers/sdhci.c drivers/sdhci_identification.c
  * Sources: tests/host/fake/sd_host.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/cache.c tests/host/fake/cpu.c tests/host/fake/timer.c
  * Sources: tests/host/fake/panic.c

@@ -5,7 +5,7 @@
  * timers in their order, in a time of its own, until nothing is left. A step of the driver that takes
  * too many accesses to registers, or anything that never ends, fails the test.
  *
- * Sources: drivers/sdhci.c core/base/log.c
+ * Sources: drivers/sdhci.c drivers/sdhci_identification.c core/base/log.c
  * Sources: tests/host/fake/sd_host.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/cache.c tests/host/fake/panic.c
  */
