@@ -1,6 +1,6 @@
 """
-QEMU's own view of a machine, by its monitor (QMP): whether it is off, and what its memory holds. For
-machines whose console nobody can see.
+QEMU's own view of a machine, by its monitor (QMP): whether it is off, and what its memory holds, for
+machines whose console nobody can see; and what a hand could do to it.
 """
 
 import json
@@ -20,13 +20,14 @@ STOPPED = "nothing is known that turns the machine off: it stops here"
 
 class Monitor:
     """
-    `options` are QEMU's, for the machine to be watched; it does not end when it turns itself off. To
-    be used with `with`, from before the machine starts.
+    `options` are QEMU's, for the machine to be watched; if it is to `stay` it does not end when it turns
+    itself off. To be used with `with`, from before the machine starts.
     """
 
-    def __init__(self):
+    def __init__(self, stay=True):
         self._folder = Path(tempfile.mkdtemp(prefix="weir-"))
-        self.options = ["-no-shutdown", "-qmp", f"unix:{self._folder}/qmp,server=on,wait=off"]
+        self.options = ["-no-shutdown"] if stay else []
+        self.options += ["-qmp", f"unix:{self._folder}/qmp,server=on,wait=off"]
         self._stream = None
         self._constants = LINE.findall((ROOT / "build/weir.bin").read_bytes())
 
@@ -38,7 +39,8 @@ class Monitor:
             self._stream.close()
         shutil.rmtree(self._folder)
 
-    def _connect(self, deadline):
+    def connect(self, seconds=60):
+        deadline = time.monotonic() + seconds
         client = socket.socket(socket.AF_UNIX)
         while True:
             try:
@@ -70,7 +72,7 @@ class Monitor:
     def wait_until_over(self, seconds=60):
         """Until the machine is off or Weir says that it stops. Its lines, and whether it is off."""
         deadline = time.monotonic() + seconds
-        self._connect(deadline)
+        self.connect(seconds)
         while True:
             off = self.ask("query-status")["status"] == "shutdown"
             lines = self.lines()

@@ -17,7 +17,7 @@ VIRT = [dict(cpu="cortex-a72", gic=2), dict(cpu="max", gic=3)]
 RPI4 = dict(board="rpi4")
 BOARDS = [*VIRT, RPI4]
 # Images with tests of their own.
-ELSEWHERE = {"boot", "cores", "typed", "flood", "fuzz", "delay", "prompt", "monitor",
+ELSEWHERE = {"boot", "card", "card_absent", "cores", "typed", "flood", "fuzz", "delay", "prompt", "monitor",
              "life_many", "life_random", "life_one_core"}
 NAMES = sorted({path.stem for path in pathlib.Path(__file__).parent.glob("*.dts")} - ELSEWHERE)
 
