@@ -119,3 +119,111 @@ def test_a_card_without_room_is_refused(card, parts, mib, told):
 def test_a_boot_folder_that_is_not_there_is_told(card, tmp_path):
     result, _ = card(boot=tmp_path / "none")
     assert result.returncode == 1 and "there is no such file" in result.stderr
+
+
+# ---- --check: the first thing that is wrong with a card, in one line ---------------------------------------------
+
+TREE = b"\xd0\x0d\xfe\xed" + (4000).to_bytes(4, "big") + bytes(3992)
+GOOD = {"config.txt": b"arm_64bit=1\nkernel=kernel8.img\ninitramfs weir.dtb followkernel\nenable_gic=1\n",
+        "kernel8.img": bytes(56) + b"ARM\x64" + os.urandom(100000), "weir.dtb": TREE,
+        "bcm2711-rpi-4-b.dtb": TREE, "start4.elf": b"start", "fixup4.dat": b"fixup"}
+AT = 6144 * 512  # where the files are on a usual card
+
+
+@pytest.fixture
+def look(card, tmp_path):
+    """look(files, change, parts) makes a card with these files, changes its bytes, and has the tool look at it."""
+
+    def check(files=GOOD, change=None, parts=None):
+        (tmp_path / "good").mkdir()
+        for name, content in files.items():
+            (tmp_path / "good" / name).write_bytes(content)
+        made, disk = card(boot=tmp_path / "good")
+        assert made.returncode == 0, made.stderr
+        if change:
+            data = bytearray(disk.read_bytes())
+            change(data)
+            disk.write_bytes(data)
+        if parts:
+            source = tmp_path / "other.dts"
+            source.write_text(MANIFEST % parts)
+            subprocess.run(["dtc", "-q", "-o", tmp_path / "image.dtb", source], check=True)
+        return subprocess.run([ROOT / "tools/card", disk, "--check", "--image", tmp_path / "image.dtb"], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    return check
+
+
+def check_told(result, told):
+    assert result.returncode == 1 and not result.stdout
+    assert told in result.stderr and result.stderr.count("\n") == 1, result.stderr
+
+
+def test_a_card_that_boots_is_said_to(look):
+    result = look()
+    assert result.returncode == 0 and "finds all that it needs" in result.stdout, result.stderr
+
+
+def put(at, content):
+    def change(data):
+        data[at:at + len(content)] = content
+    return change
+
+
+def cut(data):
+    del data[64 << 20:]
+
+
+def kind(data):
+    data[446 + 4] = 0x83
+
+
+@pytest.mark.parametrize("change, told", [
+    (lambda data: data.clear(), "has no partition table"),
+    (put(0, bytes(512)), "has no partition table"),
+    (put(446, bytes(64)), "has no partition with a FAT file system"),
+    (kind, "has no partition with a FAT file system"),
+    (put(446 + 16 + 8, b"\xff" * 4), "partition 2: sectors 4294967295+2048 are not all"),
+    (cut, "partition 1: sectors 6144+256000 are not all"),
+    (put(AT, bytes(512)), "is damaged: its first sector is none"),
+    (put(AT + 11, b"\0\x10"), "is damaged: its first sector is none"),
+    (put(AT + 36, b"\xff" * 4), "is damaged: its first sector is none"),
+    (put(AT + 32 * 512 + 40, b"\x12\x34"), "is damaged: its tables of clusters differ"),
+], ids=["empty", "no-table", "no-partitions", "no-fat", "beyond", "cut", "zeroes", "sector-size", "table-size", "tables"])
+def test_a_damaged_card_is_told(look, change, told):
+    check_told(look(change=change), told)
+
+
+@pytest.mark.parametrize("name, content, told", [
+    ("config.txt", None, "config.txt: is not among its files"),
+    ("config.txt", b"arm_64bit=1\n", "config.txt: does not say enable_gic=1"),
+    ("config.txt", b"#arm_64bit=1\nenable_gic=1\n", "config.txt: does not say arm_64bit=1"),
+    ("kernel8.img", b"another kernel", "kernel8.img: is not the hypervisor"),
+    ("weir.dtb", TREE[:3000], "weir.dtb: is no device tree, or not all of one"),
+    ("weir.dtb", bytes(4000), "weir.dtb: is no device tree, or not all of one"),
+    ("bcm2711-rpi-4-b.dtb", None, "bcm2711-rpi-4-b.dtb: is not among its files"),
+    ("start4.elf", None, "start4.elf: is not among its files"),
+], ids=["no-config", "gic", "64-bit", "kernel", "cut", "zeroes", "no-tree", "no-firmware"])
+def test_a_file_that_is_wrong_is_told(look, name, content, told):
+    files = {**GOOD, name: content} if content else {key: value for key, value in GOOD.items() if key != name}
+    check_told(look(files), told)
+
+
+@pytest.mark.parametrize("parts, told", [
+    ((2048, 2048, 6000, 2048), "/disks/source: sectors 6000+2048 hold files of the firmware"),
+    ((2048, 2048, 4096, 300000), "/disks/source: sectors 4096+300000 are not all"),
+], ids=["files", "beyond"])
+def test_a_disk_that_does_not_fit_the_card_is_told(look, parts, told):
+    check_told(look(parts=parts), told)
+
+
+def test_a_file_system_whose_clusters_lead_nowhere_is_told(look, tmp_path):
+    """Both copies of the table say the same, and what they say is wrong."""
+    def change(data):
+        reserved, sectors = struct.unpack_from("<H", data, AT + 14)[0], struct.unpack_from("<I", data, AT + 36)[0]
+        for copy in range(2):
+            at = AT + (reserved + copy * sectors) * 512 + 8
+            data[at:at + sectors * 256] = b"\xf7\xff\xff\x0f" * (sectors * 64)  # bad clusters
+
+    result = look(change=change)
+    assert result.returncode == 1 and result.stderr.count("\n") == 1, result.stderr
