@@ -6,6 +6,7 @@
 #include "arch/arm64/timer.h"
 #include "core/base/log.h"
 #include "core/console.h"
+#include "core/watchdog.h"
 #include "drivers/bcm2835_pm.h"
 
 /* The power block is asked, and does it a moment later. */
@@ -21,6 +22,7 @@ static void wait_for_power_off(void)
 
 void machine_off(void)
 {
+	watchdog_stop();
 	console_flush();
 	cpu_power_off();
 	bcm2835_pm_power_off();

@@ -20,6 +20,7 @@
 #include "core/memory.h"
 #include "core/probe.h"
 #include "core/sched.h"
+#include "core/watchdog.h"
 #include "drivers/bcm2835_pm.h"
 #include "drivers/gic.h"
 
@@ -191,6 +192,12 @@ static bool start_cores(void)
 	return true;
 }
 
+__attribute__((noreturn)) static void run(void)
+{
+	watchdog_start_core();
+	arch_enter(&sched_next()->arch);
+}
+
 void boot_main(u64 tree_pa)
 {
 	const void *tree;
@@ -225,6 +232,7 @@ void boot_main(u64 tree_pa)
 		stop(0);
 	disks_find(&platform);
 	manifest_check_disks(&manifest);
+	watchdog_init(manifest.watchdog_ms, platform.cpu_count);
 	vms = vm_create_all(&manifest, &platform.gic);
 	if (!vms && !manifest.stay)
 		stop("no VM to run: the lines above say why");
@@ -235,7 +243,7 @@ void boot_main(u64 tree_pa)
 		console_enable_interrupt(platform.uart.intid);
 	vm_start_all(manifest.stay);
 	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
-	arch_enter(&sched_next()->arch);
+	run();
 }
 
 void core_main(u32 index)
@@ -246,5 +254,5 @@ void core_main(u32 index)
 		cpu_wait(); /* too late */
 	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
 		cpu_relax();
-	arch_enter(&sched_next()->arch);
+	run();
 }

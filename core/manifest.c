@@ -12,6 +12,7 @@
 #include "core/base/string.h"
 #include "core/manifest_reader.h"
 #include "core/memory.h"
+#include "drivers/bcm2835_pm.h"
 
 #define DEFAULT_LOAD_OFFSET 0x80000ul
 #define NOT_FOUND	    UINT32_MAX
@@ -36,6 +37,7 @@ static const struct rule system_rules[] = {
 	TEXT("compatible", 31, "write \"weir,system\""),
 	OTHER("communication-cores", "number the cores from 0"),
 	OTHER("stay", "write the name only"),
+	NUMBER("watchdog-ms", 100, BCM2835_PM_WATCHDOG_MAX_MS, 1, "give milliseconds"),
 	{ 0 },
 };
 
@@ -710,6 +712,7 @@ bool manifest_read(const void *image, u64 bytes, u32 cores, struct manifest *man
 	reader_open_group(&root, image, 0);
 	find_groups(image, group);
 	manifest->stay = reader_flag(&root, "stay");
+	manifest->watchdog_ms = reader_number(&root, "watchdog-ms", 0);
 	read_communication_cores(&root, cores, manifest);
 	read_disks(image, group[DISKS], manifest);
 	read_vms(image, group[VMS], cores, manifest);

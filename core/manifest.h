@@ -68,6 +68,7 @@ struct manifest_disk {
 
 struct manifest {
 	bool stay;
+	u64 watchdog_ms;	 /* of the machine; 0: none */
 	u32 communication_cores; /* bit mask */
 	struct manifest_vm *vm;
 	u32 vm_count;

@@ -29,8 +29,8 @@ struct core {
 	bool needed;	/* sched_next() has something to decide */
 	u32 pinned;	/* vCPUs of this core; boot only */
 	struct vcpu *loaded;
-	u64 slice_from;	       /* until then the loaded vCPU's slice is charged, ticks */
-	struct timeout slice;  /* of the loaded vCPU, while it has equals that are ready */
+	u64 slice_from;	      /* the last decision: until then its vCPU's slice is charged, ticks */
+	struct timeout slice; /* of the loaded vCPU, while it has equals that are ready */
 	struct timeout budget; /* of the loaded vCPU */
 };
 
@@ -195,6 +195,11 @@ void sched_block(void)
 void sched_again(void)
 {
 	write_once(this_core()->needed, true);
+}
+
+u64 sched_decided(void)
+{
+	return this_core()->slice_from;
 }
 
 bool sched_stop(struct vcpu *vcpu, bool ending)

@@ -21,6 +21,8 @@ void sched_wake(struct vcpu *vcpu);
 void sched_kick(struct vcpu *vcpu);
 /* The current vCPU is to be settled (core/vdev/vgic.h) before it runs on, if it does. */
 void sched_again(void);
+/* When this core last took a decision, ticks; that nobody runs is one. */
+u64 sched_decided(void);
 /* From stopped to ready; it is reset before it runs (vcpu->restart). Any core. */
 void sched_start(struct vcpu *vcpu);
 /* From anything to stopped. True: it is on no core any more; false: its core will switch it out

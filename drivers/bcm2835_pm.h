@@ -9,6 +9,15 @@
 
 /* Registers of the node's first region, mapped. */
 void bcm2835_pm_init(void *registers);
+bool bcm2835_pm_found(void);
 /* Returns at once: the machine goes off some ten watchdog ticks (160 us) later. Nothing before
  * bcm2835_pm_init(). */
 void bcm2835_pm_power_off(void);
+
+/* Of the longest time that its counter can hold, 15.99 s. */
+#define BCM2835_PM_WATCHDOG_MAX_MS 15000u
+/*
+ * The machine is reset after `ms` unless this is called again: the count begins anew. 0: it is not.
+ * QEMU has no count, and resets at once. Only after bcm2835_pm_init().
+ */
+void bcm2835_pm_watchdog(u32 ms);

@@ -690,6 +690,29 @@ TEST(communication_cores_must_exist_and_leave_one)
 	assert_int_equal(manifest.communication_cores, BIT(3));
 }
 
+TEST(the_machine_has_a_watchdog_if_the_root_gives_a_time_that_it_can_count)
+{
+	void *tree = tree_load("system");
+
+	assert_true(read_image(tree));
+	assert_int_equal(manifest.watchdog_ms, 0); /* what a VM says is another's */
+	set_number(tree, "/", "watchdog-ms", 100);
+	assert_true(read_image(tree));
+	assert_int_equal(manifest.watchdog_ms, 100);
+	set_number(tree, "/", "watchdog-ms", 15000);
+	assert_true(read_image(tree));
+	assert_int_equal(manifest.watchdog_ms, 15000);
+	assert_int_equal(fake_log_count(), 0);
+	set_number(tree, "/", "watchdog-ms", 99);
+	check_one_line(tree, "manifest: /: watchdog-ms: 99 is out of range (100 to 15000); "
+			     "give milliseconds");
+	assert_int_equal(manifest.watchdog_ms, 0);
+	set_number(tree, "/", "watchdog-ms", 15001);
+	check_one_line(tree, "manifest: /: watchdog-ms: 15001 is out of range (100 to 15000); "
+			     "give milliseconds");
+	assert_int_equal(manifest.watchdog_ms, 0);
+}
+
 TEST(image_without_vms_is_said)
 {
 	void *tree = tree_load("system");
@@ -799,6 +822,8 @@ int main(void)
 		RUN_AFTER(prepare, disk_that_the_machine_lacks_refuses_who_wants_it),
 		RUN_AFTER(prepare, long_bootargs_get_a_second_page_for_the_tree),
 		RUN_AFTER(prepare, communication_cores_must_exist_and_leave_one),
+		RUN_AFTER(prepare,
+			  the_machine_has_a_watchdog_if_the_root_gives_a_time_that_it_can_count),
 		RUN_AFTER(prepare, image_without_vms_is_said),
 		RUN_AFTER(prepare, more_vms_than_there_is_room_for_are_cut),
 		RUN_AFTER(prepare, blob_that_is_no_system_image_is_refused),

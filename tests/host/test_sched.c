@@ -786,6 +786,29 @@ static u64 steal_time(const struct vcpu *vcpu)
 	return account_clock_value(vcpu->account.steal, now);
 }
 
+/* What the watchdog goes by. */
+TEST(decided_is_when_the_core_last_chose_even_if_nobody)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(sched_decided(), 100 * MS);
+	pass(MS);
+	assert_int_equal(sched_decided(), 100 * MS); /* nobody has asked */
+	sched_again();
+	assert_true(*a->sched_needed);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(sched_decided(), 101 * MS);
+	pass(MS);
+	assert_null(block());
+	assert_int_equal(sched_decided(), 102 * MS);
+	pass(MS);
+	sched_again();
+	assert_null(next());
+	assert_int_equal(sched_decided(), 103 * MS);
+	on(1);
+	assert_int_not_equal(sched_decided(), 103 * MS);
+}
+
 TEST(run_and_steal_are_the_time_on_the_core_and_the_time_ready_without_it)
 {
 	add_ready(a, 0, 3);
@@ -870,6 +893,7 @@ int main(void)
 		RUN_ON_CORES(a_restarted_vcpu_is_reset_before_it_is_loaded),
 		RUN_ON_CORES(restarted_while_still_loaded_it_is_switched_out_and_reset),
 		RUN_ON_CORES(a_vm_steps_in_the_turn_of_its_vcpu_before_that_runs),
+		RUN_ON_CORES(decided_is_when_the_core_last_chose_even_if_nobody),
 		RUN_ON_CORES(run_and_steal_are_the_time_on_the_core_and_the_time_ready_without_it),
 		RUN_ON_CORES(blocked_throttled_and_stopped_time_is_neither_run_nor_steal),
 	};

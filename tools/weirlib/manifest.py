@@ -64,6 +64,7 @@ SYSTEM = {
     "compatible": Word(("weir,system",)),
     "communication-cores": CORES,
     "stay": Flag(),
+    "watchdog-ms": Number(100, 15000, "give milliseconds, or leave the property out"),
 }
 VM = {
     "kernel": File(),
@@ -102,7 +103,8 @@ DISK = {
 TABLES = {"/": SYSTEM, "/vms/NAME": VM, "/channels/NAME": CHANNEL, "/disks/NAME": DISK}
 GROUPS = {"vms": VM, "channels": CHANNEL, "disks": DISK}
 # Accepted, so that a manifest may say already what a later version will act on.
-NOT_YET = ("communication-cores", "peers", "rights", "watchdog-ms")
+NOT_YET = ("communication-cores", "peers", "rights")
+NOT_YET_OF_VM = (*NOT_YET, "watchdog-ms")
 RIGHTS_IN_EFFECT = ("console", "manage")
 
 
@@ -174,7 +176,7 @@ def warnings(root: Node) -> list:
     """What a manifest without mistakes says in vain, as lines."""
     report = Report()
     for node in [root, *root.child("vms").children]:
-        for name in NOT_YET:
+        for name in NOT_YET if node is root else NOT_YET_OF_VM:
             words = [word for word in _names(node, name) if word not in RIGHTS_IN_EFFECT]
             if name not in node.props or (name == "rights" and not words):
                 continue
