@@ -70,9 +70,10 @@ static void start_console(void)
 		console_init(platform.uart_compatible, platform.uart_compatible_bytes, registers);
 }
 
-static void init_core(void)
+static bool init_core(void)
 {
-	gic_init_core();
+	if (!gic_init_core())
+		return false;
 	timer_init_core();
 	timeout_init_core();
 	stage2_init_core();
@@ -81,6 +82,7 @@ static void init_core(void)
 	gic_enable(TIMER_VIRTUAL_INTID, cpu_index(), false);
 	gic_enable(GIC_MAINTENANCE_INTID, cpu_index(), false);
 	gic_enable(GIC_SGI_KICK, cpu_index(), true);
+	return true;
 }
 
 /* What the boot loader passes goes before what is joined to the hypervisor. */
@@ -220,9 +222,8 @@ void boot_main(u64 tree_pa)
 	if (!memory_init(&platform))
 		start_console(), stop(0);
 	start_console();
-	if (!gic_init(&platform.gic))
+	if (!gic_init(&platform.gic) || !init_core())
 		stop(0);
-	init_core();
 	check_system_image();
 	if (start_cores())
 		mmu_drop_identity();
@@ -248,10 +249,11 @@ void boot_main(u64 tree_pa)
 
 void core_main(u32 index)
 {
-	init_core();
-	while (!__atomic_compare_exchange_n(&awaited, &(u32){ index }, 0, false, __ATOMIC_ACQ_REL,
-					    __ATOMIC_ACQUIRE))
-		cpu_wait(); /* too late */
+	bool fit = init_core();
+
+	while (!fit || !__atomic_compare_exchange_n(&awaited, &(u32){ index }, 0, false,
+						    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		cpu_wait(); /* unfit, or too late */
 	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
 		cpu_relax();
 	run();

@@ -16,6 +16,10 @@
 #define GICH_VTR   0x004
 #define GICC_IIDR  0x0fc /* version in bits 19:16; GICV's is the same. IHI 0048 4.4.14 */
 
+#define ISR_IRQ BIT(7)
+#define SGI_LOOKS \
+	100000u /* longer than an interrupt is on its way, and some milliseconds at most */
+
 static bool is_v3;
 
 /* GICv4 is GICv3 to us. */
@@ -61,13 +65,38 @@ bool gic_init(const struct gic_registers *registers)
 	return gic_v3_init(registers);
 }
 
-void gic_init_core(void)
+/*
+ * Interrupts that firmware left in Group 0 are not ours: what is written to their bits is ignored, and
+ * so is an SGI among them (IHI 0048 4.3.4 and 4.3.15, IHI 0069 12.9.6). That nothing ever comes
+ * would be the only sign.
+ */
+static bool delivers(void)
 {
-	if (is_v3)
-		gic_v3_init_core();
-	else
+	gic_kick(cpu_index());
+	for (u32 look = 0; look < SGI_LOOKS; look++)
+		if (READ_SYSREG(isr_el1) & ISR_IRQ && gic_acknowledge() == GIC_SGI_KICK) {
+			gic_drop(GIC_SGI_KICK);
+			gic_deactivate(GIC_SGI_KICK);
+			return true;
+		}
+	log_line("interrupt controller: expected the interrupt that core %u sends to itself, but "
+		 "none "
+		 "comes: firmware left interrupts in Group 0; Raspberry Pi: enable_gic=1 in "
+		 "config.txt",
+		 cpu_index());
+	return false;
+}
+
+bool gic_init_core(void)
+{
+	if (is_v3) {
+		if (!gic_v3_init_core())
+			return false;
+	} else {
 		gic_v2_init_core();
+	}
 	list_regs_init_core();
+	return delivers();
 }
 
 u32 gic_version(void)

@@ -29,8 +29,11 @@ struct gic_registers {
 /* Boot core, once: maps and resets the distributor, and the list registers' frame. False: said why.
  */
 bool gic_init(const struct gic_registers *registers);
-/* Every core, its list registers included. */
-void gic_init_core(void);
+/*
+ * Every core, its list registers included. False, and it said why: this core has no redistributor, or
+ * no interrupt reaches it.
+ */
+bool gic_init_core(void);
 
 /* Is this a frame of that version, by a field of 4 bits of its identification? Boot only. */
 bool gic_frame_is(const void *frame, u32 offset, u32 shift, u32 version);

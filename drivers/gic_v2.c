@@ -82,11 +82,12 @@ bool gic_v2_loses_lines(void)
 
 void gic_v2_init_core(void)
 {
-	/* ITARGETSR0 to 7 read as the mask of the reading core; 0 on a machine with one core. */
+	/* ITARGETSR0 to 7 read as the mask of the reading core; 0 on a machine with core 0 alone. */
 	u32 mask = register_read(distributor, GICD_ITARGETSR);
 
 	mask |= mask >> 16;
-	core_mask[cpu_index()] = (u8)(mask | mask >> 8);
+	mask |= mask >> 8;
+	core_mask[cpu_index()] = (u8)max(mask, 1u);
 	register_write(distributor, GICD_IGROUPR, 0);
 	register_write(distributor, GICD_ICENABLER, ~0u);
 	register_write(distributor, GICD_ICPENDR, ~0u);

@@ -156,7 +156,7 @@ static void reset_private(void *frame)
 	register_write(frame, GIC_ISENABLER, BIT(GIC_SGI_KICK));
 }
 
-void gic_v3_init_core(void)
+bool gic_v3_init_core(void)
 {
 	u64 mpidr = cpu_mpidr();
 	u32 core = cpu_index();
@@ -167,8 +167,7 @@ void gic_v3_init_core(void)
 			"tree: interrupt controller: reg: expected a redistributor of core %lx; it "
 			"stays off",
 			mpidr);
-		for (;;)
-			cpu_wait();
+		return false;
 	}
 	/* First the system register interface, without which the other registers are undefined. */
 	WRITE(ICC_SRE_EL2, ICC_SRE_ENABLE);
@@ -187,6 +186,7 @@ void gic_v3_init_core(void)
 	WRITE(ICC_CTLR_EL1, ICC_CTLR_EOI_1);
 	WRITE(ICC_IGRPEN1_EL1, 1);
 	isb();
+	return true;
 }
 
 static void set_config(void *frame, u32 intid, bool edge)

@@ -4,7 +4,7 @@
 #include "drivers/gic.h"
 
 bool gic_v3_init(const struct gic_registers *registers);
-void gic_v3_init_core(void);
+bool gic_v3_init_core(void);
 void gic_v3_enable(u32 intid, u32 core, bool edge);
 void gic_v3_kick(u32 core);
 void gic_v3_set_active(u32 intid, bool active);
