@@ -5,6 +5,7 @@
 #include <libfdt.h>
 #include <weir/abi.h>
 #include "arch/arm64/cpu.h"
+#include "arch/arm64/timer.h"
 #include "core/base/log.h"
 #include "core/base/string.h"
 #include "core/guest_tree.h"
@@ -173,6 +174,7 @@ static void write_timer(struct writer *writer)
 	put_text(writer, "compatible", "arm,armv8-timer");
 	put_ppis(writer, secure_physical_virtual_hypervisor, 4, LEVEL_HIGH);
 	put_flag(writer, "always-on");
+	put_u32(writer, "clock-frequency", (u32)timer_frequency());
 	end(writer);
 }
 

@@ -213,6 +213,7 @@ void boot_main(u64 tree_pa)
 		stop("x0 points at no device tree: boot as Linux is booted (Image and tree)");
 	usable = platform_read(tree, cpu_mpidr(), &platform);
 	cpu_use_psci(platform.psci);
+	timer_init(platform.timer_hz);
 	if (platform.power.bytes && (power = probe_device("pm", &platform.power)))
 		bcm2835_pm_init(power);
 	if (!usable)

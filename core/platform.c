@@ -98,9 +98,7 @@ static void visit_reserved(struct discovery *found)
 	struct platform *platform = found->platform;
 	struct range range;
 
-	for (u32 i = 0;
-	     tree_is_enabled(&found->walk) && tree_reg(&found->walk, i, &range.base, &range.bytes);
-	     i++)
+	for (u32 i = 0; tree_reg(&found->walk, i, &range.base, &range.bytes); i++)
 		platform_reserve(platform, range);
 }
 
@@ -215,7 +213,7 @@ static void visit_virtio(struct discovery *found)
 	struct platform_device device;
 	u32 at = platform->virtio_mmio_count;
 
-	if (!tree_is_enabled(&found->walk) || !read_device(found, &device))
+	if (!read_device(found, &device))
 		return;
 	if (at == PLATFORM_VIRTIO) {
 		tree_complain(&found->walk, "reg", "one virtio device too many; it is ignored");
@@ -234,7 +232,7 @@ static void visit_sdhci(struct discovery *found)
 	struct platform_device device;
 	u32 at = platform->sdhci_count;
 
-	if (!tree_is_enabled(&found->walk) || !read_device(found, &device))
+	if (!read_device(found, &device))
 		return;
 	if (at == PLATFORM_SDHCI) {
 		tree_complain(&found->walk, "reg", "one SD controller too many; it is ignored");
@@ -248,6 +246,14 @@ static void visit_sdhci(struct discovery *found)
 	platform->sdhci_count++;
 }
 
+static void visit_timer(struct discovery *found)
+{
+	const struct node *node = tree_current(&found->walk);
+
+	found->timer_interrupts = node->value[P_INTERRUPTS];
+	found->platform->timer_hz = tree_cell(node, P_CLOCK_FREQUENCY, 0);
+}
+
 static void visit_psci(struct discovery *found)
 {
 	found->platform->psci = tree_is_string(tree_value(&found->walk, P_METHOD), "smc");
@@ -258,15 +264,12 @@ static void visit_psci(struct discovery *found)
 
 static void visit_power(struct discovery *found)
 {
-	if (tree_is_enabled(&found->walk))
-		read_device(found, &found->platform->power);
+	read_device(found, &found->platform->power);
 }
 
 static void visit_pl011(struct discovery *found)
 {
-	if (found->first_pl011[0] || !tree_is_enabled(&found->walk))
-		return;
-	if (!read_device(found, &found->pl011))
+	if (found->first_pl011[0] || !read_device(found, &found->pl011))
 		return;
 	tree_path(&found->walk, found->first_pl011, sizeof(found->first_pl011));
 	found->pl011_compatible = tree_value(&found->walk, P_COMPATIBLE);
@@ -295,28 +298,58 @@ static void visit_chosen(struct discovery *found)
 	}
 }
 
+enum kind { VIRTIO, PL011, GIC_V2, GIC_V3, TIMER, SDHCI, POWER, PSCI };
+
+static const struct {
+	const char *compatible;
+	enum kind kind;
+} known[] = {
+	{ "virtio,mmio", VIRTIO },	  { "arm,pl011", PL011 },
+	{ "arm,cortex-a15-gic", GIC_V2 }, { "arm,gic-400", GIC_V2 },
+	{ "arm,gic-v3", GIC_V3 },	  { "arm,armv8-timer", TIMER },
+	{ "brcm,bcm2711-emmc2", SDHCI },  { "brcm,bcm2835-sdhci", SDHCI },
+	{ "brcm,bcm2835-pm", POWER },	  { "brcm,bcm2711-pm", POWER },
+	{ "arm,psci-1.0", PSCI },	  { "arm,psci-0.2", PSCI },
+};
+
+static void visit_kind(struct discovery *found, enum kind kind)
+{
+	switch (kind) {
+	case VIRTIO:
+		visit_virtio(found);
+		break;
+	case PL011:
+		visit_pl011(found);
+		break;
+	case GIC_V2:
+		visit_gic(found, 2);
+		break;
+	case GIC_V3:
+		visit_gic(found, 3);
+		break;
+	case TIMER:
+		visit_timer(found);
+		break;
+	case SDHCI:
+		visit_sdhci(found);
+		break;
+	case POWER:
+		visit_power(found);
+		break;
+	case PSCI:
+		visit_psci(found);
+		break;
+	}
+}
+
+/* The first of the names that we know counts. */
 static void visit_compatible(struct discovery *found, struct value compatible)
 {
-	if (tree_has_string(compatible, "virtio,mmio"))
-		visit_virtio(found);
-	else if (tree_has_string(compatible, "arm,pl011"))
-		visit_pl011(found);
-	else if (tree_has_string(compatible, "arm,cortex-a15-gic") ||
-		 tree_has_string(compatible, "arm,gic-400"))
-		visit_gic(found, 2);
-	else if (tree_has_string(compatible, "arm,gic-v3"))
-		visit_gic(found, 3);
-	else if (tree_has_string(compatible, "arm,armv8-timer"))
-		found->timer_interrupts = tree_value(&found->walk, P_INTERRUPTS);
-	else if (tree_has_string(compatible, "brcm,bcm2711-emmc2") ||
-		 tree_has_string(compatible, "brcm,bcm2835-sdhci"))
-		visit_sdhci(found);
-	else if (tree_has_string(compatible, "brcm,bcm2835-pm") ||
-		 tree_has_string(compatible, "brcm,bcm2711-pm"))
-		visit_power(found);
-	else if (tree_has_string(compatible, "arm,psci-1.0") ||
-		 tree_has_string(compatible, "arm,psci-0.2"))
-		visit_psci(found);
+	for (u32 i = 0; i < ARRAY_SIZE(known); i++)
+		if (tree_has_string(compatible, known[i].compatible)) {
+			visit_kind(found, known[i].kind);
+			return;
+		}
 }
 
 /* First walk: all properties of the current node are known. */
@@ -326,10 +359,13 @@ static void visit(struct tree_walk *walk)
 	const struct node *node = tree_current(&found->walk);
 	const char *parent = found->walk.depth ? found->walk.node[found->walk.depth - 1].name : "";
 
-	if (tree_is_string(node->value[P_DEVICE_TYPE], "memory") && found->walk.depth == 1)
-		visit_memory(found);
-	else if (tree_is_string(node->value[P_DEVICE_TYPE], "cpu") && found->walk.depth == 2)
+	/* A core that is "disabled" waits to be started (Devicetree Specification 0.4, 3.8.1). */
+	if (tree_is_string(node->value[P_DEVICE_TYPE], "cpu") && found->walk.depth == 2)
 		visit_cpu(found);
+	else if (!tree_is_enabled(&found->walk))
+		return; /* such as memory and devices of the secure world */
+	else if (tree_is_string(node->value[P_DEVICE_TYPE], "memory") && found->walk.depth == 1)
+		visit_memory(found);
 	else if (found->walk.depth == 2 && !strcmp(parent, "reserved-memory"))
 		visit_reserved(found);
 	else if (found->walk.depth == 1 && !strcmp(node->name, "chosen"))

@@ -46,6 +46,7 @@ struct platform {
 	bool reserved_widened; /* there were more than that; the last covers several */
 	struct gic_registers gic;
 	u32 virtual_timer_intid, el2_timer_intid, maintenance_intid;
+	u32 timer_hz;		      /* the timer's clock-frequency; 0: not there */
 	bool psci;		      /* /psci with method smc */
 	struct platform_device power; /* brcm,bcm2835-pm; 0 bytes: none */
 	struct platform_device uart;

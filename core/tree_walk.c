@@ -21,6 +21,7 @@ static const char *const property_names[P_COUNT] = {
 	[P_ENABLE_METHOD] = "enable-method",
 	[P_CPU_RELEASE_ADDR] = "cpu-release-addr",
 	[P_METHOD] = "method",
+	[P_CLOCK_FREQUENCY] = "clock-frequency",
 	[P_STDOUT_PATH] = "stdout-path",
 	[P_INITRD_START] = "linux,initrd-start",
 	[P_INITRD_END] = "linux,initrd-end",

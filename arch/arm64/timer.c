@@ -3,9 +3,26 @@
 
 #include "arch/arm64/sysreg.h"
 
+#include "core/base/log.h"
+
+#define GUESS_HZ 54000000ul /* the Raspberry Pi 4's */
+
 #define CTL_ENABLE  1ul
 #define CTL_IMASK   2ul
 #define CTL_ISTATUS 4ul
+
+static u64 frequency; /* written at boot */
+
+void timer_init(u32 tree_hz)
+{
+	u64 register_hz = READ_SYSREG(cntfrq_el0);
+
+	frequency = tree_hz ? tree_hz : register_hz ? register_hz : GUESS_HZ;
+	if (frequency != register_hz)
+		log_line("tree: timer: clock-frequency: %lu Hz is %s, for CNTFRQ_EL0 says %lu; "
+			 "guests that read it count wrong",
+			 frequency, tree_hz ? "taken" : "a guess", register_hz);
+}
 
 u64 timer_now(void)
 {
@@ -15,13 +32,11 @@ u64 timer_now(void)
 
 u64 timer_frequency(void)
 {
-	return READ_SYSREG(cntfrq_el0);
+	return frequency;
 }
 
 u64 timer_from_us(u64 us)
 {
-	u64 frequency = timer_frequency();
-
 	return us / 1000000 * frequency + us % 1000000 * frequency / 1000000;
 }
 

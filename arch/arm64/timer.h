@@ -6,6 +6,11 @@
 #define TIMER_EL2_INTID	    26u
 #define TIMER_VIRTUAL_INTID 27u
 
+/*
+ * Boot core, first. `tree_hz` is the clock-frequency of the tree's timer node, 0: it has none; it goes
+ * before CNTFRQ_EL0, which firmware may have forgotten. A line if they differ.
+ */
+__attribute__((cold)) void timer_init(u32 tree_hz);
 u64 timer_now(void);	   /* ticks */
 u64 timer_frequency(void); /* ticks a second */
 u64 timer_from_us(u64 us); /* ticks in so many microseconds */

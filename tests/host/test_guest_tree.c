@@ -2,7 +2,7 @@
  * The guest's device tree: what core/guest_tree.c writes, read back with libfdt, and judged by dtc.
  *
  * Sources: core/guest_tree.c core/base/log.c tests/host/fake/log.c tests/host/fake/panic.c
- * Sources: tests/host/fake/cpu.c tests/host/fake/tree.c
+ * Sources: tests/host/fake/cpu.c tests/host/fake/timer.c tests/host/fake/tree.c
  */
 #include <libfdt.h>
 #include <stdio.h>
@@ -129,6 +129,7 @@ TEST(gicv3_has_a_redistributor_for_each_vcpu)
 	assert_int_equal(
 		fdt_node_check_compatible(tree, tree_node(tree, "/intc@8000000"), "arm,gic-v3"), 0);
 	EXPECT_CELLS("/intc@8000000", "reg", 0, 0x8000000, 0, 0x10000, 0, 0x80a0000, 0, 0x40000);
+	EXPECT_CELLS("/timer", "clock-frequency", 1000000000);
 	EXPECT_CELLS("/timer", "interrupts", 1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4);
 }
 

@@ -147,6 +147,37 @@ TEST(banks_that_touch_hold_one_vm)
 	assert_true(memory_take_ram(48 * MIB, &pa));
 }
 
+/*
+ * The Raspberry Pi 4 with 8 GiB: what the firmware and the GPU have of it, between the banks or by the
+ * reserve map, is kept, and every bank is used; the heap is in the largest.
+ */
+TEST(three_banks_of_a_raspberry_pi_are_all_handed_out)
+{
+	u64 taken = 0;
+	pa_t pa;
+
+	machine.bank[0] = (struct range){ 0, 0x3b400000 };
+	add_memory(0x40000000, 0xbc000000);
+	add_memory(0x100000000, 0x80000000);
+	add_memory(0x180000000, 0x80000000);
+	reserve(0, 0x80000);
+	reserve(0x3b300000, 0x1000);
+	assert_true(memory_init(&machine));
+	assert_false(offers(0, 0x80000));
+	assert_true(offers(0x80000, 0x81000));
+	assert_false(offers(0x3b400000, 0x40000000));
+	assert_false(offers(0xfc000000, 0x100000000));
+	assert_int_equal(heap_range->base, 0x100000000);
+	assert_int_equal(heap_range->bytes, 0x100000000);
+	assert_true(memory_promise_heap(8 * MIB));
+	for (; memory_take_ram(64 * MIB, &pa); taken += 64 * MIB) {
+		assert_true(memory_holds(&machine, (struct range){ pa.raw, 64 * MIB }));
+		assert_true(pa.raw + 64 * MIB <= 0x3b400000 || pa.raw >= 0x40000000);
+	}
+	/* All but less than a piece of each range: what lies below Weir counts as one of them. */
+	assert_true(taken >= 0x3b400000 + 0xbc000000 + 0x100000000 - 5 * 64 * MIB);
+}
+
 TEST(bank_beyond_what_tables_translate_is_cut)
 {
 	add_memory(PA_END - MIB, 4 * MIB);
@@ -287,6 +318,7 @@ int main(void)
 		RUN_AFTER(prepare, reserved_range_beyond_all_addresses_reserves_nothing),
 		RUN_AFTER(prepare, memory_that_two_banks_name_is_one),
 		RUN_AFTER(prepare, banks_that_touch_hold_one_vm),
+		RUN_AFTER(prepare, three_banks_of_a_raspberry_pi_are_all_handed_out),
 		RUN_AFTER(prepare, bank_beyond_what_tables_translate_is_cut),
 		RUN_AFTER(prepare, machine_without_2_mib_in_one_piece_is_refused),
 		RUN_AFTER(prepare, only_what_banks_hold_is_memory),

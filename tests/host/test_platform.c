@@ -253,6 +253,84 @@ TEST(machine_without_uart_is_usable)
 	assert_int_equal(platform.uart.bytes, 0);
 }
 
+TEST(memory_and_devices_of_the_secure_world_are_left_out)
+{
+	void *tree = tree_load("virt-gicv2");
+	int node = fdt_add_subnode(tree, 0, "secram@e000000");
+
+	assert_true(node > 0);
+	fdt_setprop_string(tree, node, "device_type", "memory");
+	fdt_setprop_string(tree, node, "status", "disabled");
+	fdt_setprop_u64(tree, node, "reg", 0xe000000);
+	fdt_appendprop_u64(tree, node, "reg", 0x1000000);
+	set(tree, "/pl011@9000000", "status", "disabled", 9);
+	fdt_delprop(tree, tree_node(tree, "/chosen"), "stdout-path");
+	assert_true(read_tree(tree));
+	assert_int_equal(fake_log_count(), 0);
+	assert_int_equal(platform.bank_count, 1);
+	assert_int_equal(platform.bank[0].base, 0x40000000);
+	assert_int_equal(platform.uart.bytes, 0);
+}
+
+TEST(timer_may_tell_its_frequency)
+{
+	void *tree = tree_load("pi4");
+
+	assert_true(read_tree(tree));
+	assert_int_equal(platform.timer_hz, 0);
+	fdt_setprop_u32(tree, tree_node(tree, "/timer"), "clock-frequency", 54000000);
+	assert_true(read_tree(tree));
+	assert_int_equal(platform.timer_hz, 54000000);
+}
+
+/* As firmware writes it for 8 GiB: sizes have one cell, so what lies above 4 GiB is two ranges. */
+TEST(pi4_with_8_gib_has_all_its_banks)
+{
+	static const u8 reg[] = {
+		0, 0, 0, 0, 0,	  0, 0, 0, 0x3b, 0x40, 0, 0, /* up to the GPU's memory */
+		0, 0, 0, 0, 0x40, 0, 0, 0, 0xbc, 0,    0, 0, /* up to the devices */
+		0, 0, 0, 1, 0,	  0, 0, 0, 0x80, 0,    0, 0, /* above 4 GiB */
+		0, 0, 0, 1, 0x80, 0, 0, 0, 0x80, 0,    0, 0,
+	};
+	void *tree = tree_load("pi4");
+
+	set(tree, "/memory@0", "reg", reg, sizeof(reg));
+	assert_true(read_tree(tree));
+	assert_int_equal(fake_log_count(), 0);
+	assert_int_equal(platform.bank_count, 4);
+	assert_int_equal(platform.bank[0].base + platform.bank[0].bytes, 0x3b400000);
+	assert_int_equal(platform.bank[1].base + platform.bank[1].bytes, 0xfc000000);
+	assert_int_equal(platform.bank[2].base, 0x100000000);
+	assert_int_equal(platform.bank[3].base + platform.bank[3].bytes, 0x200000000);
+}
+
+/* What TF-A makes of the tree: PSCI in place of the spin table, its own memory kept. */
+TEST(pi4_cores_start_by_psci_if_the_tree_says_so)
+{
+	void *tree = tree_load("pi4");
+	char path[] = "/cpus/cpu@0";
+	int node;
+
+	for (u32 i = 0; i < 3; i++) {
+		path[10] = (char)('0' + i);
+		set(tree, path, "enable-method", "psci", 5);
+	}
+	node = fdt_add_subnode(tree, 0, "psci");
+	fdt_setprop(tree, node, "compatible", "arm,psci-1.0\0arm,psci-0.2\0arm,psci", 35);
+	fdt_setprop_string(tree, node, "method", "smc");
+	assert_true(read_tree(tree));
+	assert_int_equal(fake_log_count(), 0);
+	assert_true(platform.psci);
+	assert_int_equal(platform.cpu_count, 3);
+	assert_true(platform.cpu[0].psci && platform.cpu[1].psci && platform.cpu[2].psci);
+	/* Each core by its own word. */
+	set(tree, "/cpus/cpu@1", "enable-method", "spin-table", 11);
+	assert_true(read_tree(tree));
+	assert_false(platform.cpu[1].psci);
+	assert_int_equal(platform.cpu[1].release, 0xe0);
+	assert_true(platform.cpu[2].psci);
+}
+
 TEST(machine_without_gic_memory_or_timer_is_refused)
 {
 	static const struct {
@@ -421,6 +499,10 @@ int main(void)
 		RUN_AFTER(prepare,
 			  stdout_path_that_leads_nowhere_is_said_and_the_first_pl011_taken),
 		RUN_AFTER(prepare, machine_without_uart_is_usable),
+		RUN_AFTER(prepare, memory_and_devices_of_the_secure_world_are_left_out),
+		RUN_AFTER(prepare, timer_may_tell_its_frequency),
+		RUN_AFTER(prepare, pi4_with_8_gib_has_all_its_banks),
+		RUN_AFTER(prepare, pi4_cores_start_by_psci_if_the_tree_says_so),
 		RUN_AFTER(prepare, machine_without_gic_memory_or_timer_is_refused),
 		RUN_AFTER(prepare,
 			  malformed_property_is_one_line_with_node_property_and_expectation),
