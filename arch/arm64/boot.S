@@ -6,6 +6,8 @@
  */
 #include "arch/arm64/layout.h"
 
+#define UART_NAME_BYTES 8
+
 	.section .text.boot, "ax"
 	.global _start
 _start:
@@ -167,8 +169,8 @@ plain_registers:
 	ret
 
 /*
- * At EL1 or EL3 nothing is known about the machine: the line goes to where the PL011 of QEMU's virt
- * is, if the tree in x0 is one and names it ("pl011@9000000" in the first 64 KiB); else silence.
+ * At EL1 or EL3 nothing is known about the machine: the line goes to where the PL011 of QEMU's virt or
+ * the mini UART of the Raspberry Pi 4 is, if the tree in x0 is one and names it; else silence.
  */
 wrong_el:
 	mrs	x1, mpidr_el1
@@ -181,36 +183,51 @@ wrong_el:
 	ldr	w2, =0xedfe0dd0
 	cmp	w1, w2
 	b.ne	9f
-	ldr	w4, [x0, #4]		// bytes searched: no more than there are
+	adr	x8, uarts
+1:	ldp	w1, w2, [x8], #8
+	cbz	w1, 9f
+	ldr	w4, [x0, #4]		// how many bytes it has
 	rev	w4, w4
-	mov	w1, #(64 << 10)
-	cmp	w4, w1
-	csel	w4, w1, w4, hi
-	adr	x3, uart_name
 	mov	x5, x0
-1:	mov	x6, #0
-2:	ldrb	w7, [x3, x6]
-	cbz	w7, 3f
-	ldrb	w8, [x5, x6]
+2:	mov	x6, #0
+3:	ldrb	w7, [x8, x6]
+	cbz	w7, 4f
+	ldrb	w9, [x5, x6]
 	add	x6, x6, #1
-	cmp	w7, w8
-	b.eq	2b
+	cmp	w7, w9
+	b.eq	3b
 	add	x5, x5, #1
-	subs	x4, x4, #1
-	b.ne	1b
-	b	9f
-3:	ldr	x1, =0x09000000
-	mov	w2, #0x301		// UARTEN, TXE, RXE
-	str	w2, [x1, #0x30]
-	adr	x3, el_message
-4:	ldrb	w2, [x3], #1
-	cbz	w2, 9f
-	str	w2, [x1]
-	b	4b
+	subs	w4, w4, #1
+	b.ne	2b
+	add	x8, x8, #UART_NAME_BYTES
+	b	1b
+4:	mov	w7, #0x301		// UARTEN, TXE, RXE
+	ubfx	w3, w2, #16, #8
+	str	w7, [x1, x3]
+	ubfx	w3, w2, #8, #8
+	adr	x5, el_message
+5:	ldrb	w7, [x5], #1
+	cbz	w7, 9f
+6:	ldr	w6, [x1, x3]
+	eor	w6, w6, w2
+	tbz	w6, #5, 6b
+	str	w7, [x1]
+	b	5b
 9:	wfe
 	b	9b
-uart_name:
-	.asciz	"pl011@9000000"
+	/*
+	 * Base; where to write what turns a PL011 on (for the other: its scratch register), the register
+	 * whose bit 5 says that a byte may be written, and in bit 5 what it then is not.
+	 */
+	.macro	uart, base, control, status, full, name
+	.word	\base, \control << 16 | \status << 8 | \full << 5
+1:	.asciz	"\name"
+	.space	UART_NAME_BYTES - (. - 1b)
+	.endm
+	.balign	4
+uarts:	uart	0x09000000, 0x30, 0x18, 1, "pl011@9"
+	uart	0xfe215040, 0x1c, 0x14, 0, "7e21504"
+	.word	0
 el_message:
 	.asciz	"weir: entered at the wrong exception level: start it at EL2 (QEMU: -M virt,virtualization=on)\r\n"
 	.balign	4
