@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LOAD = 0x40200000  # where Weir is, by -kernel and in these tests
+LOAD = 0x40200000  # where Weir is on virt, by -kernel and in the tests
 BYTES = 1 << 20
 LINE = re.compile(rb"weir: ([ -~]{8,})[\0\r]")
 STOPPED = "nothing is known that turns the machine off: it stops here"
@@ -24,7 +24,8 @@ class Monitor:
     itself off. To be used with `with`, from before the machine starts.
     """
 
-    def __init__(self, stay=True):
+    def __init__(self, load=LOAD, stay=True):
+        self._load = load
         self._folder = Path(tempfile.mkdtemp(prefix="weir-"))
         self.options = ["-no-shutdown"] if stay else []
         self.options += ["-qmp", f"unix:{self._folder}/qmp,server=on,wait=off"]
@@ -65,7 +66,7 @@ class Monitor:
     def lines(self):
         """What Weir has said, as far as it still is in its memory, without "weir: "."""
         path = self._folder / "memory"
-        self.ask("pmemsave", val=LOAD, size=BYTES, filename=str(path))
+        self.ask("pmemsave", val=self._load, size=BYTES, filename=str(path))
         found = dict.fromkeys(LINE.findall(path.read_bytes()))
         return [text.decode() for text in found if text not in self._constants]
 

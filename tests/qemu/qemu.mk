@@ -9,9 +9,16 @@ $(B)/tests/qemu/%.dtb: tests/qemu/%.dts | $(GUEST_TEST_BINARIES) $(GUEST_BINARIE
 	@mkdir -p $(@D)
 	$(Q)tools/weir image $< -I $(B)/tests/guest -I $(B)/guests --deps $@.d -o $@
 
+# Firmware for tests that want a processor in another state than QEMU gives it.
+TEST_FIRMWARE := $(patsubst tests/qemu/%.S,$(B)/tests/qemu/%.bin,$(wildcard tests/qemu/*.S))
+$(B)/tests/qemu/%.bin: tests/qemu/%.S build/setup.mk
+	$(call step,AS,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -c $< -o $(@:.bin=.o) && $(OBJCOPY) -O binary $(@:.bin=.o) $@
+
 .PHONY: tests-build qemu-tests
 # All that the tests on QEMU boot: of both compilers, and with assertions, and the Raspberry Pi's tree.
-tests-build: all $(TEST_IMAGES) $(RPI4_TREE)
+tests-build: all $(TEST_IMAGES) $(TEST_FIRMWARE) $(RPI4_TREE)
 	$(Q)$(MAKE) --no-print-directory LLVM=1 build/clang/weir.bin
 	$(Q)$(MAKE) --no-print-directory DEBUG=1 build/debug/weir.bin
 
