@@ -56,7 +56,8 @@ OBJDUMP := $(CROSS_COMPILE)objdump
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 TARGET_FLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -fno-common -fomit-frame-pointer \
 	-mgeneral-regs-only -mstrict-align -ffunction-sections -fdata-sections -MMD -MP
-TARGET_FLAGS += -mno-outline-atomics $(if $(LLVM),-Wthread-safety)
+# Cortex-A53 835769: a multiply-accumulate behind a load or store.
+TARGET_FLAGS += -mno-outline-atomics -mfix-cortex-a53-835769 $(if $(LLVM),-Wthread-safety)
 
 # The compiler's own headers and ours: what a C library has installed is not seen.
 # Before the set-up has run there is no compiler to ask; make starts again when it has.
@@ -110,7 +111,8 @@ APART := arch/arm64/cpu.c arch/arm64/early.c core/base/stack_guard.c core/base/s
 $(APART:%=$(B)/weir/%.o): WEIR_FLAGS += -fno-lto
 $(B)/weir/arch/arm64/early.c.o: WEIR_FLAGS += -fno-stack-protector
 
-WEIR_LD_FLAGS := -nostdlib -static --gc-sections --build-id=none -z noexecstack -z max-page-size=4096 \
+# Cortex-A53 843419: an ADRP at the end of a page.
+WEIR_LD_FLAGS := -nostdlib -static --fix-cortex-a53-843419 --gc-sections --build-id=none -z noexecstack -z max-page-size=4096 \
 	-T arch/arm64/weir.lds -Map=$(B)/weir.map
 WEIR_LINK = $(if $(LTO),$(CC) $(filter-out -M%,$(WEIR_FLAGS)) -flto-partition=one -nostdlib -static -no-pie \
 	$(WEIR_LD_FLAGS:%=-Xlinker %),$(LD) $(WEIR_LD_FLAGS))

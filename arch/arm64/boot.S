@@ -221,8 +221,7 @@ wrong_el:
 	 */
 	.macro	uart, base, control, status, full, name
 	.word	\base, \control << 16 | \status << 8 | \full << 5
-1:	.asciz	"\name"
-	.space	UART_NAME_BYTES - (. - 1b)
+	.asciz	"\name"		// of UART_NAME_BYTES
 	.endm
 	.balign	4
 uarts:	uart	0x09000000, 0x30, 0x18, 1, "pl011@9"

@@ -159,6 +159,13 @@ def test_only_the_switch_and_the_library_may(tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize("code, status", [("at s1e1r, x0", 1), ("at s1e0w, x0", 1), ("at s12e1r, x0", 1),
+                                          ("at s12e0w, x0", 1), ("at s1e2r, x0", 0)])
+def test_translations_by_a_guest_s_registers_are_seen(tmp_path, code, status):
+    result = check_fp(build(tmp_path, {"f": code}))
+    assert result.returncode == status and (": f: " in result.stderr) == bool(status)
+
+
 @cross
 @pytest.mark.parametrize("code, status", [
     ("br x3", 1), ("blr x16", 1), ("bl f", 0), ("nop", 0), ("bti c\n\tbr x3\n\tbti j", 0),

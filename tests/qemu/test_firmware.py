@@ -77,7 +77,7 @@ def weir_lines(machine):
 def with_psci(text):
     """As TF-A changes it: its own memory instead of the page of the spin table."""
     text = text.replace('enable-method = "spin-table"', 'enable-method = "psci"')
-    text = re.sub(r"/memreserve/[^;]*;", "", text)
+    text = re.sub(r"/memreserve/[^;]*;|cpu-release-addr = <[^>]*>;", "", text)
     return text + ('/ { reserved-memory { atf@0 { reg = <0 0 0x80000>; no-map; }; }; psci { method = "smc"; '
                    'compatible = "arm,psci-1.0", "arm,psci-0.2", "arm,psci"; }; };')
 
