@@ -323,6 +323,20 @@ def test_vm_and_heap_above_4_gib(boot, tree, made, tmp_path, board):
     check(boot(None, bios=flash, **board), board["cores"], vms=["vm0"])
 
 
+# As the Raspberry Pi 4 has its memory: below the GPU's, below the devices, above 4 GiB.
+THREE = [(0x40000000, 0x4b400000), (0x50000000, 0x5c000000), (0x100000000, 0x110000000)]
+
+
+@each_board
+def test_vms_fill_three_banks(boot, tree, made, tmp_path, board):
+    """Each VM needs most of a bank; the last one that of the heap. One more has no place."""
+    board = dict(board, memory_mib=8192)
+    image = vms_image(tmp_path, *["memory-mib = <160>;"] * 4)
+    flash = made("join", image, "--bios", "--tree", tree(lambda text: with_banks(text, THREE), **board))
+    check(boot(None, bios=flash, **board), board["cores"], vms=["vm0", "vm1", "vm2"],
+          expected=["manifest: /vms/vm3: memory-mib: the machine has not so much memory"])
+
+
 def test_disks_and_memory_above_4_gib(boot, image, tree, made, tmp_path):
     edited = tree(lambda text: with_banks(text, HIGH), memory_mib=8192)
     flash = made("join", image("block"), "--bios", "--tree", edited)
