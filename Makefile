@@ -95,7 +95,7 @@ WEIR_FLAGS += -mcmodel=tiny $(if $(LLVM),,-fno-align-functions -fno-align-loops 
 COLD_SOURCES := $(wildcard core/manifest*.c core/vm*.c drivers/*.c) arch/arm64/cpu.c arch/arm64/mmu.c \
 	arch/arm64/stage2.c core/console.c core/disks.c core/fault.c core/guest_tree.c core/life.c \
 	core/base/log.c core/machine.c core/main.c core/memory.c core/monitor.c core/platform.c core/probe.c \
-	core/tree_walk.c core/watchdog.c \
+	core/tree_walk.c core/watchdog.c core/passthrough.c \
 	core/vdev/vgic_v2.c core/vdev/vuart.c ipc/block.c ipc/grant.c ipc/ipc.c ipc/manage.c
 # This is hot, and gets no slower by it.
 COLD_SOURCES += core/irq.c

@@ -138,6 +138,17 @@ static void list_regions(const struct vm *vm, struct region *regions)
 	regions[7] = (struct region){ "the shareable pool", VM_RAM_BASE + private, vm->pool_bytes };
 }
 
+const char *fault_place(const struct vm *vm, u64 base, u64 bytes)
+{
+	struct region regions[REGIONS];
+
+	list_regions(vm, regions);
+	for (u32 i = 0; i < REGIONS; i++)
+		if (regions[i].base < base + bytes && base < regions[i].base + regions[i].bytes)
+			return regions[i].name;
+	return 0;
+}
+
 /* Bytes between an address and a region; 0: it is inside. */
 static u64 distance(const struct region *region, u64 ipa)
 {

@@ -14,3 +14,6 @@ void vm_fault(struct vcpu *self, const char *what);
 
 /* The next line of the report that a VM which is dying still owes; false: there is none. */
 bool fault_report(struct vm *vm);
+
+/* What the VM has in a range of addresses, in words; 0: nothing. */
+const char *fault_place(const struct vm *vm, u64 base, u64 bytes);

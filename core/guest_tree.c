@@ -10,7 +10,7 @@
 #include "core/base/string.h"
 #include "core/guest_tree.h"
 #include "core/hypercall.h"
-#include "core/platform.h"
+#include "core/passthrough.h"
 #include "drivers/gic.h"
 
 #define PHANDLE_GIC   1
@@ -236,6 +236,61 @@ static void write_hypervisor(struct writer *writer)
 	end(writer);
 }
 
+/* ---- Devices of the machine ---- */
+
+/* What needs nothing else of the machine. */
+static const char *const copied[] = {
+	"compatible", "interrupts",   "interrupt-names", "reg-names",
+	"reg-shift",  "reg-io-width", "clock-frequency", "arm,primecell-periphid",
+};
+
+/*
+ * A clock that is only there for the device's bus has a rate that nobody asks for, so any will do.
+ * Others the VM does not see.
+ */
+static void write_clocks(struct writer *writer, const struct passed *device)
+{
+	static const char bus[] = "apb_pclk";
+	int bytes;
+	const void *names = fdt_getprop(device->tree, device->node, "clock-names", &bytes);
+
+	if (bytes == sizeof(bus) && !memcmp(names, bus, sizeof(bus))) {
+		put_bytes(writer, "clock-names", bus, sizeof(bus));
+		put_u32(writer, "clocks", PHANDLE_CLOCK);
+	} else if (fdt_getprop(device->tree, device->node, "clocks", 0)) {
+		log_line("tree: %s: clocks: VM %s does not see them", device->path,
+			 writer->vm->config->name);
+	}
+}
+
+/* The address on its bus is not that in the VM. */
+static void begin_device(struct writer *writer, const struct passed *device)
+{
+	const char *own = fdt_get_name(device->tree, device->node, 0);
+	char name[64];
+	u32 length = 0;
+
+	for (; own[length] && own[length] != '@' && length < 32; length++)
+		name[length] = own[length];
+	format_text(name + length, sizeof(name) - length, "@%lx", device->frame[0].base);
+	begin(writer, name);
+}
+
+static void write_device(struct writer *writer, const struct passed *device)
+{
+	begin_device(writer, device);
+	for (u32 i = 0; i < ARRAY_SIZE(copied); i++) {
+		int bytes;
+		const void *data = fdt_getprop(device->tree, device->node, copied[i], &bytes);
+
+		if (data)
+			put_bytes(writer, copied[i], data, (u32)bytes);
+	}
+	put_reg(writer, device->frame, device->frames);
+	write_clocks(writer, device);
+	end(writer);
+}
+
 static u32 write_generated(const struct vm *vm, struct range ramdisk, void *buffer, u32 size)
 {
 	struct writer writer = { buffer, vm, 0 };
@@ -257,6 +312,8 @@ static u32 write_generated(const struct vm *vm, struct range ramdisk, void *buff
 	write_gic(&writer);
 	write_uart(&writer);
 	write_hypervisor(&writer);
+	for (u32 i = 0; i < vm->config->passed_count; i++)
+		write_device(&writer, &vm->config->passed[i]);
 	end(&writer);
 	if (!writer.error)
 		writer.error = fdt_finish(buffer);

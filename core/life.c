@@ -21,6 +21,7 @@
 #include "core/fault.h"
 #include "core/hypercall.h"
 #include "core/machine.h"
+#include "core/passthrough.h"
 #include "core/sched.h"
 
 static u32 alive; /* atomic: VMs that are not off */
@@ -70,7 +71,7 @@ static void build_step(struct vm *vm)
 {
 	bool done;
 
-	if (vm_fill_step(vm, &vm->work.filled))
+	if (vm_fill_step(vm, &vm->work.filled) || passthrough_step(vm, true))
 		return;
 	/* At boot ipc_vm_create() has done it. */
 	if (vm->life > 1 && ipc_vm_rebuild(vm, &vm->work))
@@ -156,7 +157,7 @@ void vm_vcpu_left(struct vm *vm)
 
 static void close_step(struct vm *vm)
 {
-	if (fault_report(vm) || ipc_vm_stop(vm, &vm->work))
+	if (fault_report(vm) || passthrough_step(vm, false) || ipc_vm_stop(vm, &vm->work))
 		return;
 	/* Now vCPU 0 leaves too: it is on this core. */
 	__atomic_store_n(&vm->ending, 1, __ATOMIC_RELEASE);

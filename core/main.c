@@ -18,6 +18,7 @@
 #include "core/life.h"
 #include "core/machine.h"
 #include "core/memory.h"
+#include "core/passthrough.h"
 #include "core/probe.h"
 #include "core/sched.h"
 #include "core/watchdog.h"
@@ -212,6 +213,7 @@ void boot_main(u64 tree_pa)
 	if (!tree)
 		stop("x0 points at no device tree: boot as Linux is booted (Image and tree)");
 	usable = platform_read(tree, cpu_mpidr(), &platform);
+	platform_reserve(&platform, (struct range){ tree_pa, passthrough_tree_bytes(tree) });
 	cpu_use_psci(platform.psci);
 	timer_init(platform.timer_hz);
 	if (platform.power.bytes && (power = probe_device("pm", &platform.power)))
@@ -235,6 +237,7 @@ void boot_main(u64 tree_pa)
 	disks_find(&platform);
 	manifest_check_disks(&manifest);
 	watchdog_init(manifest.watchdog_ms, platform.cpu_count);
+	passthrough_find(tree, &platform, &manifest);
 	vms = vm_create_all(&manifest, &platform.gic);
 	if (!vms && !manifest.stay)
 		stop("no VM to run: the lines above say why");

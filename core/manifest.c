@@ -61,6 +61,7 @@ static const struct rule vm_rules[] = {
 	OTHER("rights", "name rights"),
 	OTHER("disks", "name disks"),
 	OTHER("disks-read-only", "name disks"),
+	OTHER("devices", "name nodes"),
 	TEXT("on-fault", 31, "write halt, restart or stop-machine"),
 	NUMBER("watchdog-ms", 1, 60 * MINUTE_MS, 1, "give milliseconds"),
 	NUMBER("upcall-ms", 1, 60 * MINUTE_MS, 1, "give milliseconds"),
@@ -405,6 +406,19 @@ static void read_vm_disks(struct reader *reader, struct manifest_vm *vm, const c
 	}
 }
 
+/* Whether the machine has them is seen when its tree is searched: core/passthrough.c. */
+static void read_devices(struct reader *reader, struct manifest_vm *vm)
+{
+	u32 bytes, at = 0;
+
+	vm->devices = reader_names(reader, "devices", &bytes);
+	while (reader_next(vm->devices, bytes, &at))
+		vm->device_count++;
+	if (vm->device_count > MANIFEST_VM_DEVICES)
+		reader_complain(reader, "devices", "the VM has more than %u devices; name fewer",
+				MANIFEST_VM_DEVICES);
+}
+
 static void read_on_fault(struct reader *reader, struct manifest_vm *vm)
 {
 	static const char *const words[] = {
@@ -452,6 +466,7 @@ static void read_vm(struct reader *reader, struct manifest_vm *vm, u32 cores, u3
 	read_vm_disks(reader, vm, "disks");
 	vm->writable_disk_count = vm->disk_count;
 	read_vm_disks(reader, vm, "disks-read-only");
+	read_devices(reader, vm);
 	read_on_fault(reader, vm);
 	read_memory(reader, vm); /* last: it looks at whether all else was right */
 	if (read_cores(reader, vm, cores))

@@ -17,12 +17,15 @@ enum vm_right {
 };
 enum on_fault { ON_FAULT_HALT, ON_FAULT_RESTART, ON_FAULT_STOP_MACHINE };
 
+struct passed; /* core/passthrough.h */
+
 struct blob {
 	const void *data;
 	u64 bytes; /* 0: none */
 };
 
-#define MANIFEST_VM_DISKS 8
+#define MANIFEST_VM_DISKS   8
+#define MANIFEST_VM_DEVICES 8
 /* With longer ones the tree that is written for a VM may need a second page. */
 #define MANIFEST_LONG_BOOTARGS 1024
 /* More than the ports and disks of all VMs need; what is read at boot stays bounded. */
@@ -48,6 +51,10 @@ struct manifest_vm {
 	u32 rights;
 	u32 disk[MANIFEST_VM_DISKS]; /* indices into manifest.disk, the writable ones first */
 	u32 disk_count, writable_disk_count;
+	const char *devices; /* paths in the machine's tree, each ends in a 0 */
+	u32 device_count;
+	const struct passed *passed; /* passthrough_find(): the devices themselves */
+	u32 passed_count, passed_frames;
 	enum on_fault on_fault;
 	u64 watchdog_ms, upcall_ms;
 	bool pmu;
@@ -92,6 +99,6 @@ static inline u64 manifest_tree_room(const struct manifest_vm *vm)
 {
 	if (vm->tree.bytes)
 		return align_up(vm->tree.bytes, PAGE_SIZE);
-	return vm->bootargs && strlen(vm->bootargs) >= MANIFEST_LONG_BOOTARGS ? 2 * PAGE_SIZE
-									      : PAGE_SIZE;
+	return PAGE_SIZE * (1 + (vm->device_count > 0) +
+			    (vm->bootargs && strlen(vm->bootargs) >= MANIFEST_LONG_BOOTARGS));
 }

@@ -2,8 +2,8 @@
  * Reads the machine's device tree.
  *
  * One walk (tree_walk.h) collects everything. A second one happens only if /chosen names another
- * UART than the first PL011. Nothing in struct platform points into the tree, so its memory is free
- * after. Devicetree Specification 0.4, 3: node requirements.
+ * UART than the first PL011. Nothing in struct platform points into the tree. Devicetree
+ * Specification 0.4, 3: node requirements.
  */
 #include <libfdt.h>
 #include "core/base/log.h"

@@ -27,6 +27,8 @@ static const char *const property_names[P_COUNT] = {
 	[P_INITRD_END] = "linux,initrd-end",
 	[P_NON_REMOVABLE] = "non-removable",
 	[P_BROKEN_CD] = "broken-cd",
+	[P_INTERRUPT_PARENT] = "interrupt-parent",
+	[P_INTERRUPTS_EXTENDED] = "interrupts-extended",
 };
 
 /* ---- Values ---- */

@@ -12,6 +12,7 @@
 #include "core/guest_tree.h"
 #include "core/hypercall.h"
 #include "core/memory.h"
+#include "core/passthrough.h"
 #include "core/sched.h"
 #include "core/vm_memory.h"
 
@@ -184,6 +185,8 @@ static struct vm *create(u32 id, const struct manifest_vm *config)
 	if (!lay_out(vm))
 		return 0;
 	map_memory(vm);
+	if (!passthrough_prepare(vm))
+		return 0;
 	for (u32 i = 0; i < vm->vcpu_count; i++)
 		create_vcpu(vm, i);
 	return vm;

@@ -19,13 +19,14 @@ static u64 tables_for(u64 bytes, u64 each)
 /*
  * Stage 2: the root; a table of level 2 for the devices and each GiB of RAM; of level 3 for the
  * window, the shared pages, GICv2's CPU interface, the pool, and both ends of RAM that fill no 2 MiB.
+ * Two of each for a device's registers, which may lie across a border.
  */
 static u64 table_count(const struct manifest_vm *config)
 {
 	return 2 + tables_for(config->memory_bytes, GIB) +
 	       tables_for(config->window_bytes, BLOCK_2M) +
 	       tables_for(ipc_shared_bytes(config), BLOCK_2M) + 1 +
-	       tables_for(config->shared_bytes, BLOCK_2M) + 2;
+	       tables_for(config->shared_bytes, BLOCK_2M) + 2 + 4 * config->passed_frames;
 }
 
 u64 vm_memory_heap_bytes(const struct manifest_vm *config)

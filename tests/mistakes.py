@@ -83,12 +83,13 @@ def lists():
     """Each list of names: no list, an empty one, not terminated, names twice and of nobody."""
     for name, nobody in (("peers", "there is no VM nobody; "), ("rights", "nobody is no right; "),
                          ("disks", "there is no disk nobody; "),
-                         ("disks-read-only", "there is no disk nobody; ")):
+                         ("disks-read-only", "there is no disk nobody; "), ("devices", "")):
         known = {"peers": "good", "rights": "store"}.get(name, "right")
         for value in ("<1>", '""', "[61 62]"):
             yield Mistake("vms", name, f"{name} = {value};", "is no list of names; ")
         yield Mistake("vms", name, f"{name};", "is no list of names; ")
-        yield Mistake("vms", name, f'{name} = "nobody";', nobody)
+        if nobody:
+            yield Mistake("vms", name, f'{name} = "nobody";', nobody)
         yield Mistake("vms", name, f'{name} = "{known}", "{known}";',
                       f"{known} is named twice; ")
 
@@ -117,6 +118,8 @@ MISTAKES = [
     Mistake("vms", "sectors", "sectors = <5>;", "no such property; "),
     Mistake("vms", "inner", "inner { };", "is a node; "),
     Mistake("vms", "pmu", "pmu = <1>;", "has a value; write the name only"),
+    Mistake("vms", "devices", 'devices = "a", "b", "c", "d", "e", "f", "g", "h", "i";',
+            "the VM has more than 8 devices; "),
     # Memory, and what has to fit into it.
     Mistake("vms", "memory-mib", "", "is missing; ", "memory-mib"),
     Mistake("vms", "memory-kib", "memory-kib = <1024>;", "stands beside memory-mib; "),

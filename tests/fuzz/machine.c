@@ -9,6 +9,7 @@
 #include "core/fault.h"
 #include "core/life.h"
 #include "core/machine.h"
+#include "core/passthrough.h"
 #include "core/sched.h"
 #include "drivers/block_device.h"
 
@@ -88,6 +89,13 @@ void vgic_init(struct vm *vm)
 void vuart_reset(struct vm *vm)
 {
 	(void)vm;
+}
+
+bool passthrough_step(struct vm *vm, bool give)
+{
+	(void)vm;
+	(void)give;
+	return false;
 }
 
 bool fault_report(struct vm *vm)

@@ -11,6 +11,7 @@
 #include "fake.h"
 #include "core/guest_tree.h"
 #include "core/hypercall.h"
+#include "core/passthrough.h"
 #include "drivers/gic.h"
 
 #define TREE_BYTES 4096u
@@ -308,6 +309,63 @@ TEST(broken_own_tree_is_said)
 	assert_int_equal(guest_tree_write(&vm, (struct range){ 0 }, tree, TREE_BYTES), 0);
 }
 
+static struct passed device(const char *path, u64 base)
+{
+	const void *machine = tree_load("devices");
+
+	return (struct passed){ .path = path,
+				.tree = machine,
+				.node = tree_node(machine, path),
+				.frame = { { base, 0x1000 } },
+				.frames = 1 };
+}
+
+TEST(device_has_its_properties_its_address_in_the_vm_and_a_clock_for_its_bus)
+{
+	struct passed passed = device("/rtc@9010000", 0x9010000);
+
+	config.passed = &passed;
+	config.passed_count = 1;
+	write_tree((struct range){ 0 });
+	assert_int_equal(fake_log_count(), 0);
+	expect_text("/rtc@9010000", "compatible", "arm,pl031");
+	EXPECT_CELLS("/rtc@9010000", "reg", 0, 0x9010000, 0, 0x1000);
+	EXPECT_CELLS("/rtc@9010000", "interrupts", 0, 2, 4);
+	expect_text("/rtc@9010000", "clock-names", "apb_pclk");
+	expect_cells("/rtc@9010000", "clocks",
+		     &(u32){ fdt_get_phandle(tree, tree_node(tree, "/apb-pclk")) }, 1);
+}
+
+TEST(device_behind_a_bus_is_named_by_its_address_in_the_vm)
+{
+	struct passed passed = device("/soc/timer@7e003000", 0xfe003000);
+
+	config.passed = &passed;
+	config.passed_count = 1;
+	write_tree((struct range){ 0 });
+	EXPECT_CELLS("/timer@fe003000", "reg", 0, 0xfe003000, 0, 0x1000);
+	EXPECT_CELLS("/timer@fe003000", "clock-frequency", 1000000);
+	EXPECT_CELLS("/timer@fe003000", "interrupts", 0, 64, 4, 0, 65, 4, 0, 66, 4, 0, 67, 1);
+	assert_null(fdt_getprop(tree, tree_node(tree, "/timer@fe003000"), "clocks", 0));
+	assert_int_equal(fake_log_count(), 0);
+}
+
+TEST(clocks_that_the_vm_does_not_see_are_said)
+{
+	struct passed passed = device("/rtc@9010000", 0x9010000);
+
+	assert_int_equal(fdt_setprop_string((void *)(uintptr_t)passed.tree, passed.node,
+					    "clock-names", "baud"),
+			 0);
+	config.passed = &passed;
+	config.passed_count = 1;
+	write_tree((struct range){ 0 });
+	assert_null(fdt_getprop(tree, tree_node(tree, "/rtc@9010000"), "clocks", 0));
+	assert_int_equal(fake_log_count(), 1);
+	assert_string_equal(fake_log_text(0),
+			    "tree: /rtc@9010000: clocks: VM guest does not see them");
+}
+
 #define RUN_CLEAN(name) cmocka_unit_test_setup_teardown(name, prepare, clean)
 
 int main(void)
@@ -319,6 +377,9 @@ int main(void)
 		RUN_CLEAN(gicv3_has_a_redistributor_for_each_vcpu),
 		RUN_CLEAN(uart_is_where_stdout_path_leads),
 		RUN_CLEAN(hypervisor_tells_shared_pages_pool_window_and_interrupts),
+		RUN_CLEAN(device_has_its_properties_its_address_in_the_vm_and_a_clock_for_its_bus),
+		RUN_CLEAN(device_behind_a_bus_is_named_by_its_address_in_the_vm),
+		RUN_CLEAN(clocks_that_the_vm_does_not_see_are_said),
 		RUN_CLEAN(bootargs_and_ramdisk_are_there_only_if_the_vm_has_them),
 		RUN_CLEAN(seed_is_fresh_in_each_tree_and_after_each_reseed),
 		RUN_CLEAN(reseed_changes_nothing_else),

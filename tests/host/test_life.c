@@ -24,6 +24,7 @@
 #include "core/fault.h"
 #include "core/life.h"
 #include "core/machine.h"
+#include "core/passthrough.h"
 #include "core/sched.h"
 #include "drivers/block_device.h"
 #include "ipc/ipc.h"
@@ -33,6 +34,7 @@
 #define POOL_PAGES 70u
 #define RAM_BYTES  ((POOL_PAGES + 4ul) * PAGE_SIZE)
 #define WINDOW	   66u /* pages */
+#define DEVICES	   2
 #define FILL_STEPS 3u
 #define QUEUE	   16u /* requests that the device takes */
 #define STEPS_MAX  1000u
@@ -110,6 +112,17 @@ bool vm_ram(const struct vm *vm, ipa_t ipa, u64 bytes, pa_t *pa)
 	if (offset >= vm->ram_bytes || bytes > vm->ram_bytes - offset)
 		return false;
 	*pa = PA(vm->ram.raw + offset);
+	return true;
+}
+
+/* Devices are given and taken while no vCPU runs. */
+bool passthrough_step(struct vm *vm, bool give)
+{
+	assert_true(vm->stepping);
+	assert_int_equal(give, vm->state != VM_DYING);
+	if (vm->passed == (give ? vm->config->passed_count : 0))
+		return false;
+	vm->passed += give ? 1 : -1u;
 	return true;
 }
 
@@ -293,6 +306,7 @@ static void make_vm(struct vm *vm, const char *name)
 					.ports = 128,
 					.disk_count = 1,
 					.writable_disk_count = 1,
+					.passed_count = DEVICES,
 					.on_fault = ON_FAULT_RESTART };
 	vm->config = config;
 	vm->id = id;
@@ -360,6 +374,7 @@ static void assert_runs_anew(struct vm *vm, u64 life)
 {
 	assert_int_equal(vm->state, VM_RUNNING);
 	assert_int_equal(vm->life, life);
+	assert_int_equal(vm->passed, DEVICES);
 	assert_false(vm->stepping);
 	assert_int_equal(vm->vcpu[0]->power, VCPU_ON);
 	assert_int_equal(vm->vcpu[1]->power, VCPU_OFF);
@@ -401,6 +416,7 @@ TEST(on_fault_halt_is_off_and_stop_machine_stops_it)
 	all_leave(a);
 	settle(a);
 	assert_int_equal(a->state, VM_OFF);
+	assert_int_equal(a->passed, 0);
 	assert_int_equal(machine.offs, 0);
 	machine.config[1].on_fault = ON_FAULT_STOP_MACHINE;
 	vm_stop(b, VM_END_FAULT);

@@ -88,6 +88,8 @@ TEST(every_property_arrives_in_its_field)
 	assert_int_equal(vm->writable_disk_count, 1);
 	assert_int_equal(vm->disk[0], 1);
 	assert_int_equal(vm->disk[1], 0);
+	assert_int_equal(vm->device_count, 2);
+	assert_memory_equal(vm->devices, "/soc/timer@7e003000\0clock", 26);
 	assert_int_equal(vm->on_fault, ON_FAULT_RESTART);
 	assert_int_equal(vm->watchdog_ms, 500);
 	assert_int_equal(vm->upcall_ms, 250);
@@ -222,8 +224,8 @@ TEST(mistake_of_a_vm_is_one_line_and_refuses_that_vm_only)
 		{ "memory-kib", VALUE("\0\0\0\x03"),
 		  "3 is out of range (64 to 268435456); give whole pages" },
 		{ "memory-kib", VALUE("\0\0\0\x80"),
-		  "128 KiB do not hold kernel 1 KiB at 64 KiB, ramdisk 1 KiB, tree 4 KiB, "
-		  "shared-kib 64; give 140 KiB" },
+		  "128 KiB do not hold kernel 1 KiB at 64 KiB, ramdisk 1 KiB, tree 8 KiB, "
+		  "shared-kib 64; give 144 KiB" },
 		{ "kernel", VALUE(""), "is empty; include a kernel's file" },
 		{ "kernel", TEXT("kernel.bin"), "is a text; include the file that it names" },
 		{ "kernel", VALUE("MZ\0\0zimg"), "is an EFI image that unpacks itself" },

@@ -147,6 +147,25 @@ def test_a_disk_that_is_not_there_refuses_its_vm(boot, tmp_path):
         f"manifest: /vms/e: disks: the disk none {refused}"]
 
 
+def test_a_device_that_cannot_be_given_refuses_its_vm(boot, tmp_path):
+    devices = {
+        "a": ("/pl032@9010000", "is no path or alias in the machine's tree"),
+        "b": ("/pl011@9000000", "is in use by the hypervisor"),
+        "c": ("/intc@8000000", "is in use by the hypervisor"),
+        "d": ("/fw-cfg@9020000", "may access memory by itself"),
+        "e": ("/flash@0", "has more registers than 3 times 256 KiB, or beyond 512 GiB"),
+        "f": ("/virtio_mmio@a000000", "is in use by the hypervisor"),
+        "g": ("/timer", "has no registers at an address of its own"),
+        "h": ("/pl031@9010000", "is given to taker"),
+    }
+    vms = [vm("taker", 'devices = "/pl031";')]
+    vms += [vm(name, f'devices = "{path}";') for name, (path, _) in devices.items()]
+    text = mistakes.source("", vms=f"good {{ {GOOD} }};\n" + "".join(vms))
+    lines = complaints(boot(compile_image(tmp_path / "image.dtb", text)), 2)
+    assert sorted(lines) == [f"manifest: /vms/{name}: devices: {path} {why}; name another"
+                             for name, (path, why) in devices.items()]
+
+
 ROOTS = {
     "core": ("communication-cores = <2>;",
              ["communication-cores: there is no core 2; the machine has 2, numbered from 0"]),

@@ -16,6 +16,7 @@ from .errors import printable
 
 MAX_VMS = 64
 MAX_VM_DISKS = 8
+MAX_VM_DEVICES = 8
 DEFAULT_SHARED_KIB = 256
 DEFAULT_PORTS = 128
 LONG_BOOTARGS = 1024  # with so many bytes the tree that the VM gets has a second page
@@ -39,6 +40,10 @@ class Numbers(NamedTuple):
 class Names(NamedTuple):
     of: str  # what is named: the heading of a list of nodes, or of fixed words
     words: tuple = ()
+
+
+class Paths(NamedTuple):
+    pass
 
 
 class Text(NamedTuple):
@@ -86,6 +91,7 @@ VM = {
     "rights": Names("rights", ("console", "manage", "introspect", "store")),
     "disks": Names("disks"),
     "disks-read-only": Names("disks"),
+    "devices": Paths(),
     "on-fault": Word(("halt", "restart", "stop-machine")),
     "watchdog-ms": Number(1, 60 * MINUTE_MS, "give milliseconds, or leave the property out"),
     "upcall-ms": Number(1, 60 * MINUTE_MS, "give milliseconds, or leave the property out"),
@@ -274,6 +280,21 @@ def _check_names(report: Report, node: Node, prop: Prop, rule: Names, names: dic
             report.add(node, prop.name, f'"{name}" is named twice', "name it once")
 
 
+def _check_paths(report: Report, node: Node, prop: Prop, rule: Paths, names: dict) -> None:
+    """Nodes of the machine's tree, by path or alias; whether they are there the hypervisor sees."""
+    given = prop.strings() if _is_text(prop) else []
+    if not all(given) or not given:
+        remedy = f'write paths of the machine\'s device tree in quotes, {prop.name} = "/rtc@9010000";'
+        report.add(node, prop.name, f"{_found(prop)} is not a list of names", remedy)
+        return
+    for name in dict.fromkeys(given):
+        if given.count(name) > 1:
+            report.add(node, prop.name, f'"{name}" is named twice', "name it once")
+    if len(given) > MAX_VM_DEVICES:
+        found = f"the VM has {len(given)} devices (at most {MAX_VM_DEVICES})"
+        report.add(node, prop.name, found, "name fewer")
+
+
 def _add_unknown_name(report, node, prop, rule, known, name) -> None:
     base = name.rpartition("/")[2]
     if name.startswith("/") and base in known:
@@ -330,6 +351,7 @@ CHECKS = {
     Number: _check_number,
     Numbers: _check_numbers,
     Names: _check_names,
+    Paths: _check_paths,
     Text: _check_text,
     Word: _check_word,
     Flag: _check_flag,
@@ -399,7 +421,7 @@ def _tree_room(node: Node) -> int:
     if "tree" in node.props:
         return _pages(len(node.props["tree"].value))
     bootargs = node.props["bootargs"].value if "bootargs" in node.props else b""
-    return 8192 if len(bootargs) > LONG_BOOTARGS else 4096
+    return 4096 * (1 + ("devices" in node.props) + (len(bootargs) > LONG_BOOTARGS))
 
 
 def _check_channel(report: Report, node: Node) -> None:

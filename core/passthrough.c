@@ -1,0 +1,296 @@
+/*
+ * Passthrough of devices to VMs (passthrough.h).
+ *
+ * What is not known to be harmless is refused: registers that share a page with another device's,
+ * interrupts that another device raises too, and devices that may read and write memory by
+ * themselves, past stage 2. Of the last no tree tells: so all are taken for such but a few kinds.
+ *
+ * Owns: the table of such devices, written at boot. Locks: none. The entries of stage 2 for their
+ * registers are changed by nobody else.
+ */
+#include "core/passthrough.h"
+
+#include <libfdt.h>
+#include "core/base/log.h"
+#include "core/base/string.h"
+#include "core/fault.h"
+#include "core/memory.h"
+#include "core/tree_walk.h"
+
+/* Devices that do not access memory: by `dmas` others may do it for them, which a VM does not get. */
+static const char *const no_masters[] = {
+	"arm,pl011",	    "arm,pl031",	   "arm,pl061",
+	"arm,sp804",	    "brcm,bcm2711-rng200", "brcm,bcm2835-i2c",
+	"brcm,bcm2835-pwm", "brcm,bcm2835-spi",	   "brcm,bcm2835-system-timer",
+	"snps,dw-apb-uart",
+};
+
+static struct passed *passed;
+static u32 count;
+
+/* The walk, and what visitors need besides. */
+struct search {
+	struct tree_walk walk; /* first: visitors get this and convert by a cast */
+	const struct platform *platform;
+};
+
+/* One line for a VM is enough. */
+PRINTF(2, 3)
+static void refuse(const struct passed *device, const char *format, ...)
+{
+	char text[200];
+	va_list arguments;
+
+	if (device->vm->refused)
+		return;
+	va_start(arguments, format);
+	format_text_v(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	log_line("manifest: /vms/%s: devices: %.64s %s; name another", device->vm->name,
+		 device->path, text);
+	device->vm->refused = true;
+}
+
+/* Does the range lie in the frame's pages, in part at least? */
+static bool meets(const struct range *frame, u64 base, u64 bytes)
+{
+	u64 page = align_down(frame->base, PAGE_SIZE);
+
+	return base < align_up(frame->base + frame->bytes, PAGE_SIZE) && page < base + bytes;
+}
+
+/* ---- The device's own node ---- */
+
+/* A node of the interrupt controller has the distributor among its registers. */
+static bool is_weirs(const struct platform *platform, const struct range *frame)
+{
+	bool own = meets(frame, platform->uart.base.raw, 1) ||
+		   meets(frame, platform->power.base.raw, 1) ||
+		   meets(frame, platform->gic.distributor.raw, 1);
+
+	for (u32 i = 0; i < platform->sdhci_count; i++)
+		own |= meets(frame, platform->sdhci[i].device.base.raw, 1);
+	for (u32 i = 0; i < platform->virtio_mmio_count; i++)
+		own |= meets(frame, platform->virtio_mmio[i].base.raw, 1);
+	return own;
+}
+
+static void read_frames(struct passed *device, const struct search *search)
+{
+	struct range *frame = device->frame;
+
+	for (; tree_reg(&search->walk, device->frames, &frame->base, &frame->bytes); frame++) {
+		if (device->frames == PASSED_FRAMES - 1 || !frame->bytes ||
+		    frame->bytes > PASSED_PAGES * PAGE_SIZE ||
+		    (frame->base + frame->bytes) >> STAGE2_IPA_BITS)
+			refuse(device,
+			       "has more registers than 3 times 256 KiB, or beyond 512 GiB");
+		if (device->frames == PASSED_FRAMES - 1)
+			return;
+		if (is_weirs(search->platform, frame))
+			refuse(device, "is in use by the hypervisor");
+		if (frame->base % PAGE_SIZE)
+			format_text(device->neighbours, sizeof(device->neighbours),
+				    "what lies before it");
+		device->frames++;
+	}
+	if (!device->frames)
+		refuse(device, "has no registers at an address of its own");
+}
+
+/* The nearest one, as the standard has it; the root's is the GIC's on all machines. */
+static bool has_gic(const struct tree_walk *walk)
+{
+	u32 parent = 0;
+
+	for (u32 i = walk->depth; i && !parent; i--)
+		parent = tree_cell(&walk->node[i], P_INTERRUPT_PARENT, 0);
+	return !parent || parent == tree_cell(&walk->node[0], P_INTERRUPT_PARENT, 0);
+}
+
+/* Entry `index` of the current node's interrupts, which are the GIC's. */
+static bool interrupt_at(const struct tree_walk *walk, u32 index, u32 *intid, bool *edge)
+{
+	return has_gic(walk) &&
+	       tree_interrupt(tree_value(walk, P_INTERRUPTS), index, 3, intid, edge);
+}
+
+static void read_interrupts(struct passed *device, const struct tree_walk *walk)
+{
+	u32 all = tree_value(walk, P_INTERRUPTS).bytes / 12;
+
+	if (tree_value(walk, P_INTERRUPTS_EXTENDED).data)
+		all = PASSED_INTERRUPTS + 1; /* which are not read */
+	for (u32 i = 0; i < all; i++) {
+		u32 *intid = &device->intid[i];
+
+		if (all > PASSED_INTERRUPTS || !interrupt_at(walk, i, intid, &device->edge[i]) ||
+		    *intid < 32 || *intid >= 32 + 32 * VGIC_SPI_BANKS || *intid == VM_UART_INTID) {
+			refuse(device,
+			       "has more than 8 interrupts, or others than the GIC's SPIs 0 "
+			       "and 2 to 255");
+			return;
+		}
+		device->interrupts++;
+	}
+}
+
+static bool may_be_master(const struct tree_walk *walk)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(no_masters); i++)
+		if (tree_has_string(tree_value(walk, P_COMPATIBLE), no_masters[i]))
+			return false;
+	return true;
+}
+
+/* First walk. */
+static void visit_device(struct tree_walk *walk)
+{
+	const struct search *search = (const struct search *)walk;
+
+	for (struct passed *device = passed; device < passed + count; device++) {
+		if (device->vm->refused || device->node != tree_current(walk)->offset)
+			continue;
+		if (!tree_is_enabled(walk))
+			refuse(device, "is disabled");
+		read_frames(device, search);
+		read_interrupts(device, walk);
+		if (may_be_master(walk))
+			refuse(device, "may access memory by itself");
+	}
+}
+
+/* ---- All other nodes ---- */
+
+static bool shares_page(const struct passed *device, const struct tree_walk *walk)
+{
+	u64 base, bytes;
+
+	for (u32 i = 0; tree_reg(walk, i, &base, &bytes); i++)
+		for (u32 j = 0; j < device->frames; j++)
+			if (meets(&device->frame[j], base, bytes))
+				return true;
+	return false;
+}
+
+/* A line that nobody is to raise does not count. */
+static bool shares_interrupt(const struct passed *device, const struct tree_walk *walk)
+{
+	u32 intid;
+
+	for (u32 i = 0; tree_is_enabled(walk) && interrupt_at(walk, i, &intid, 0); i++)
+		for (u32 j = 0; j < device->interrupts; j++)
+			if (intid == device->intid[j])
+				return true;
+	return false;
+}
+
+/* Second walk. */
+static void visit_other(struct tree_walk *walk)
+{
+	const struct node *node = tree_current(walk);
+
+	for (struct passed *device = passed; walk->depth && device < passed + count; device++) {
+		size_t length = strlen(device->neighbours);
+
+		if (device->node != node->offset &&
+		    (shares_interrupt(device, walk) || shares_page(device, walk)))
+			format_text(device->neighbours + length,
+				    sizeof(device->neighbours) - length, length ? ", %s" : "%s",
+				    node->name);
+	}
+}
+
+/* ---- Public: boot ---- */
+
+u64 passthrough_tree_bytes(const void *tree)
+{
+	return max(fdt_off_dt_struct(tree) + fdt_size_dt_struct(tree),
+		   fdt_off_dt_strings(tree) + fdt_size_dt_strings(tree));
+}
+
+static void add(const void *tree, struct manifest_vm *vm, const char *path)
+{
+	struct passed *device = &passed[count++];
+
+	device->vm = vm;
+	device->path = path;
+	device->tree = tree;
+	device->node = fdt_path_offset(tree, path);
+	if (device->node <= 0)
+		refuse(device, "is no path or alias in the machine's tree");
+	for (struct passed *other = passed; other < device; other++)
+		if (other->node == device->node)
+			refuse(device, "is given to %s", other->vm->name);
+	vm->passed = vm->passed ? vm->passed : device;
+	vm->passed_count++;
+}
+
+void passthrough_find(const void *tree, const struct platform *platform, struct manifest *manifest)
+{
+	struct search search = { .walk.tree = tree, .platform = platform };
+	u32 names = 0;
+
+	for (u32 i = 0; i < manifest->vm_count; i++)
+		names += manifest->vm[i].device_count;
+	count = 0;
+	if (!names)
+		return;
+	passed = heap_alloc(names * sizeof(*passed));
+	for (u32 i = 0; i < manifest->vm_count; i++) {
+		struct manifest_vm *vm = &manifest->vm[i];
+		const char *path = vm->devices;
+
+		for (u32 n = 0; !vm->refused && n < vm->device_count; n++, path += strlen(path) + 1)
+			add(tree, vm, path);
+	}
+	tree_walk(&search.walk, visit_device);
+	tree_walk(&search.walk, visit_other);
+	for (u32 i = 0; i < count; i++) {
+		if (*passed[i].neighbours)
+			refuse(&passed[i], "shares a page or an interrupt with %s",
+			       passed[i].neighbours);
+		passed[i].vm->passed_frames += passed[i].frames;
+	}
+}
+
+static void prepare(struct vm *vm, const struct passed *device, const struct range *frame)
+{
+	u64 bytes = align_up(frame->bytes, PAGE_SIZE);
+	const char *place = fault_place(vm, frame->base, bytes);
+
+	if (place)
+		refuse(device, "has registers at %lx, where the VM has %s", frame->base, place);
+	else
+		stage2_make_tables(&vm->stage2, IPA(frame->base), bytes);
+}
+
+bool passthrough_prepare(struct vm *vm)
+{
+	const struct manifest_vm *config = vm->config;
+
+	for (u32 i = 0; i < config->passed_count; i++)
+		for (u32 j = 0; j < config->passed[i].frames; j++)
+			prepare(vm, &config->passed[i], &config->passed[i].frame[j]);
+	return !config->refused;
+}
+
+/* ---- Public: the VM's life ---- */
+
+static void map(struct vm *vm, const struct passed *device, enum stage2_kind kind)
+{
+	for (u32 i = 0; i < device->frames; i++)
+		stage2_set_pages(&vm->stage2, IPA(device->frame[i].base),
+				 (u32)(align_up(device->frame[i].bytes, PAGE_SIZE) / PAGE_SIZE),
+				 PA(device->frame[i].base), PAGE_SIZE, kind);
+}
+
+bool passthrough_step(struct vm *vm, bool give)
+{
+	if (vm->passed == (give ? vm->config->passed_count : 0))
+		return false;
+	vm->passed -= !give;
+	map(vm, &vm->config->passed[vm->passed], give ? STAGE2_DEVICE : STAGE2_NONE);
+	vm->passed += give;
+	return true;
+}
