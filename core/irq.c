@@ -1,5 +1,5 @@
 /*
- * Physical interrupts (irq.h). Owns: the table of handlers, written at boot.
+ * Physical interrupts (irq.h). Owns: the tables of handlers and of what VMs have, written at boot.
  */
 #include "core/irq.h"
 
@@ -17,6 +17,7 @@ static struct {
 	void *context;
 } handlers[HANDLERS_MAX];
 static u32 handler_count;
+static struct vm *passed[32 * VGIC_SPI_BANKS]; /* by SPI: who has it */
 
 void irq_register(u32 intid, u32 core, bool edge, void (*handler)(void *context), void *context)
 {
@@ -29,20 +30,24 @@ void irq_register(u32 intid, u32 core, bool edge, void (*handler)(void *context)
 	gic_enable(intid, core, edge);
 }
 
-static void dispatch(u32 intid, struct vcpu *current)
+void irq_pass(u32 intid, struct vm *vm, bool edge)
 {
-	if (intid == GIC_SGI_KICK || intid == GIC_MAINTENANCE_INTID) {
-		if (current)
-			vgic_sync(current);
-		return;
-	}
-	if (intid == TIMER_EL2_INTID) {
-		timeout_interrupt();
+	passed[intid - 32] = vm;
+	gic_enable(intid, vm->config->core[0], edge);
+	gic_set(GIC_DISABLE, intid);
+}
+
+/* Any but those that each core has. */
+static void device_interrupt(u32 intid)
+{
+	if (intid >= 32 && intid < 32 + ARRAY_SIZE(passed) && passed[intid - 32]) {
+		vgic_hardware_came(passed[intid - 32], intid);
 		return;
 	}
 	for (u32 i = 0; i < handler_count; i++)
 		if (handlers[i].intid == intid)
 			handlers[i].handler(handlers[i].context);
+	gic_deactivate(intid);
 }
 
 void irq_handle(struct vcpu *current)
@@ -58,6 +63,14 @@ void irq_handle(struct vcpu *current)
 		return;
 	}
 	/* Handled before deactivation: a level line must have fallen by then. */
-	dispatch(intid, current);
+	if (intid == GIC_SGI_KICK || intid == GIC_MAINTENANCE_INTID) {
+		if (current)
+			vgic_sync(current);
+	} else if (intid == TIMER_EL2_INTID) {
+		timeout_interrupt();
+	} else {
+		device_interrupt(intid);
+		return;
+	}
 	gic_deactivate(intid);
 }

@@ -14,6 +14,7 @@
 #include "core/base/log.h"
 #include "core/base/string.h"
 #include "core/fault.h"
+#include "core/irq.h"
 #include "core/memory.h"
 #include "core/tree_walk.h"
 
@@ -269,20 +270,28 @@ bool passthrough_prepare(struct vm *vm)
 {
 	const struct manifest_vm *config = vm->config;
 
-	for (u32 i = 0; i < config->passed_count; i++)
-		for (u32 j = 0; j < config->passed[i].frames; j++)
-			prepare(vm, &config->passed[i], &config->passed[i].frame[j]);
+	for (u32 i = 0; i < config->passed_count; i++) {
+		const struct passed *device = &config->passed[i];
+
+		for (u32 j = 0; j < device->frames; j++)
+			prepare(vm, device, &device->frame[j]);
+		for (u32 j = 0; j < device->interrupts; j++)
+			irq_pass(device->intid[j], vm, device->edge[j]);
+	}
 	return !config->refused;
 }
 
 /* ---- Public: the VM's life ---- */
 
-static void map(struct vm *vm, const struct passed *device, enum stage2_kind kind)
+static void set(struct vm *vm, const struct passed *device, bool given)
 {
+	for (u32 i = 0; i < device->interrupts; i++)
+		vgic_hardware_set(vm, device->intid[i], given);
 	for (u32 i = 0; i < device->frames; i++)
 		stage2_set_pages(&vm->stage2, IPA(device->frame[i].base),
 				 (u32)(align_up(device->frame[i].bytes, PAGE_SIZE) / PAGE_SIZE),
-				 PA(device->frame[i].base), PAGE_SIZE, kind);
+				 PA(device->frame[i].base), PAGE_SIZE,
+				 given ? STAGE2_DEVICE : STAGE2_NONE);
 }
 
 bool passthrough_step(struct vm *vm, bool give)
@@ -290,7 +299,7 @@ bool passthrough_step(struct vm *vm, bool give)
 	if (vm->passed == (give ? vm->config->passed_count : 0))
 		return false;
 	vm->passed -= !give;
-	map(vm, &vm->config->passed[vm->passed], give ? STAGE2_DEVICE : STAGE2_NONE);
+	set(vm, &vm->config->passed[vm->passed], give);
 	vm->passed += give;
 	return true;
 }

@@ -11,6 +11,7 @@
 #include "core/base/log.h"
 #include "drivers/gic_v2.h"
 #include "drivers/gic_v3.h"
+#include "drivers/registers.h"
 
 #define GICH_BYTES 0x200ul
 #define GICH_VTR   0x004
@@ -152,10 +153,24 @@ void gic_set_active(u32 intid, bool active)
 		gic_v2_set_active(intid, active);
 }
 
-void gic_pend(u32 intid)
+void gic_route(u32 intid, u32 core)
 {
 	if (is_v3)
-		gic_v3_pend(intid);
+		gic_v3_route(intid, core);
 	else
-		gic_v2_pend(intid);
+		gic_v2_route(intid, core);
+}
+
+void gic_set(enum gic_set registers, u32 intid)
+{
+	void *distributor = is_v3 ? gic_v3_distributor() : gic_v2_distributor();
+	u32 offset = registers + 4 * (intid / 32);
+
+	register_write(distributor, offset, 1u << intid % 32);
+	register_read(distributor, offset);
+}
+
+void gic_pend(u32 intid)
+{
+	gic_set(GIC_PEND, intid);
 }

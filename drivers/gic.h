@@ -57,6 +57,20 @@ void gic_enable(u32 intid, u32 core, bool edge);
 /* Sends GIC_SGI_KICK; all earlier stores are visible to the core when it takes it. */
 void gic_kick(u32 core);
 
+/* An SPI's next ones go to that core. */
+void gic_route(u32 intid, u32 core);
+
+/* Registers of the distributor, the same in both versions, with a bit for each INTID that acts. */
+enum gic_set {
+	GIC_ENABLE = 0x100,
+	GIC_DISABLE = 0x180,
+	GIC_PEND = 0x200,
+	GIC_UNPEND = 0x280,
+	GIC_DEACTIVATE = 0x380,
+};
+/* Of an SPI; it is done on return. */
+void gic_set(enum gic_set registers, u32 intid);
+
 /* Active state of a PPI of this core, for interrupts that guests deactivate. */
 void gic_set_active(u32 intid, bool active);
 

@@ -13,4 +13,5 @@ void gic_v2_deactivate(u32 intid);
 void gic_v2_enable(u32 intid, u32 core, bool edge);
 void gic_v2_kick(u32 core);
 void gic_v2_set_active(u32 intid, bool active);
-void gic_v2_pend(u32 intid);
+void gic_v2_route(u32 intid, u32 core);
+void *gic_v2_distributor(void);

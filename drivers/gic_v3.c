@@ -197,16 +197,20 @@ static void set_config(void *frame, u32 intid, bool edge)
 	register_write(frame, offset, edge ? word | bit : word);
 }
 
+void gic_v3_route(u32 intid, u32 core)
+{
+	register_write(distributor, GICD_IROUTER + 8 * intid, (u32)route[core]);
+	register_write(distributor, GICD_IROUTER + 8 * intid + 4, (u32)(route[core] >> 32));
+}
+
 void gic_v3_enable(u32 intid, u32 core, bool edge)
 {
 	void *frame = intid < 32 ? sgi_frame[cpu_index()] : distributor;
 
 	if (intid >= 16)
 		set_config(frame, intid, edge);
-	if (intid >= 32) {
-		register_write(distributor, GICD_IROUTER + 8 * intid, (u32)route[core]);
-		register_write(distributor, GICD_IROUTER + 8 * intid + 4, (u32)(route[core] >> 32));
-	}
+	if (intid >= 32)
+		gic_v3_route(intid, core);
 	register_write(frame, GIC_ISENABLER + 4 * (intid / 32), (u32)BIT(intid % 32));
 }
 
@@ -227,7 +231,7 @@ void gic_v3_set_active(u32 intid, bool active)
 	register_read(frame, offset);
 }
 
-void gic_v3_pend(u32 intid)
+void *gic_v3_distributor(void)
 {
-	register_write(distributor, GIC_ISPENDR + 4 * (intid / 32), 1u << intid % 32);
+	return distributor;
 }

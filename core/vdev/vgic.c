@@ -24,6 +24,7 @@ u32 vgic_spi_changed(struct vm *vm, struct vgic_spi_bank *spi, u32 bits)
 	struct vgic_bank *bank = &spi->bank;
 	u32 look = 0;
 
+	vgic_hardware_look(spi);
 	vgic_spi_summarize(&vm->vgic, spi);
 	bits &= bank->listed | vgic_bank_wanted(&vm->vgic, bank);
 	for (u32 i = 0; bits && i < vm->vcpu_count; i++) {
@@ -403,9 +404,20 @@ void vgic_pend(struct vcpu *target, u32 intid)
 		vgic_raise_elsewhere(target, intid);
 }
 
-void vgic_set_line(struct vm *vm, u32 intid, bool level)
+/* The vCPUs of the mask are to look; the caller may run one of them. */
+static void look_anywhere(struct vm *vm, u32 vcpus)
 {
 	struct vcpu *current = sched_current();
+
+	if (current && current->vm == vm && vcpus >> current->index & 1) {
+		vcpus &= ~(1u << current->index);
+		vgic_sync(current);
+	}
+	kick_all(vm, vcpus);
+}
+
+void vgic_set_line(struct vm *vm, u32 intid, bool level)
+{
 	struct vgic_spi_bank *spi = vgic_spi_of(vm, intid);
 	u32 bit = 1u << (intid % 32), before, look;
 
@@ -416,11 +428,50 @@ void vgic_set_line(struct vm *vm, u32 intid, bool level)
 		spi->bank.latched |= bit & spi->bank.edge;
 	look = spi->bank.line != before ? vgic_spi_changed(vm, spi, bit) : 0;
 	spin_unlock(&vm->vgic.lock);
-	if (current && current->vm == vm && look >> current->index & 1) {
-		look &= ~(1u << current->index);
-		vgic_sync(current);
+	look_anywhere(vm, look);
+}
+
+/* --- SPIs of the machine ---------------------------------------------------------------------- */
+
+void vgic_hardware_release(struct vgic_spi_bank *spi, u32 bits)
+{
+	spi->bank.physical &= ~bits;
+	for (; bits; bits &= bits - 1)
+		gic_set(GIC_DEACTIVATE, vgic_spi_intid(spi, bits));
+}
+
+COLD void vgic_hardware_came(struct vm *vm, u32 intid)
+{
+	struct vgic_spi_bank *spi = vgic_spi_of(vm, intid);
+	u32 bit = 1u << intid % 32, look = 0;
+
+	spin_lock(&vm->vgic.lock);
+	if (spi->bank.hardware & bit) {
+		spi->bank.physical |= bit;
+		spi->bank.latched |= bit;
+		look = vgic_spi_changed(vm, spi, bit);
+	} else { /* it was taken from the VM meanwhile */
+		gic_set(GIC_DEACTIVATE, intid);
 	}
-	kick_all(vm, look);
+	spin_unlock(&vm->vgic.lock);
+	/* The next one comes where its vCPU is. */
+	if (look)
+		gic_route(intid, vm->vcpu[__builtin_ctz(look)]->core);
+	look_anywhere(vm, look);
+}
+
+COLD void vgic_hardware_set(struct vm *vm, u32 intid, bool given)
+{
+	struct vgic_bank *bank = &vgic_spi_of(vm, intid)->bank;
+	u32 bit = 1u << intid % 32;
+
+	spin_lock(&vm->vgic.lock);
+	bank->hardware = given ? bank->hardware | bit : bank->hardware & ~bit;
+	bank->physical &= ~bit;
+	gic_set(GIC_DISABLE, intid);
+	gic_set(GIC_DEACTIVATE, intid);
+	gic_set(GIC_UNPEND, intid);
+	spin_unlock(&vm->vgic.lock);
 }
 
 /* False: the long way. The last one's list register is empty, for the interrupt could come again.

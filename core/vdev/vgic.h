@@ -36,6 +36,11 @@ struct vgic_bank {
 	u32 clear;  /* listed, and to be no more pending when the owner looks */
 	u32 deactivate; /* listed, and to be no more active when the owner looks */
 	/*
+	 * SPIs of the machine that the VM has, and which of them came and were not deactivated in
+	 * the physical GIC since: those are latched, listed or active here.
+	 */
+	u32 hardware, physical;
+	/*
 	 * The priorities twice: a byte of each interrupt, and a word of each bit, the lowest first.
 	 * By the words the most urgent of any set is found in a few steps, however large it is.
 	 */
@@ -59,7 +64,8 @@ struct vgic_vcpu {
 	u8 sgi_active[16]; /* v2: from which vCPU the active one came */
 	u16 list[LIST_REGS_KEPT]; /* INTID in each used list register */
 	u8 used;		  /* bit n: list register n has been given an interrupt */
-	u8 hardware;		  /* bit n: with a hardware one (the virtual timer) */
+	u8 hardware;		  /* bit n: with the virtual timer, a hardware one */
+	u8 device;		  /* bit n: with an SPI of the machine, a hardware one */
 	u8 asking;		  /* bit n: its end raises a maintenance interrupt */
 	u8 maintenance;		  /* what list_regs_maintenance() was last told */
 	bool loaded;		  /* list registers are in the hardware of its core */
@@ -88,6 +94,14 @@ void vgic_vcpu_reset(struct vcpu *vcpu);
 void vgic_pend(struct vcpu *target, u32 intid);
 /* The level of an SPI's line, or an edge when it rises on an edge-configured one. Any core. */
 void vgic_set_line(struct vm *vm, u32 intid, bool level);
+
+/*
+ * An SPI of the machine that the VM has arrived; it was dropped. Any core. It stays active until the
+ * guest deactivates it, or it is taken from the VM.
+ */
+void vgic_hardware_came(struct vm *vm, u32 intid);
+/* The VM has the SPI from now on, or no more. Its physical one is disabled and not pending. */
+void vgic_hardware_set(struct vm *vm, u32 intid, bool given);
 
 /*
  * The virtual timer's interrupt arrived (loaded vCPU; it was dropped and stays physically active),

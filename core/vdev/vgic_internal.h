@@ -61,6 +61,12 @@ static inline struct vgic_spi_bank *vgic_spi_of(struct vm *vm, u32 intid)
 	return &vm->vgic.spi[index_nospec(intid / 32 - 1, VGIC_SPI_BANKS)];
 }
 
+/* The INTID of the lowest of `bits`. */
+static inline u32 vgic_spi_intid(const struct vgic_spi_bank *spi, u32 bits)
+{
+	return 32 + 32 * (u32)__builtin_ctz(spi->bank.summary) + (u32)__builtin_ctz(bits);
+}
+
 /* The SPIs that belong in the list registers of this vCPU, if they are wanted, or are there. */
 static inline u32 vgic_spi_home(const struct vgic_spi_bank *spi, u32 vcpu)
 {
@@ -92,6 +98,20 @@ static inline void vgic_spi_summarize(struct vgic *gic, const struct vgic_spi_ba
 	u32 bit = spi->bank.summary;
 
 	gic->wanted = vgic_bank_wanted(gic, &spi->bank) ? gic->wanted | bit : gic->wanted & ~bit;
+}
+
+/* Deactivates those of `bits` in the physical GIC. */
+void vgic_hardware_release(struct vgic_spi_bank *spi, u32 bits);
+
+/* What came from the machine and is neither pending nor active any more, though no list register
+ * has ended it: the guest has cleared it, or has ended it where the GIC loses lines. */
+static inline void vgic_hardware_look(struct vgic_spi_bank *spi)
+{
+	const struct vgic_bank *bank = &spi->bank;
+	u32 over = bank->physical & ~(bank->latched | bank->listed | bank->active);
+
+	if (over)
+		vgic_hardware_release(spi, over);
 }
 
 /*

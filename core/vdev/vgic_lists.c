@@ -108,10 +108,11 @@ static COLD u32 take_best(struct vcpu *vcpu, struct candidates *of)
 
 /* --- Out of the list registers -------------------------------------------------------------- */
 
-/* An SPI left a list register. */
+/* An SPI is in no list register any more. */
 static COLD u32 disown(struct vcpu *vcpu, struct vgic_spi_bank *spi, u32 bit)
 	NEEDS(vcpu->vm->vgic.lock)
 {
+	vgic_hardware_look(spi);
 	if (!(spi->bank.active & bit)) {
 		spi->owned[vcpu->index] &= ~bit;
 		if (!(spi->routed[vcpu->index] & bit)) /* it was routed away meanwhile */
@@ -119,6 +120,23 @@ static COLD u32 disown(struct vcpu *vcpu, struct vgic_spi_bank *spi, u32 bit)
 	}
 	vgic_spi_summarize(&vcpu->vm->vgic, spi);
 	return 0;
+}
+
+/*
+ * An SPI of the machine left list register `index`. If the guest has ended it, so is the physical
+ * one, unless it was that one's next that has latched it. Where lines are lost it is still active,
+ * and the question is taken back.
+ */
+static COLD void leave_device(struct vcpu *vcpu, u32 index, u64 reg, struct vgic_bank *bank,
+			      u32 bit)
+{
+	vcpu->vgic.device &= (u8) ~(1u << index);
+	if (reg & (LIST_REG_PENDING | LIST_REG_ACTIVE))
+		return;
+	if (list_regs_lose_lines())
+		list_reg_write(index, 0);
+	else
+		bank->physical &= ~bit | bank->latched;
 }
 
 u32 vgic_lists_fold(struct vcpu *vcpu, u32 index, u64 reg)
@@ -145,7 +163,11 @@ u32 vgic_lists_fold(struct vcpu *vcpu, u32 index, u64 reg)
 	bank->taken &= ~bit;
 	bank->clear &= ~bit;
 	bank->deactivate &= ~bit;
-	return intid < 32 ? 0 : disown(vcpu, (struct vgic_spi_bank *)bank, bit);
+	if (intid < 32)
+		return 0;
+	if (v->device >> index & 1)
+		leave_device(vcpu, index, reg, bank, bit);
+	return disown(vcpu, (struct vgic_spi_bank *)bank, bit);
 }
 
 /*
@@ -223,16 +245,17 @@ static inline bool is_timer_line(const struct vgic_bank *bank, u32 intid)
 	return intid == VGIC_TIMER && bank->line & VGIC_TIMER_BIT;
 }
 
-/* A pending one that is not active, and no SGI of GICv2: the usual case. */
-static inline void place_pending(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32 index)
+/* A pending one that is not active, and no SGI of GICv2: the usual case. `physical`: an SPI came. */
+static inline void place_pending(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32 index,
+				 bool physical)
 {
 	u32 n = intid % 32, bit = 1u << n;
 	u64 reg = intid | LIST_REG_PENDING | LIST_REG_PRIORITY(bank->priority[n]);
 
 	if (bank->group1 & bit)
 		reg |= LIST_REG_GROUP1;
-	if (is_timer_line(bank, intid))
-		reg |= LIST_REG_HARDWARE | LIST_REG_PHYSICAL(VGIC_TIMER);
+	if (physical || is_timer_line(bank, intid))
+		reg |= LIST_REG_HARDWARE | LIST_REG_PHYSICAL(intid);
 	else if (!(bank->edge & bit))
 		reg |= LIST_REG_EOI; /* a level is looked at again when the guest has ended it */
 	take_latch(bank, bit);
@@ -261,11 +284,11 @@ static COLD void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32
 	if (intid < 16 && vcpu->vm->vgic.version == 2) {
 		reg = take_sgi(v, intid, reg, pending);
 	} else if (!active) {
-		place_pending(vcpu, bank, intid, index);
+		place_pending(vcpu, bank, intid, index, bank->physical & bit);
 		return;
-	} else if (is_timer_line(bank, intid)) {
+	} else if (bank->physical & bit || is_timer_line(bank, intid)) {
 		/* A hardware one cannot be pending and active: its next comes physically. */
-		reg |= LIST_REG_HARDWARE | LIST_REG_PHYSICAL(VGIC_TIMER);
+		reg |= LIST_REG_HARDWARE | LIST_REG_PHYSICAL(intid);
 	} else if (!(bank->edge & bit) || (waiting && !pending)) {
 		reg |= LIST_REG_EOI;
 	} else if (pending) {
@@ -286,6 +309,8 @@ static void place_any(struct vcpu *vcpu, u32 intid, u32 index, bool scarce)
 	}
 	spi = vgic_spi_of(vcpu->vm, intid);
 	place(vcpu, &spi->bank, intid, index, scarce);
+	vcpu->vgic.device |= vcpu->vgic.hardware & (u8)(1u << index);
+	vcpu->vgic.hardware &= (u8) ~(1u << index);
 	spi->owned[vcpu->index] |= 1u << intid % 32;
 	vgic_spi_summarize(&vcpu->vm->vgic, spi);
 }
@@ -350,7 +375,7 @@ static inline bool place_one(struct vcpu *vcpu, u32 bit)
 
 	if (bit & (bit - 1) || special & bit || vcpu->vgic.used == ALL_LIST_REGS)
 		return false;
-	place_pending(vcpu, bank, (u32)__builtin_ctz(bit), a_free_one(vcpu));
+	place_pending(vcpu, bank, (u32)__builtin_ctz(bit), a_free_one(vcpu), false);
 	return true;
 }
 

@@ -111,6 +111,14 @@ static void own_active(struct vgic_spi_bank *spi, u32 bits, bool active)
 		spi->owned[i] = (spi->owned[i] & ~bits) | (active ? spi->routed[i] & bits : 0);
 }
 
+/* Enabling, disabling and clearing go on to the physical GIC; the registers are the same there. */
+static void pass_on(const struct vgic_spi_bank *spi, u32 kind, u32 bits)
+{
+	if (kind == ISENABLER || kind == ICENABLER || kind == ICPENDR)
+		for (bits &= spi->bank.hardware; bits; bits &= bits - 1)
+			gic_set(0x80 * kind, vgic_spi_intid(spi, bits));
+}
+
 /* `of`: whose private bank it is; 0: an SPI bank. */
 static COLD bool change_bits(struct vcpu *self, struct vcpu *of, struct vgic_bank *bank, u32 kind,
 			     u32 bits)
@@ -119,6 +127,8 @@ static COLD bool change_bits(struct vcpu *self, struct vcpu *of, struct vgic_ban
 	if (kind >= ISACTIVER && !of)
 		own_active((struct vgic_spi_bank *)bank, bits, kind == ISACTIVER);
 	bits = write_bits(of, bank, kind, bits);
+	if (!of)
+		pass_on((struct vgic_spi_bank *)bank, kind, bits);
 	vgic_attend(self, vgic_changed(self->vm, of, bank, bits));
 	return true;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include "fake.h"
 #include "core/fault.h"
+#include "core/irq.h"
 #include "core/passthrough.h"
 
 #define RTC   0x9010000ul
@@ -30,6 +31,25 @@ const char *fault_place(const struct vm *vm, u64 base, u64 bytes)
 	return place;
 }
 
+/* By INTID: whose it is at boot, and whether it has it now. */
+static struct {
+	const struct vm *vm;
+	bool edge, given;
+} lines[320];
+
+void irq_pass(u32 intid, struct vm *vm, bool edge)
+{
+	lines[intid].vm = vm;
+	lines[intid].edge = edge;
+}
+
+void vgic_hardware_set(struct vm *vm, u32 intid, bool given)
+{
+	assert_ptr_equal(lines[intid].vm, vm);
+	assert_true(lines[intid].given != given);
+	lines[intid].given = given;
+}
+
 static int prepare(void **state)
 {
 	u64 bytes;
@@ -45,6 +65,7 @@ static int prepare(void **state)
 	vms[0].name = "first";
 	vms[1].name = "second";
 	memset(&machine, 0, sizeof(machine));
+	memset(lines, 0, sizeof(lines));
 	machine.config = &vms[0];
 	place = 0;
 	return 0;
@@ -220,6 +241,25 @@ TEST(a_place_that_the_vm_has_already_is_refused)
 					      "at 9010000, where the VM has RAM; name another");
 }
 
+TEST(interrupts_are_the_vms_while_it_lives)
+{
+	give(0, "/soc/timer@7e003000", 1);
+	find();
+	stage2_init(&machine.stage2, 1, 0);
+	assert_true(passthrough_prepare(&machine));
+	assert_ptr_equal(lines[96].vm, &machine);
+	assert_false(lines[98].edge);
+	assert_true(lines[99].edge);
+	assert_null(lines[100].vm);
+	for (u32 life = 0; life < 3; life++) {
+		assert_false(lines[96].given || lines[99].given);
+		passthrough_step(&machine, true);
+		assert_true(lines[96].given && lines[97].given && lines[98].given &&
+			    lines[99].given);
+		passthrough_step(&machine, false);
+	}
+}
+
 TEST(registers_are_the_vms_while_it_lives)
 {
 	give(0, "clock\0/pair@9070000", 2);
@@ -283,6 +323,7 @@ int main(void)
 		RUN_AFTER(prepare, a_device_is_given_once),
 		RUN_AFTER(prepare, a_refused_vm_has_no_devices),
 		RUN_AFTER(prepare, a_place_that_the_vm_has_already_is_refused),
+		RUN_AFTER(prepare, interrupts_are_the_vms_while_it_lives),
 		RUN_AFTER(prepare, registers_are_the_vms_while_it_lives),
 		RUN_AFTER(prepare, what_was_not_given_is_not_taken),
 		RUN_AFTER(prepare, the_bytes_of_a_tree_are_those_that_it_uses),

@@ -1,9 +1,11 @@
 /* List registers in memory, and drivers/gic.h as far as the virtual interrupt controller calls it.
  */
+#include <string.h>
 #include "fake.h"
 #include "list_regs.h"
 #include "arch/arm64/cpu.h"
 #include "core/sched.h"
+#include "core/vm.h"
 #include "drivers/gic.h"
 
 #define NOTHING 256u
@@ -16,6 +18,10 @@ static struct core {
 	u32 running; /* bit n: priority 8 * n is active */
 	bool timer_active;
 } cores[MAX_PCPUS];
+static struct spi {
+	bool enabled, line, active;
+	u32 core;
+} spis[32 * VGIC_SPI_BANKS];
 static u32 version, timer_changes;
 static bool lose_lines;
 static u64 writes;
@@ -29,6 +35,7 @@ void fake_list_regs_reset(u32 gic)
 {
 	for (u32 i = 0; i < MAX_PCPUS; i++)
 		cores[i] = (struct core){ .timer_active = true };
+	memset(spis, 0, sizeof(spis));
 	version = gic;
 	lose_lines = false;
 	timer_changes = 0;
@@ -139,9 +146,44 @@ u32 gic_version(void)
 	return version;
 }
 
+/* Of the machine, for VMs that have them. */
+static struct spi *spi_of(u32 intid)
+{
+	assert_true(intid >= 32 && intid - 32 < ARRAY_SIZE(spis));
+	return &spis[intid - 32];
+}
+
+void gic_route(u32 intid, u32 core)
+{
+	spi_of(intid)->core = core;
+}
+
+void gic_set(enum gic_set registers, u32 intid)
+{
+	struct spi *spi = spi_of(intid);
+
+	switch (registers) {
+	case GIC_ENABLE:
+	case GIC_DISABLE:
+		spi->enabled = registers == GIC_ENABLE;
+		break;
+	case GIC_DEACTIVATE:
+		spi->active = false;
+		break;
+	case GIC_UNPEND: /* a level stays */
+		break;
+	default:
+		fail();
+	}
+}
+
 void gic_deactivate(u32 intid)
 {
-	assert_int_equal(intid, 27);
+	if (intid != 27) {
+		assert_true(spi_of(intid)->active);
+		spi_of(intid)->active = false;
+		return;
+	}
 	assert_true(here()->timer_active);
 	here()->timer_active = false;
 }
@@ -227,7 +269,7 @@ void fake_deactivate(u32 intid)
 		if (*reg & LIST_REG_HARDWARE && lose_lines)
 			*reg |= LIST_REG_EOI;
 		else if (*reg & LIST_REG_HARDWARE)
-			gic_deactivate(27);
+			gic_deactivate(*reg >> 32 & 0x3ff);
 		return;
 	}
 	here()->lost++;
@@ -292,4 +334,35 @@ void fake_timer_activate(void)
 u32 fake_timer_changes(void)
 {
 	return timer_changes;
+}
+
+/* --- What devices do ------------------------------------------------------------------------- */
+
+void fake_spi_line(u32 intid, bool level)
+{
+	spi_of(intid)->line = level;
+}
+
+bool fake_spi_arrives(u32 intid)
+{
+	struct spi *spi = spi_of(intid);
+	bool arrives = spi->enabled && spi->line && !spi->active;
+
+	spi->active |= arrives;
+	return arrives;
+}
+
+bool fake_spi_active(u32 intid)
+{
+	return spi_of(intid)->active;
+}
+
+bool fake_spi_enabled(u32 intid)
+{
+	return spi_of(intid)->enabled;
+}
+
+u32 fake_spi_core(u32 intid)
+{
+	return spi_of(intid)->core;
 }

@@ -33,3 +33,13 @@ u64 fake_list_regs_writes(void); /* of list registers, since the reset */
 bool fake_timer_active(void);
 void fake_timer_activate(void); /* it was acknowledged and dropped */
 u32 fake_timer_changes(void);	/* calls of gic_set_active since the reset */
+
+/*
+ * SPIs of the machine, level-triggered. Does one arrive, with its line up? Then it is acknowledged
+ * and dropped.
+ */
+void fake_spi_line(u32 intid, bool level);
+bool fake_spi_arrives(u32 intid);
+bool fake_spi_active(u32 intid);
+bool fake_spi_enabled(u32 intid);
+u32 fake_spi_core(u32 intid); /* that gic_route() named last */
