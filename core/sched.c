@@ -158,9 +158,8 @@ void sched_kick(struct vcpu *vcpu)
 {
 	/*
 	 * [K1] what the caller has left for the vCPU, before `run` is read. Pairs with [K2] in
-	 * sched_block(): a vCPU that blocks and then finds nothing has made us see it blocked. And
-	 * with [K3] in decide(): one that runs on without being loaded again and finds nothing has
-	 * made us see it running.
+	 * vgic_pending(), [K3] in vgic_settle() and [K4] in vgic_load(): a vCPU that blocks, runs
+	 * on, or is loaded and then finds nothing has made us see that it blocks, or runs.
 	 */
 	full_barrier();
 	switch (read_once(vcpu->run)) {
@@ -186,8 +185,6 @@ void sched_block(void)
 		write_once(vcpu->run, VCPU_BLOCKED);
 	core->needed = true;
 	spin_unlock(&core->lock);
-	/* [K2] `run` before the inbox is read. Pairs with [K1] in sched_kick(). */
-	full_barrier();
 	if (vgic_pending(vcpu))
 		sched_wake(vcpu);
 }
@@ -327,17 +324,6 @@ static void load(struct core *core, struct vcpu *vcpu, u64 now)
 	vgic_load(vcpu);
 }
 
-/*
- * The loaded vCPU runs on, but was perhaps ready or blocked in between: who left something for it
- * then relied on that it looks when it is loaded.
- */
-static void look_again(struct vcpu *vcpu)
-{
-	/* [K3] `run` before the inbox is read. Pairs with [K1] in sched_kick(). */
-	full_barrier();
-	vgic_settle(vcpu);
-}
-
 /* If the unloading has made others ready they come into the choice, before one is loaded in vain. */
 static struct vcpu *reconsider(struct core *core, struct vcpu *next, u64 now)
 {
@@ -378,8 +364,8 @@ static struct vcpu *decide(struct core *core)
 	rivals = next && read_once(core->ready_mask) >> next->priority & 1;
 	if (next && core->loaded != next)
 		load(core, next, now);
-	else if (next)
-		look_again(next);
+	else if (next) /* Perhaps READY or BLOCKED in between: then nobody kicked it. */
+		vgic_settle(next);
 	core->slice_from = now;
 	if (next)
 		meter(core, next, now);

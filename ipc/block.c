@@ -63,7 +63,7 @@ static bool stopped(const struct vm *vm)
 /* Reads how far the guest has consumed; believed as far as it is possible. */
 static void update_head(struct block_vcpu *block) NEEDS(block->lock)
 {
-	/* [B2] Pairs with the guest's store-release of its head, after it has read the slots. */
+	/* [B2] Pairs with [Q2] in weir_block_next: the guest has read the slots before. */
 	u64 head = __atomic_load_n(&block->in->completion_head, __ATOMIC_ACQUIRE);
 
 	if (head > block->tail)
@@ -128,7 +128,7 @@ static void complete(struct block_slot *slot, enum weir_status status)
 		completion = &block->out->completion[block->tail % WEIR_COMPLETIONS];
 		completion->cookie = slot->cookie;
 		completion->status = status;
-		/* [B1] Pairs with the guest's load-acquire of the tail: then the slot is filled. */
+		/* [B1] the slot before the tail. Pairs with [Q1] in weir_block_next. */
 		__atomic_store_n(&block->out->completion_tail, ++block->tail, __ATOMIC_RELEASE);
 	}
 	spin_unlock(&block->lock);

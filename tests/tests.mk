@@ -4,7 +4,7 @@
 CLANG_FORMAT ?= clang-format-14
 CPPCHECK ?= cppcheck
 
-CHECKS := check-format check-gcc check-debug check-clang check-cppcheck check-includes check-fp
+CHECKS := check-format check-gcc check-debug check-clang check-cppcheck check-includes check-fp check-models
 
 .PHONY: test soak check $(CHECKS)
 test:
@@ -44,3 +44,7 @@ check-fp: $(B)/weir.elf
 	$(Q)$(MAKE) --no-print-directory LLVM=1 build/clang/weir.elf
 	$(Q)tools/check-fp $< --library $(LIBFDT_A) --prefix $(CROSS_COMPILE)
 	$(Q)tools/check-fp build/clang/weir.elf --library $(LIBFDT_A) --prefix $(CROSS_COMPILE)
+
+# The protocols between cores and VMs, in every order that memory allows; and without each barrier.
+check-models:
+	$(Q)tests/models/run

@@ -1,6 +1,11 @@
 /*
  * Ticket spin locks, fair between cores. Never taken on memory that a guest can write. EL2 runs
  * with interrupts masked, so no interrupt variant exists. The lock order stands in core/README.md.
+ *
+ * [L1] the release and [L2] the acquire of the same lock order what is done under it. They do more in
+ * one core: a load-acquire behind a store-release, also of another lock, is not done before the store
+ * is seen (DDI 0487 B2.3.11). So what a core wrote under one lock is seen before it reads anything
+ * under the next; the places that rely on it have a label of their own.
  */
 #pragma once
 

@@ -96,6 +96,7 @@ static inline u32 drain(struct vcpu *vcpu)
 
 	if (!__atomic_load_n(inbox, __ATOMIC_RELAXED))
 		return 0;
+	/* [V2] the bit before the guest looks at what it announces. Pairs with [V1]. */
 	return __atomic_exchange_n(inbox, 0, __ATOMIC_ACQUIRE);
 }
 
@@ -385,10 +386,9 @@ void vgic_raise_here(struct vcpu *self, u32 intid)
 }
 
 /*
- * [V1] The bit, then the kick: a barrier is in each of them (the exclusive store with release here,
- * the run queue's lock or the DSB before the SGI there). Pairs with [V2] in vgic_pending(). Only
- * the first bit kicks: whoever finds the inbox in use knows that its kick is on the way, and that
- * the inbox is taken as a whole.
+ * [V1] what the interrupt announces before the bit. Pairs with [V2] in drain(). Only the first bit
+ * kicks: whoever finds the inbox in use knows that its kick is on the way, and that the inbox is taken
+ * as a whole.
  */
 void vgic_raise_elsewhere(struct vcpu *target, u32 intid)
 {
@@ -542,6 +542,7 @@ void vgic_load(struct vcpu *vcpu)
 	struct vgic_vcpu *v = &vcpu->vgic;
 	u32 look;
 
+	/* [K4] `run`, written under the run queue's lock, before the inbox: by [L1] and [L2]. */
 	spin_lock(&vcpu->vm->vgic.lock);
 	list_regs_load(&vcpu->arch.list_regs);
 	v->loaded = true;
@@ -584,6 +585,7 @@ void vgic_settle(struct vcpu *vcpu)
 {
 	u32 look;
 
+	/* [K3] as [K4]. */
 	spin_lock(&vcpu->vm->vgic.lock);
 	look = update(vcpu, drain(vcpu));
 	vgic_timer_look(vcpu);
@@ -600,8 +602,7 @@ bool vgic_pending(struct vcpu *vcpu)
 	bool pending;
 	u32 look;
 
-	/* [V2] That the caller blocks, before the inbox is read. Pairs with [V1] in vgic_pend(). */
-	full_barrier();
+	/* [K2] as [K4]. */
 	spin_lock(&vcpu->vm->vgic.lock);
 	look = update(vcpu, drain(vcpu));
 	/* What was ended, or is to be, without its list register telling: then all are looked at.

@@ -93,6 +93,7 @@ TOOLS = {  # tool: its package, its version in Debian 12
     "ld.lld-14": ("lld-14", "14.0.6"),
     "llvm-objcopy-14": ("llvm-14", "14.0.6"),
     "cppcheck": ("cppcheck", "2.10"),
+    "spin": ("spin", "6.5.2"),
     "git": ("git", "2.39.5"),
     "clang-format-14": ("clang-format-14", "14.0.6"),
 }

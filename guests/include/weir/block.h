@@ -89,9 +89,11 @@ static inline bool weir_block_next(const struct weir_pages *pages,
 	uint64_t *head = &pages->in->completion_head;
 	uint64_t position = *head;
 
+	/* [Q1] the tail before the slot. Pairs with [B1] in ipc/block.c. */
 	if (__atomic_load_n(&pages->out->completion_tail, __ATOMIC_ACQUIRE) == position)
 		return false;
 	*completion = pages->out->completion[position & (WEIR_COMPLETIONS - 1)];
+	/* [Q2] the slot is read before the head. Pairs with [B2] in ipc/block.c. */
 	__atomic_store_n(head, position + 1, __ATOMIC_RELEASE);
 	return true;
 }

@@ -116,6 +116,11 @@ static inline bool weir_event_next(const struct weir_pages *pages, uint32_t *por
 		if (__atomic_load_n(tail, __ATOMIC_ACQUIRE) == position)
 			continue;
 		*port_number = ring[position & (pages->event_slots - 1)];
+		/*
+		 * [R3] the entry is read before `head` gives its slot back. Pairs with the sender,
+		 * who writes a slot only if `head` says that it may: a store under a condition that
+		 * was loaded comes after that load.
+		 */
 		__atomic_store_n(head, position + 1, __ATOMIC_RELEASE);
 		/*
 		 * [R1] `head` is stored before the caller's look at the data. Pairs with [S1] in

@@ -186,7 +186,8 @@ static inline enum weir_status weir_ring_see_head(struct weir_ring_producer *rin
 		return WEIR_CLOSED;
 	if (!ring->peer)
 		return WEIR_OK;
-	/* Acquire: the consumer's reads of a record end before we write over it. */
+	/* [P3] `head` is read before we write over what it gives back. Pairs with [C3] in
+	 * weir_ring_release: the consumer's reads of a record end before that. */
 	head = __atomic_load_n(&ring->peer->head, __ATOMIC_ACQUIRE);
 	if (head < ring->head || head > ring->published || head % 8) {
 		ring->broken = true;
@@ -297,6 +298,7 @@ static inline bool weir_ring_publish(struct weir_ring_producer *ring)
 	if (ring->broken || before == ring->position)
 		return false;
 	ring->published = ring->position;
+	/* [P4] the records before the tail. Pairs with [C4] in weir_ring_see_tail. */
 	__atomic_store_n(&ring->own->tail, ring->position, __ATOMIC_RELEASE);
 	if (!ring->peer)
 		return true;
@@ -387,6 +389,7 @@ static inline enum weir_status weir_ring_see_tail(struct weir_ring_consumer *rin
 
 	if (ring->broken)
 		return WEIR_CLOSED;
+	/* [C4] `tail` before the records. Pairs with [P4] in weir_ring_publish. */
 	tail = __atomic_load_n(&ring->peer->tail, __ATOMIC_ACQUIRE);
 	if (tail < ring->tail || tail - ring->released > ring->size || tail % 8)
 		return weir_ring_break(ring);
@@ -482,6 +485,7 @@ static inline bool weir_ring_release(struct weir_ring_consumer *ring)
 	if (ring->broken || before == ring->position)
 		return false;
 	ring->released = ring->position;
+	/* [C3] our reads of the records before the head. Pairs with [P3] in weir_ring_see_head. */
 	__atomic_store_n(&ring->own->head, ring->position, __ATOMIC_RELEASE);
 	/* [C2] `head` is stored before space_wanted is read. Pairs with [P2] in weir_ring_arm_head.
 	 */
