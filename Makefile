@@ -84,7 +84,7 @@ endif
 WEIR_SOURCES := $(sort $(wildcard arch/arm64/*.S arch/arm64/*.c core/*.c core/base/*.c core/vdev/*.c \
 	drivers/*.c ipc/*.c))
 WEIR_OBJECTS := $(WEIR_SOURCES:%=$(B)/weir/%.o)
-WEIR_FLAGS := $(TARGET_FLAGS) $(WARNINGS) -mbranch-protection=bti -fstack-protector-strong -ffixed-x18 \
+WEIR_FLAGS := $(TARGET_FLAGS) $(WARNINGS) -DWEIR_ORDER_MARKS -mbranch-protection=bti -fstack-protector-strong -ffixed-x18 \
 	-I. -Iguests/include $(NO_LIBC) $(if $(DEBUG),-DWEIR_DEBUG) $(if $(BENCH),-DWEIR_BENCH) \
 	$(if $(LIBFDT_INC),-isystem $(LIBFDT_INC))
 # The image is smaller than 1 MiB, so an address is one instruction. Padding between functions and loops, which

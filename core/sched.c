@@ -161,7 +161,7 @@ void sched_kick(struct vcpu *vcpu)
 	 * vgic_pending(), [K3] in vgic_settle() and [K4] in vgic_load(): a vCPU that blocks, runs
 	 * on, or is loaded and then finds nothing has made us see that it blocks, or runs.
 	 */
-	full_barrier();
+	WEIR_ORDERED(K1, dmb ish, full_barrier());
 	switch (read_once(vcpu->run)) {
 	case VCPU_RUNNING:
 		if (vcpu->core != cpu_index())

@@ -6,6 +6,7 @@
  * Owns: the distributor and CPU interface frames.
  */
 #include "drivers/gic_v2.h"
+#include <weir/order.h>
 
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/mmu.h"
@@ -149,7 +150,9 @@ void gic_v2_enable(u32 intid, u32 core, bool edge)
 
 void gic_v2_kick(u32 core)
 {
-	dsb(ishst);
+	/* [G1] what was left for the core, before the SGI. The other side is the exception that it is
+	 * there, or the run queue's lock where interrupts are polled. */
+	WEIR_ORDERED(G1, dsb ishst, dsb(ishst));
 	register_write(distributor, GICD_SGIR, (u32)core_mask[core] << 16 | GIC_SGI_KICK);
 }
 

@@ -6,6 +6,7 @@
  * gic.c.
  */
 #include "drivers/gic_v3.h"
+#include <weir/order.h>
 
 #include "arch/arm64/barrier.h"
 #include "arch/arm64/cpu.h"
@@ -216,7 +217,9 @@ void gic_v3_enable(u32 intid, u32 core, bool edge)
 
 void gic_v3_kick(u32 core)
 {
-	dsb(ishst);
+	/* [G1] what was left for the core, before the SGI. The other side is the exception that it is
+	 * there, or the run queue's lock where interrupts are polled. */
+	WEIR_ORDERED(G1, dsb ishst, dsb(ishst));
 	WRITE(ICC_SGI1R_EL1, kick[core]);
 	isb();
 }

@@ -10,13 +10,14 @@
  * linked already, and goes back whole. The head's number names the request everywhere.
  *
  * Barriers between this core and the device, each with its partner in VIRTIO 1.1:
- *   [V1] chain and ring entry before avail.idx; pairs with the device reading idx first (2.6.13.3).
- *   [V2] avail.idx before the notification; the device looks at idx when it is notified (2.6.13.4).
- *   [V3] used.idx before the used entry, status and data; pairs with the device's order (2.6.8).
- *   [V4] the acknowledgement has reached the device before used.idx is read: an answer that comes
+ *   [D1] chain and ring entry before avail.idx; pairs with the device reading idx first (2.6.13.3).
+ *   [D2] avail.idx before the notification; the device looks at idx when it is notified (2.6.13.4).
+ *   [D3] used.idx before the used entry, status and data; pairs with the device's order (2.6.8).
+ *   [D4] the acknowledgement has reached the device before used.idx is read: an answer that comes
  *	  later than that read raises a new interrupt.
  */
 #include "drivers/virtio_blk.h"
+#include <weir/order.h>
 #include "arch/arm64/lock.h"
 #include "core/base/log.h"
 #include "core/base/panic.h"
@@ -201,9 +202,9 @@ static void make_available(struct virtio_blk *disk, u16 head) NEEDS(disk->lock)
 {
 	disk->rings->available.ring[disk->available & (disk->queue_size - 1)] = head;
 	disk->available++;
-	dma_publish(); /* [V1] */
+	WEIR_ORDERED(D1, dmb oshst, dma_publish());
 	write_once(disk->rings->available.index, disk->available);
-	dma_publish(); /* [V2] */
+	WEIR_ORDERED(D2, dmb oshst, dma_publish());
 	register_write(disk->registers, QUEUE_NOTIFY, 0);
 }
 
@@ -265,7 +266,7 @@ static bool collect(struct virtio_blk *disk, struct list *done, bool *more) NEED
 {
 	u16 index = read_once(disk->rings->used.index);
 
-	dma_observe(); /* [V3] */
+	WEIR_ORDERED(D3, dmb oshld, dma_observe());
 	if ((u16)(index - disk->used_seen) > disk->in_flight)
 		return false;
 	for (u32 i = 0; i < DONE_AT_ONCE && disk->used_seen != index; i++) {
@@ -340,7 +341,7 @@ static bool interrupt(struct block_device *device)
 	bool more;
 
 	register_write(disk->registers, INTERRUPT_ACK, cause);
-	/* [V4] Reading back makes the write arrive: Device-nGnRE allows it to be acknowledged
+	/* [D4] Reading back makes the write arrive: Device-nGnRE allows it to be acknowledged
 	 * early, and both accesses are to the same peripheral (DDI 0487 B2.7.2). */
 	register_read(disk->registers, INTERRUPT_STATUS);
 	dma_observe();

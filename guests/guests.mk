@@ -14,6 +14,9 @@ GUEST_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard guests/*.c)))
 GUEST_TEST_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard tests/guest/*.c)))
 GUEST_BENCH_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard tests/bench/*.c)))
 
+# Marks are weighed when the compiler decides what to unroll; the benchmarks count what everybody builds.
+$(B)/guests/%.o $(B)/tests/guest/%.o: GUEST_FLAGS += -DWEIR_ORDER_MARKS
+
 define GUEST_OBJECT
 $(B)/$(1)/%.o: $(1)/% guests/guests.mk
 	$$(call step,CC,$$<)

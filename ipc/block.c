@@ -63,9 +63,11 @@ static bool stopped(const struct vm *vm)
 /* Reads how far the guest has consumed; believed as far as it is possible. */
 static void update_head(struct block_vcpu *block) NEEDS(block->lock)
 {
-	/* [B2] Pairs with [Q2] in weir_block_next: the guest has read the slots before. */
-	u64 head = __atomic_load_n(&block->in->completion_head, __ATOMIC_ACQUIRE);
+	u64 head;
 
+	/* [B2] Pairs with [Q2] in weir_block_next: the guest has read the slots before. */
+	WEIR_ORDERED(B2, ldar,
+		     head = __atomic_load_n(&block->in->completion_head, __ATOMIC_ACQUIRE));
 	if (head > block->tail)
 		head = block->tail;
 	if (head > block->head)
@@ -129,7 +131,10 @@ static void complete(struct block_slot *slot, enum weir_status status)
 		completion->cookie = slot->cookie;
 		completion->status = status;
 		/* [B1] the slot before the tail. Pairs with [Q1] in weir_block_next. */
-		__atomic_store_n(&block->out->completion_tail, ++block->tail, __ATOMIC_RELEASE);
+		block->tail++;
+		WEIR_ORDERED(B1, stlr,
+			     __atomic_store_n(&block->out->completion_tail, block->tail,
+					      __ATOMIC_RELEASE));
 	}
 	spin_unlock(&block->lock);
 	if (tell)

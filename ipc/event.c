@@ -66,7 +66,7 @@ static struct vcpu *port_enter(struct port *port) NEEDS(&port->owner->lock)
 	 * in weir_event_next: a receiver that moves its head and then finds no data has made us see
 	 * that head, and we enter the port again.
 	 */
-	full_barrier();
+	WEIR_ORDERED(S1, dmb ish, full_barrier());
 	if (port->entered > ring_head(ring))
 		return 0;
 
@@ -75,7 +75,7 @@ static struct vcpu *port_enter(struct port *port) NEEDS(&port->owner->lock)
 	port->entered = ring->tail;
 	/* [S2] the entry before the tail. Pairs with [R2], the load of the tail in weir_event_next.
 	 */
-	__atomic_store_n(ring->shared_tail, ring->tail, __ATOMIC_RELEASE);
+	WEIR_ORDERED(S2, stlr, __atomic_store_n(ring->shared_tail, ring->tail, __ATOMIC_RELEASE));
 	return ring->vcpu;
 }
 

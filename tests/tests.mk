@@ -4,7 +4,9 @@
 CLANG_FORMAT ?= clang-format-14
 CPPCHECK ?= cppcheck
 
-CHECKS := check-format check-gcc check-debug check-clang check-cppcheck check-includes check-fp check-models
+CHECKS := check-format check-gcc check-debug check-clang check-cppcheck check-includes check-fp check-order check-models
+
+ORDER_GUESTS := guests/reader.elf guests/writer.elf
 
 .PHONY: test soak check $(CHECKS)
 test:
@@ -44,6 +46,15 @@ check-fp: $(B)/weir.elf
 	$(Q)$(MAKE) --no-print-directory LLVM=1 build/clang/weir.elf
 	$(Q)tools/check-fp $< --library $(LIBFDT_A) --prefix $(CROSS_COMPILE)
 	$(Q)tools/check-fp build/clang/weir.elf --library $(LIBFDT_A) --prefix $(CROSS_COMPILE)
+
+# The marks of the locks are in debug builds, the rings' in guests.
+check-order: $(B)/weir.elf $(ORDER_GUESTS:%=$(B)/%)
+	$(Q)$(MAKE) --no-print-directory DEBUG=1 build/debug/weir.elf
+	$(Q)$(MAKE) --no-print-directory LLVM=1 build/clang/weir.elf $(ORDER_GUESTS:%=build/clang/%)
+	$(Q)tools/check-order $^ build/debug/weir.elf --objdump $(OBJDUMP)
+	$(Q)$(MAKE) --no-print-directory LLVM=1 DEBUG=1 build/clang-debug/weir.elf
+	$(Q)tools/check-order build/clang/weir.elf $(ORDER_GUESTS:%=build/clang/%) build/clang-debug/weir.elf \
+		--objdump $(OBJDUMP)
 
 # The protocols between cores and VMs, in every order that memory allows; and without each barrier.
 check-models:

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <weir/order.h>
 #include "arch/arm64/barrier.h"
 #include "core/base/types.h"
 
@@ -26,6 +27,13 @@
 #define NO_THREAD_SAFETY
 #endif
 
+/* Marked in debug builds only: the compiler would inline less for so many marks. */
+#ifdef WEIR_DEBUG
+#define LOCK_ORDERED WEIR_ORDERED
+#else
+#define LOCK_ORDERED(label, promise, statement) statement
+#endif
+
 /* A ticket is taken, and the owner seen, in one access to both halves. */
 struct CAPABILITY spinlock {
 	union {
@@ -39,9 +47,12 @@ struct CAPABILITY spinlock {
 
 static inline void spin_lock(struct spinlock *lock) ACQUIRES(lock) NO_THREAD_SAFETY
 {
-	u32 before = __atomic_fetch_add(&lock->both, 1u << 16, __ATOMIC_ACQUIRE);
-	u16 ticket = (u16)(before >> 16);
+	u32 before;
+	u16 ticket;
 
+	LOCK_ORDERED(L2, ldaxr,
+		     before = __atomic_fetch_add(&lock->both, 1u << 16, __ATOMIC_ACQUIRE));
+	ticket = (u16)(before >> 16);
 	if (__builtin_expect((u16)before == ticket, 1))
 		return;
 	while (__atomic_load_n(&lock->owner, __ATOMIC_ACQUIRE) != ticket)
@@ -50,5 +61,6 @@ static inline void spin_lock(struct spinlock *lock) ACQUIRES(lock) NO_THREAD_SAF
 
 static inline void spin_unlock(struct spinlock *lock) RELEASES(lock) NO_THREAD_SAFETY
 {
-	__atomic_store_n(&lock->owner, (u16)(lock->owner + 1), __ATOMIC_RELEASE);
+	LOCK_ORDERED(L1, stlr,
+		     __atomic_store_n(&lock->owner, (u16)(lock->owner + 1), __ATOMIC_RELEASE));
 }

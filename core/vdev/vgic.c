@@ -92,12 +92,13 @@ void vgic_timer_compare(struct vcpu *vcpu)
 
 static inline u32 drain(struct vcpu *vcpu)
 {
-	u32 *inbox = &vcpu->vgic.inbox;
+	u32 *inbox = &vcpu->vgic.inbox, bits;
 
 	if (!__atomic_load_n(inbox, __ATOMIC_RELAXED))
 		return 0;
 	/* [V2] the bit before the guest looks at what it announces. Pairs with [V1]. */
-	return __atomic_exchange_n(inbox, 0, __ATOMIC_ACQUIRE);
+	WEIR_ORDERED(V2, ldaxr, bits = __atomic_exchange_n(inbox, 0, __ATOMIC_ACQUIRE));
+	return bits;
 }
 
 /*
@@ -392,7 +393,11 @@ void vgic_raise_here(struct vcpu *self, u32 intid)
  */
 void vgic_raise_elsewhere(struct vcpu *target, u32 intid)
 {
-	if (!__atomic_fetch_or(&target->vgic.inbox, 1u << (intid % 32), __ATOMIC_ACQ_REL))
+	u32 before, bit = 1u << (intid % 32);
+
+	WEIR_ORDERED(V1, stlxr,
+		     before = __atomic_fetch_or(&target->vgic.inbox, bit, __ATOMIC_ACQ_REL));
+	if (!before)
 		sched_kick(target);
 }
 

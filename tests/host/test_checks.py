@@ -1,4 +1,4 @@
-"""tools/check-includes and tools/check-fp fail on what they are there for, and on nothing else."""
+"""tools/check-includes, check-fp and check-order fail on what they are there for, and on nothing else."""
 
 import os
 import pathlib
@@ -186,3 +186,106 @@ def test_a_file_without_code_is_an_error(tmp_path):
     subprocess.run([PREFIX + "gcc", "-c", tmp_path / "x.S", "-o", tmp_path / "x.o"], check=True)
     assert check_fp(tmp_path / "x.o").returncode != 0
     assert check_fp(tmp_path / "missing.o").returncode != 0
+
+
+# ---- check-order ----
+
+# Everything in the headers for guests that is labelled.
+GUEST = """
+#include <weir/block.h>
+#include <weir/event.h>
+#include <weir/ring.h>
+bool write(struct weir_ring_producer *r) { weir_ring_arm_write(r, 8); return weir_ring_publish(r); }
+bool read(struct weir_ring_consumer *r) { weir_ring_arm_read(r); return weir_ring_release(r); }
+bool event(struct weir_pages *p, uint32_t *port) { return weir_event_next(p, port); }
+bool block(struct weir_pages *p, struct weir_completion *c) { return weir_block_next(p, c); }
+"""
+RELEASES, ACQUIRES = {"P4", "C3", "R3", "Q2"}, {"P3", "C4", "R2", "Q1"}
+FENCES = {"P1", "P2", "C1", "C2", "R1"}
+PROMISES = {**dict.fromkeys(RELEASES, "stlr"), **dict.fromkeys(ACQUIRES, "ldar"),
+            **dict.fromkeys(FENCES, "dmb ish")}
+
+
+def program(folder, source, *flags, level="-O2"):
+    (folder / "x.c").write_text(source)
+    subprocess.run([PREFIX + "gcc", level, "-ffreestanding", "-nostdlib", "-static", "-Wl,-e,0", "-w",
+                    "-DWEIR_ORDER_MARKS", "-I", ROOT / "guests/include", *flags, folder / "x.c", "-o",
+                    folder / "x.elf"], check=True)
+    return folder / "x.elf"
+
+
+def check_order(folder, elf, promises):
+    """On a project that has only these labels."""
+    (folder / "table").write_text("".join(f"| [{label}] | where | `{promise}` | | |\n"
+                                          for label, promise in promises.items()))
+    return subprocess.run([ROOT / "tools/check-order", elf, "--root", folder, "--table", folder / "table",
+                           "--objdump", PREFIX + "objdump"], capture_output=True, text=True)
+
+
+@cross
+@pytest.mark.parametrize("level", ["-O0", "-Os", "-O2", "-O3"])
+def test_what_the_headers_promise_is_there(tmp_path, level):
+    result = check_order(tmp_path, program(tmp_path, GUEST, level=level), PROMISES)
+    assert result.returncode == 0 and not result.stderr, result.stderr
+
+
+@cross
+@pytest.mark.parametrize("weaker, labels", [
+    ("RELEASE", RELEASES), ("ACQUIRE", ACQUIRES), ("SEQ_CST", FENCES),
+])
+def test_a_barrier_that_is_weaker_is_seen(tmp_path, weaker, labels):
+    flags = [f"-U__ATOMIC_{weaker}", f"-D__ATOMIC_{weaker}=__ATOMIC_RELAXED"]
+    result = check_order(tmp_path, program(tmp_path, GUEST, *flags), PROMISES)
+    assert result.returncode == 1
+    told = {line.split("[")[1][:2] for line in result.stderr.splitlines()}
+    assert told == labels, result.stderr
+
+
+ONE = """
+#include <weir/order.h>
+void _start(int *a) { WEIR_ORDERED(A1, %s, %s); }
+"""
+RELEASE = "__atomic_store_n(a, 1, __ATOMIC_RELEASE)"
+
+
+@cross
+@pytest.mark.parametrize("promise, statement, promised, status", [
+    ("stlr", RELEASE, "stlr", 0),
+    ("stlr", "*a = 1", "stlr", 1),
+    ("stlr", "", "stlr", 1),
+    ("stlr", RELEASE, "ldar", 1),  # not what the table says
+    ("dmb ish", "__atomic_thread_fence(__ATOMIC_SEQ_CST)", "dmb ish", 0),
+    ("dmb ish", "__atomic_thread_fence(__ATOMIC_ACQUIRE)", "dmb ish", 1),  # dmb ishld
+    ("stlr", "__atomic_store_n((char *)a, 1, __ATOMIC_RELEASE)", "stlr", 0),  # stlrb
+    ("stlxr", "__atomic_fetch_or(a, 1, __ATOMIC_RELEASE)", "stlxr", 0),
+    ("stlxr", "__atomic_fetch_or(a, 1, __ATOMIC_ACQUIRE)", "stlxr", 1),
+])
+def test_the_instruction_is_looked_for_between_the_marks(tmp_path, promise, statement, promised, status):
+    elf = program(tmp_path, ONE % (promise, statement), "-mno-outline-atomics")
+    result = check_order(tmp_path, elf, {"A1": promised})
+    assert result.returncode == status, result.stderr
+
+
+@cross
+def test_a_barrier_beside_the_place_does_not_count(tmp_path):
+    elf = program(tmp_path, ONE % ("stlr", f"*a = 1); {RELEASE}; (void)(a"))
+    assert check_order(tmp_path, elf, {"A1": "stlr"}).returncode == 1
+
+
+@cross
+def test_labels_without_a_mark_or_a_row_are_seen(tmp_path):
+    elf = program(tmp_path, ONE % ("stlr", RELEASE))
+    result = check_order(tmp_path, elf, {"A1": "stlr", "A2": "ldar"})
+    assert result.returncode == 1 and "[A2]: in the table, but no program" in result.stderr
+    (tmp_path / "core").mkdir()
+    (tmp_path / "core/x.c").write_text("/*\n * [A1] one. Pairs with [A8]. */\n/* [A9] another. */\n")
+    result = check_order(tmp_path, elf, {"A1": "stlr"})
+    assert result.returncode == 1
+    assert result.stderr == "core/x.c: [A9]: is not in the table\n"
+
+
+@cross
+def test_a_program_without_marks_is_seen(tmp_path):
+    elf = program(tmp_path, ONE % ("stlr", RELEASE), "-UWEIR_ORDER_MARKS")
+    result = check_order(tmp_path, elf, {"A1": "stlr"})
+    assert result.returncode == 1 and "has no marks" in result.stderr

@@ -41,6 +41,7 @@
 
 #include <stdbool.h>
 #include <weir/hypercall.h>
+#include <weir/order.h>
 
 #define WEIR_SECTOR_SIZE 512u
 
@@ -87,13 +88,15 @@ static inline bool weir_block_next(const struct weir_pages *pages,
 				   struct weir_completion *completion)
 {
 	uint64_t *head = &pages->in->completion_head;
-	uint64_t position = *head;
+	uint64_t position = *head, tail;
 
 	/* [Q1] the tail before the slot. Pairs with [B1] in ipc/block.c. */
-	if (__atomic_load_n(&pages->out->completion_tail, __ATOMIC_ACQUIRE) == position)
+	WEIR_ORDERED(Q1, ldar,
+		     tail = __atomic_load_n(&pages->out->completion_tail, __ATOMIC_ACQUIRE));
+	if (tail == position)
 		return false;
 	*completion = pages->out->completion[position & (WEIR_COMPLETIONS - 1)];
 	/* [Q2] the slot is read before the head. Pairs with [B2] in ipc/block.c. */
-	__atomic_store_n(head, position + 1, __ATOMIC_RELEASE);
+	WEIR_ORDERED(Q2, stlr, __atomic_store_n(head, position + 1, __ATOMIC_RELEASE));
 	return true;
 }

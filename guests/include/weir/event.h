@@ -51,6 +51,7 @@
 
 #include <stdbool.h>
 #include <weir/hypercall.h>
+#include <weir/order.h>
 
 static inline uint32_t weir_port_number(weir_handle port)
 {
@@ -110,10 +111,11 @@ static inline bool weir_event_next(const struct weir_pages *pages, uint32_t *por
 		uint64_t *head = &pages->in->event_head[priority];
 		const uint64_t *tail = &pages->out->event_tail[priority];
 		const uint32_t *ring = pages->event_rings + priority * pages->event_slots;
-		uint64_t position = *head;
+		uint64_t position = *head, end;
 
 		/* [R2] the tail before the entry. Pairs with [S2] in ipc/event.c. */
-		if (__atomic_load_n(tail, __ATOMIC_ACQUIRE) == position)
+		WEIR_ORDERED(R2, ldar, end = __atomic_load_n(tail, __ATOMIC_ACQUIRE));
+		if (end == position)
 			continue;
 		*port_number = ring[position & (pages->event_slots - 1)];
 		/*
@@ -121,13 +123,13 @@ static inline bool weir_event_next(const struct weir_pages *pages, uint32_t *por
 		 * who writes a slot only if `head` says that it may: a store under a condition that
 		 * was loaded comes after that load.
 		 */
-		__atomic_store_n(head, position + 1, __ATOMIC_RELEASE);
+		WEIR_ORDERED(R3, stlr, __atomic_store_n(head, position + 1, __ATOMIC_RELEASE));
 		/*
 		 * [R1] `head` is stored before the caller's look at the data. Pairs with [S1] in
 		 * ipc/event.c: either the sender sees the head and queues the port again, or the
 		 * caller sees the sender's data.
 		 */
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		WEIR_ORDERED(R1, dmb ish, __atomic_thread_fence(__ATOMIC_SEQ_CST));
 		return true;
 	}
 	return false;

@@ -44,6 +44,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <weir/abi.h>
+#include <weir/order.h>
 
 #define WEIR_RING_MAGIC		0x31474e4952494557ull /* "WEIRING1", little endian */
 #define WEIR_RING_RECORD	0x80000000u
@@ -188,7 +189,7 @@ static inline enum weir_status weir_ring_see_head(struct weir_ring_producer *rin
 		return WEIR_OK;
 	/* [P3] `head` is read before we write over what it gives back. Pairs with [C3] in
 	 * weir_ring_release: the consumer's reads of a record end before that. */
-	head = __atomic_load_n(&ring->peer->head, __ATOMIC_ACQUIRE);
+	WEIR_ORDERED(P3, ldar, head = __atomic_load_n(&ring->peer->head, __ATOMIC_ACQUIRE));
 	if (head < ring->head || head > ring->published || head % 8) {
 		ring->broken = true;
 		return WEIR_CLOSED;
@@ -299,12 +300,13 @@ static inline bool weir_ring_publish(struct weir_ring_producer *ring)
 		return false;
 	ring->published = ring->position;
 	/* [P4] the records before the tail. Pairs with [C4] in weir_ring_see_tail. */
-	__atomic_store_n(&ring->own->tail, ring->position, __ATOMIC_RELEASE);
+	WEIR_ORDERED(P4, stlr,
+		     __atomic_store_n(&ring->own->tail, ring->position, __ATOMIC_RELEASE));
 	if (!ring->peer)
 		return true;
 	/* [P1] `tail` is stored before data_wanted is read. Pairs with [C1] in weir_ring_arm_read.
 	 */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	WEIR_ORDERED(P1, dmb ish, __atomic_thread_fence(__ATOMIC_SEQ_CST));
 	wanted = weir_ring_word(&ring->peer->data_wanted);
 	return before < wanted && wanted <= ring->position;
 }
@@ -316,7 +318,7 @@ static inline enum weir_status weir_ring_arm_head(struct weir_ring_producer *rin
 	__atomic_store_n(&ring->own->space_wanted, wanted, __ATOMIC_RELAXED);
 	/* [P2] space_wanted is stored before `head` is read. Pairs with [C2] in weir_ring_release.
 	 */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	WEIR_ORDERED(P2, dmb ish, __atomic_thread_fence(__ATOMIC_SEQ_CST));
 	status = weir_ring_see_head(ring);
 	if (status != WEIR_OK)
 		return status;
@@ -390,7 +392,7 @@ static inline enum weir_status weir_ring_see_tail(struct weir_ring_consumer *rin
 	if (ring->broken)
 		return WEIR_CLOSED;
 	/* [C4] `tail` before the records. Pairs with [P4] in weir_ring_publish. */
-	tail = __atomic_load_n(&ring->peer->tail, __ATOMIC_ACQUIRE);
+	WEIR_ORDERED(C4, ldar, tail = __atomic_load_n(&ring->peer->tail, __ATOMIC_ACQUIRE));
 	if (tail < ring->tail || tail - ring->released > ring->size || tail % 8)
 		return weir_ring_break(ring);
 	ring->tail = tail;
@@ -486,10 +488,11 @@ static inline bool weir_ring_release(struct weir_ring_consumer *ring)
 		return false;
 	ring->released = ring->position;
 	/* [C3] our reads of the records before the head. Pairs with [P3] in weir_ring_see_head. */
-	__atomic_store_n(&ring->own->head, ring->position, __ATOMIC_RELEASE);
+	WEIR_ORDERED(C3, stlr,
+		     __atomic_store_n(&ring->own->head, ring->position, __ATOMIC_RELEASE));
 	/* [C2] `head` is stored before space_wanted is read. Pairs with [P2] in weir_ring_arm_head.
 	 */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	WEIR_ORDERED(C2, dmb ish, __atomic_thread_fence(__ATOMIC_SEQ_CST));
 	wanted = weir_ring_word(&ring->peer->space_wanted);
 	return before < wanted && wanted <= ring->position;
 }
@@ -505,7 +508,7 @@ static inline enum weir_status weir_ring_arm_read(struct weir_ring_consumer *rin
 	__atomic_store_n(&ring->own->data_wanted, ring->position + 1, __ATOMIC_RELAXED);
 	/* [C1] data_wanted is stored before `tail` is read. Pairs with [P1] in weir_ring_publish.
 	 */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	WEIR_ORDERED(C1, dmb ish, __atomic_thread_fence(__ATOMIC_SEQ_CST));
 	status = weir_ring_see_tail(ring);
 	if (status != WEIR_OK)
 		return status;
