@@ -93,6 +93,7 @@ WEIR_FLAGS += -mcmodel=tiny $(if $(LLVM),,-fno-align-functions -fno-align-loops 
 
 # What runs at boot, or seldom, or waits for a device or the console anyway is made small, not fast.
 COLD_SOURCES := $(wildcard core/manifest*.c core/vm*.c drivers/*.c) arch/arm64/cpu.c arch/arm64/mmu.c \
+	arch/arm64/secondary.c \
 	arch/arm64/stage2.c core/console.c core/disks.c core/fault.c core/guest_tree.c core/life.c \
 	core/base/log.c core/machine.c core/main.c core/memory.c core/monitor.c core/platform.c core/probe.c \
 	core/tree_walk.c core/watchdog.c core/passthrough.c \
@@ -107,7 +108,7 @@ LTO := $(if $(LLVM),,-flto --param=max-inline-insns-auto=6)
 WEIR_FLAGS += $(LTO)
 # Not these: what runs while the MMU or the stack guard is not yet there, what the compiler calls, and what the
 # linker script or the benchmarks look for by its name.
-APART := arch/arm64/cpu.c arch/arm64/early.c core/base/stack_guard.c core/base/string.c
+APART := arch/arm64/cpu.c arch/arm64/early.c arch/arm64/secondary.c core/base/stack_guard.c core/base/string.c
 $(APART:%=$(B)/weir/%.o): WEIR_FLAGS += -fno-lto
 $(B)/weir/arch/arm64/early.c.o: WEIR_FLAGS += -fno-stack-protector
 

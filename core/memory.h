@@ -5,7 +5,8 @@
  */
 #pragma once
 
-#include "arch/arm64/mmu.h" /* mmu_heap_pa(): where the heap is in physical memory */
+#include "arch/arm64/cache.h" /* cache_scrub(): a page of the heap as new */
+#include "arch/arm64/mmu.h"   /* mmu_heap_pa(): where the heap is in physical memory */
 #include "core/platform.h"
 
 /* After the tree was read. False: no bank is usable, and it said why. */

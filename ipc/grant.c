@@ -18,7 +18,6 @@
 #include "ipc/grant.h"
 
 #include "core/base/panic.h"
-#include "core/base/string.h"
 #include "core/hypercall.h"
 #include "core/memory.h"
 #include "ipc/block.h"
@@ -453,7 +452,7 @@ bool grant_vm_reset(struct vm *vm, u64 *at)
 {
 	(void)at;
 	if (vm->ipc->grant.scratch)
-		memset(vm->ipc->grant.scratch, 0, PAGE_SIZE);
+		cache_scrub(vm->ipc->grant.scratch);
 	grant_lock(vm);
 	vm->ipc->grant.stopped = false;
 	grant_unlock(vm);

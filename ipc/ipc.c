@@ -8,7 +8,6 @@
  */
 #include "ipc/ipc.h"
 
-#include "core/base/string.h"
 #include "core/hypercall.h"
 #include "core/memory.h"
 #include "ipc/block.h"
@@ -120,7 +119,7 @@ static bool page_reset(struct vm *vm, u64 *at)
 	if (page == each * vm->vcpu_count)
 		return false;
 	pages = (u8 *)(uintptr_t)vm->vcpu[page / each]->ipc->in;
-	memset(pages + page % each * PAGE_SIZE, 0, PAGE_SIZE);
+	cache_scrub(pages + page % each * PAGE_SIZE);
 	return true;
 }
 

@@ -8,13 +8,20 @@ static u64 line_bytes(void)
 	return 4ul << (READ_SYSREG(ctr_el0) >> 16 & 0xf);
 }
 
+u64 cache_granule_bytes(void)
+{
+	u64 words = READ_SYSREG(ctr_el0) >> 24 & 0xf;
+
+	return words ? 4ul << words : 2048;
+}
+
 void cache_clean_invalidate(const void *start, u64 bytes)
 {
 	u64 line = line_bytes();
 	u64 end = (u64)start + bytes;
 
 	for (u64 at = align_down((u64)start, line); at < end; at += line)
-		__asm__ volatile("dc civac, %0" ::"r"(at) : "memory");
+		dc(civac, at);
 	dsb(sy);
 }
 
@@ -29,13 +36,19 @@ void cache_zero(void *page)
 		return;
 	}
 	for (u64 at = (u64)page; at < (u64)page + PAGE_SIZE; at += block)
-		__asm__ volatile("dc zva, %0" ::"r"(at) : "memory");
+		dc(zva, at);
+}
+
+void cache_scrub(void *page)
+{
+	cache_zero(page);
+	cache_clean_invalidate(page, PAGE_SIZE);
 }
 
 void cache_invalidate_instructions(void)
 {
 	dsb(ish);
-	__asm__ volatile("ic ialluis");
+	ic(ialluis);
 	dsb(ish);
 	isb();
 }

@@ -1,20 +1,12 @@
 /* This core, its neighbours and its identification (cpu.h). */
 #include "arch/arm64/cpu.h"
 
-#include "arch/arm64/cache.h"
-#include "arch/arm64/layout.h"
 #include "arch/arm64/sysreg.h"
-#include "arch/arm64/mmu.h"
 
 /* Arm DEN 0022 (PSCI) 5.1. */
-#define PSCI_CPU_ON	0xc4000003u
 #define PSCI_SYSTEM_OFF 0x84000008u
 
 #define PSCI_NOT_SUPPORTED (-1)
-
-_Static_assert(SPIN_ENTRIES == MAX_PCPUS, "a core has an entry of its own");
-
-extern const char secondary_entry[], spin_entries[], image_start[];
 
 static bool have_psci;
 
@@ -49,32 +41,14 @@ void cpu_use_psci(bool present)
 	have_psci = present;
 }
 
-static u64 physical(const char *in_image)
+s32 cpu_psci(u64 function, u64 a1, u64 a2, u64 a3)
 {
-	return mmu_image_pa().raw + (u64)(in_image - image_start);
-}
-
-s32 cpu_start_psci(u32 index, u64 mpidr)
-{
-	return have_psci ? (s32)smc(PSCI_CPU_ON, mpidr, physical(secondary_entry), index)
-			 : PSCI_NOT_SUPPORTED;
-}
-
-void cpu_start_spin_table(u32 index, pa_t release)
-{
-	u8 *page = mmu_window(WINDOW_TARGET, PA(align_down(release.raw, PAGE_SIZE)));
-	u64 *word = (u64 *)(page + (release.raw & PAGE_MASK));
-
-	*word = physical(spin_entries) + index * SPIN_ENTRY_BYTES;
-	/* Who waits there has its caches off. */
-	cache_clean_invalidate(word, sizeof(*word));
-	__asm__ volatile("sev");
+	return have_psci ? (s32)smc(function, a1, a2, a3) : PSCI_NOT_SUPPORTED;
 }
 
 void cpu_power_off(void)
 {
-	if (have_psci)
-		smc(PSCI_SYSTEM_OFF, 0, 0, 0);
+	cpu_psci(PSCI_SYSTEM_OFF, 0, 0, 0);
 }
 
 u64 cpu_random(void)

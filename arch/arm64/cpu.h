@@ -1,4 +1,5 @@
-/* This core: its index, starting the others, and what it can. Source: cpu.c, boot.S */
+/* This core: its index, starting the others, and what it can. Source: cpu.c,
+ * secondary.c, boot.S */
 #pragma once
 
 #include "core/base/types.h"
@@ -28,6 +29,9 @@ s32 cpu_start_psci(u32 index, u64 mpidr);
 /* Starts one that firmware has parked: `release` is its cpu-release-addr, a multiple of 8.
  * Devicetree Specification 0.4, 3.8.1. */
 void cpu_start_spin_table(u32 index, pa_t release);
+
+/* Calls firmware (DEN 0022 5): its status, or that of a call that there is not. */
+s32 cpu_psci(u64 function, u64 a1, u64 a2, u64 a3);
 
 /* The machine off, by PSCI; returns only if there is none. */
 void cpu_power_off(void);

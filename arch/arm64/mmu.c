@@ -6,11 +6,11 @@
  */
 #include "arch/arm64/mmu.h"
 
+#include "arch/arm64/cache.h"
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/sysreg.h"
 #include "arch/arm64/tables.h"
 #include "core/base/panic.h"
-#include "core/base/string.h"
 
 extern char image_start[], image_end[];
 
@@ -25,11 +25,8 @@ static u64 window_page[MAX_PCPUS][WINDOW_COUNT];
 static u64 image_offset(void)
 {
 	if (!image_delta) {
-		u64 par;
-
-		__asm__ volatile("at s1e2r, %0\n\tisb" ::"r"(image_start));
-		par = READ_SYSREG(par_el1);
-		image_delta = (u64)image_start - (par & DESC_ADDRESS);
+		translate(s1e2r, image_start);
+		image_delta = (u64)image_start - (READ_SYSREG(par_el1) & DESC_ADDRESS);
 	}
 	return image_delta;
 }
@@ -161,7 +158,7 @@ static void *heap_take(void)
 		panic("the heap outgrew its address space");
 	heap_next += PAGE_SIZE;
 	map(va, va - heap_delta, PAGE_SIZE, MAP_DATA);
-	memset((void *)va, 0, PAGE_SIZE);
+	cache_scrub((void *)va); /* some of these are shown to guests and to devices */
 	return (void *)va;
 }
 
@@ -197,24 +194,25 @@ void mmu_map_stack(u32 core, void *(*alloc)(void))
 		map(va + offset, mmu_heap_pa(alloc()).raw, PAGE_SIZE, MAP_DATA);
 }
 
-void *mmu_window(enum window window, pa_t page)
+void *mmu_window(enum window window, pa_t pa)
 {
+	u64 page = align_down(pa.raw, PAGE_SIZE), offset = pa.raw & PAGE_MASK;
 	u32 core = cpu_index();
 	u64 va = VA_WINDOWS + (core * WINDOW_COUNT + window) * PAGE_SIZE;
 	u64 *entry = &early.stacks[(va >> PAGE_SHIFT) & (TABLE_ENTRIES - 1)];
 
-	if (window_page[core][window] == page.raw + 1)
-		return (void *)va;
+	if (window_page[core][window] == page + 1)
+		return (void *)(va + offset);
 	/* Break before make; only this core uses the address. */
 	*entry = 0;
 	dsb(nshst);
-	__asm__ volatile("tlbi vae2, %0" ::"r"(va >> PAGE_SHIFT));
+	tlbi_page(vae2, va >> PAGE_SHIFT);
 	dsb(nsh);
-	*entry = page.raw | MAP_DATA | DESC_TABLE;
+	*entry = page | MAP_DATA | DESC_TABLE;
 	dsb(nshst);
 	isb();
-	window_page[core][window] = page.raw + 1;
-	return (void *)va;
+	window_page[core][window] = page + 1;
+	return (void *)(va + offset);
 }
 
 void mmu_drop_identity(void)
@@ -223,7 +221,7 @@ void mmu_drop_identity(void)
 
 	early_root[slot] = 0;
 	dsb(ishst);
-	__asm__ volatile("tlbi alle2is");
+	tlbi(alle2is);
 	dsb(ish);
 	isb();
 }

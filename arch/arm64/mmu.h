@@ -29,9 +29,10 @@ u64 mmu_image_bytes(void);
 /* What lies behind it in memory as part of the same file (tools/weir join); 0: nothing does. */
 u64 mmu_joined_bytes(void);
 
-/* One page of any memory, for this core, until the next call with the same window. */
+/* The page around an address in any memory, for this core, until the next call with the same window; the
+ * result is where the address itself is. */
 enum window { WINDOW_SOURCE, WINDOW_TARGET, WINDOW_COUNT };
-void *mmu_window(enum window window, pa_t page);
+void *mmu_window(enum window window, pa_t pa);
 
 /* A stack for a secondary core, below a guard page, of zeroed pages of the heap; before it starts.
  */

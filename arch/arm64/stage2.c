@@ -144,9 +144,9 @@ static void tlb_forget(const struct stage2 *tables, u64 ipa, u32 count)
 	isb();
 	dsb(ishst);
 	for (u64 page = ipa >> PAGE_SHIFT; count; page++, count--)
-		__asm__ volatile("tlbi ipas2e1is, %0" ::"r"(page));
+		tlbi_page(ipas2e1is, page);
 	dsb(ish);
-	__asm__ volatile("tlbi vmalle1is");
+	tlbi(vmalle1is);
 	dsb(ish);
 	WRITE_SYSREG(vttbr_el2, mine);
 	isb();
@@ -183,7 +183,7 @@ void stage2_forget(const struct stage2 *tables)
 	WRITE_SYSREG(vttbr_el2, tables->vttbr);
 	isb();
 	dsb(ishst);
-	__asm__ volatile("tlbi vmalls12e1is");
+	tlbi(vmalls12e1is);
 	dsb(ish);
 	WRITE_SYSREG(vttbr_el2, mine);
 	isb();

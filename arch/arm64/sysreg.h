@@ -1,4 +1,8 @@
-/* System registers and the barriers that order them. DDI 0487 D19, B2.3. For arch/ and drivers/. */
+/*
+ * System registers, the barriers that order them, and cache instructions. DDI 0487 D19, B2.3, D7.5. For
+ * arch/ and drivers/. What of arch/ uses no other instructions runs in host tests too, where each of
+ * these is recorded (tests/host/fake/arch/arm64/sysreg.h).
+ */
 #pragma once
 
 #include "core/base/types.h"
@@ -21,6 +25,17 @@ static inline void isb(void)
 }
 
 #define dsb(domain) __asm__ volatile("dsb " #domain ::: "memory")
+
+/* Maintenance of a line, of all instruction caches; a wake-up for cores that wait in WFE. */
+#define dc(operation, va) __asm__ volatile("dc " #operation ", %0" ::"r"(va) : "memory")
+#define ic(operation)	  __asm__ volatile("ic " #operation ::: "memory")
+#define sev()		  __asm__ volatile("sev" ::: "memory")
+#define tlbi(operation)	  __asm__ volatile("tlbi " #operation ::: "memory")
+#define tlbi_page(operation, page) \
+	__asm__ volatile("tlbi " #operation ", %0" ::"r"(page) : "memory")
+/* The address as it would be translated; PAR_EL1 has the answer. */
+#define translate(operation, va) \
+	__asm__ volatile("at " #operation ", %0\n\tisb" ::"r"(va) : "memory")
 
 /* HCR_EL2, DDI 0487 D19.2.48. */
 #define HCR_VM	      (1ul << 0)

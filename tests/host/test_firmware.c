@@ -3,7 +3,7 @@
  * timer's frequency told. The GIC is a model of a GIC-400 as non-secure software sees it (IHI 0048B 4.3).
  *
  * Sources: drivers/gic.c drivers/gic_v2.c drivers/gic_v3.c arch/arm64/timer.c core/base/log.c
- * Sources: tests/host/fake/cpu.c tests/host/fake/log.c tests/host/fake/panic.c
+ * Sources: tests/host/fake/cpu.c tests/host/fake/log.c tests/host/fake/panic.c tests/host/fake/record.c
  */
 #include <string.h>
 #include "fake.h"

@@ -27,6 +27,7 @@
 #include "core/passthrough.h"
 #include "core/sched.h"
 #include "drivers/block_device.h"
+#include "ipc/event.h"
 #include "ipc/ipc.h"
 
 #define VMS	   2u
@@ -131,6 +132,16 @@ bool vm_fill_step(const struct vm *vm, u64 *filled)
 {
 	assert_true(ipc_vm_idle(vm));
 	return (*filled)++ < FILL_STEPS;
+}
+
+/* Scrubs of a page of the heap. */
+static u32 scrubs;
+static u64 scrubbed[VCPUS * 16];
+
+void fake_note(const char *what, u64 address)
+{
+	if (!strcmp(what, "scrub"))
+		scrubbed[scrubs++ % ARRAY_SIZE(scrubbed)] = address;
 }
 
 static void **place(const struct vcpu *vcpu)
@@ -765,6 +776,31 @@ TEST(all_tables_are_after_each_life_as_after_the_first)
 	assert_int_equal(fake_heap_allocations(), allocations);
 }
 
+static bool was_scrubbed(const void *page)
+{
+	for (u32 i = 0; i < min(scrubs, ARRAY_SIZE(scrubbed)); i++)
+		if (scrubbed[i] == (u64)page)
+			return true;
+	return false;
+}
+
+/* Zero also for a guest whose MMU is off, and who reads past the caches: "scrub" in core/memory.h. */
+TEST(pages_that_the_guest_sees_begin_each_life_as_zeroes_in_memory)
+{
+	u32 pages;
+
+	pages = 2 + (u32)(event_ring_bytes(a->config) / PAGE_SIZE);
+	scrubs = 0;
+	command(a, VM_RESTART);
+	settle(a);
+	assert_int_equal(scrubs, VCPUS * pages + 1);
+	for (u32 i = 0; i < VCPUS; i++)
+		for (u32 page = 0; page < pages; page++)
+			assert_true(
+				was_scrubbed((const u8 *)a->vcpu[i]->ipc->in + page * PAGE_SIZE));
+	assert_true(was_scrubbed(a->ipc->grant.scratch));
+}
+
 static int machine_end(void **state)
 {
 	(void)state;
@@ -787,6 +823,7 @@ int main(void)
 		CASE(a_vm_is_not_off_nor_rebuilt_before_the_device_is_done),
 		CASE(a_command_while_the_device_has_a_request_counts),
 		CASE(a_vm_is_not_rebuilt_before_all_is_closed_whenever_the_device_is_done),
+		CASE(pages_that_the_guest_sees_begin_each_life_as_zeroes_in_memory),
 		CASE(all_tables_are_after_each_life_as_after_the_first),
 	};
 

@@ -29,7 +29,10 @@ struct vcpu;
 #define RUN(name)		 cmocka_unit_test(name)
 #define RUN_AFTER(prepare, name) cmocka_unit_test_setup(name, prepare)
 
-/* heap.c: core/memory.h and mmu_heap_pa, mmu_window. A physical address is the host's pointer. */
+/*
+ * heap.c: core/memory.h with cache_scrub ("scrub" to fake_note, where there is one), mmu_heap_pa and
+ * mmu_window. A physical address is the host's pointer.
+ */
 void fake_heap_reset(void); /* frees everything that was handed out */
 u64 fake_heap_allocations(void);
 void fake_heap_each(void (*fn)(void *memory, u64 bytes, void *arg), void *arg); /* the last first */
@@ -74,7 +77,7 @@ u64 fake_timer_el2_deadline(void); /* UINT64_MAX: off */
 void fake_timer_set_virtual(struct virtual_timer timer);
 
 /* cache.c: arch/arm64/cache.h; the calls in their order. */
-enum fake_cache_call { FAKE_CLEAN, FAKE_CLEAN_INVALIDATE, FAKE_ZERO, FAKE_INVALIDATE_INSTRUCTIONS };
+enum fake_cache_call { FAKE_CLEAN_INVALIDATE, FAKE_ZERO, FAKE_INVALIDATE_INSTRUCTIONS };
 struct fake_cache_operation {
 	enum fake_cache_call call;
 	const void *start;
@@ -83,6 +86,30 @@ struct fake_cache_operation {
 void fake_cache_reset(void);
 u32 fake_cache_count(void);
 struct fake_cache_operation fake_cache_get(u32 index);
+
+/*
+ * record.c: what a core did to memory, in the order in which it did it. fake/arch/arm64/sysreg.h and
+ * barrier.h record each instruction by its name there ("dc civac", "dsb sy", "tlbi vae2"); other
+ * fakes add what others see: "mmio", "smc".
+ *
+ * Memory that is watched exists twice: as the core sees it, which is the host's, and as who is past the
+ * caches sees it. What the core writes gets there with a clean of its line; what a device writes is seen
+ * by the core after the line was forgotten.
+ */
+#define FAKE_LINE     64u
+#define FAKE_IMAGE_PA 0x200000ul /* where PAR_EL1 says that Weir is */
+void fake_note(const char *what, u64 address) __attribute__((weak));
+void fake_record_reset(void);
+u32 fake_record_count(void);
+u32 fake_record_times(const char *what); /* how often */
+/* Where it stands first at or behind `from`; fails the test if it does not. */
+u32 fake_record_find(u32 from, const char *what);
+u64 fake_record_address(u32 index);
+void fake_memory_watch(void *memory, u64 bytes);    /* whole lines; both are the same at first */
+const void *fake_memory_beyond(const void *memory); /* the same place, past the caches */
+void fake_memory_device_writes(void *memory, const void *data, u64 bytes);
+/* An observer past the caches begins: fails the test if maintenance is under way without a DSB. */
+void fake_observer(const char *what);
 
 /* exit.c: arch/arm64/exit.h, which is fake/arch/arm64/exit.h here: what the guest left with. */
 struct fake_exit {

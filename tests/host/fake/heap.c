@@ -60,6 +60,14 @@ u64 memory_heap_bytes(void)
 	return 0;
 }
 
+/* Unless the program has the true one. */
+__attribute__((weak)) void cache_scrub(void *page)
+{
+	memset(page, 0, PAGE_SIZE);
+	if (fake_note)
+		fake_note("scrub", (u64)page);
+}
+
 pa_t mmu_heap_pa(const void *in_heap)
 {
 	return PA((u64)in_heap);

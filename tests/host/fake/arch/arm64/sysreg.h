@@ -1,18 +1,26 @@
 /*
- * Stands in for arch/arm64/sysreg.h in what is tested with its registers: -Itests/host/fake comes first.
- * The test defines both functions; names are as in the code.
+ * Stands in for arch/arm64/sysreg.h, for what of arch/ has no other instructions: each is recorded.
+ * Source: fake/record.c
  */
 #pragma once
 
-#include "core/base/types.h"
+#include "fake.h"
 
-u64 fake_sysreg_read(const char *name);
-void fake_sysreg_write(const char *name, u64 value);
-
-#define READ_SYSREG(name)	  fake_sysreg_read(#name)
-#define WRITE_SYSREG(name, value) fake_sysreg_write(#name, value)
-#define dsb(domain)		  ((void)0)
+#define READ_SYSREG(name)	   fake_sysreg_read(#name)
+#define WRITE_SYSREG(name, value)  fake_sysreg_write(#name, value)
+#define dsb(domain)		   fake_note("dsb " #domain, 0)
+#define dc(operation, va)	   fake_note("dc " #operation, (u64)(va))
+#define ic(operation)		   fake_note("ic " #operation, 0)
+#define tlbi(operation)		   fake_note("tlbi " #operation, 0)
+#define tlbi_page(operation, page) fake_note("tlbi " #operation, (u64)(page) << PAGE_SHIFT)
+#define translate(operation, va)   fake_note("at " #operation, (u64)(va))
+#define sev()			   fake_note("sev", 0)
 
 static inline void isb(void)
 {
+	fake_note("isb", 0);
 }
+
+/* A test may define its own; names are as in the code. */
+u64 fake_sysreg_read(const char *name);
+void fake_sysreg_write(const char *name, u64 value);
