@@ -146,6 +146,8 @@ static void look(struct fake_virtio *device)
 static void notify(struct fake_virtio *device, u32 queue)
 {
 	assert_int_equal(queue, 0);
+	if (fake_note)
+		fake_note("mmio", (u64)device);
 	device->notifications++;
 	if (!(device->status & 4) || device->status & 64)
 		return;
