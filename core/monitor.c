@@ -65,11 +65,13 @@ static struct vm *input_vm(void)
 /* By its number or by its name; 0: none is. */
 static struct vm *find(const char *name)
 {
-	char *end;
-	unsigned long id = strtoul(name, &end, 10);
+	const char *end = name;
+	u32 id = 0;
 
-	if (*name >= '0' && *name <= '9' && !*end)
-		return id < vm_count() ? vm_get((u32)id) : 0;
+	for (; *end >= '0' && *end <= '9' && id < MAX_VMS; end++)
+		id = 10 * id + (u32)(*end - '0');
+	if (end != name && !*end)
+		return vm_get(id);
 	for (struct vm *vm = vm_from(0); vm; vm = vm_from(vm->id + 1))
 		if (!strcmp(vm->config->name, name))
 			return vm;

@@ -145,36 +145,3 @@ char *strrchr(const char *text, int c)
 			return (char *)last;
 	}
 }
-
-static u32 digit_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return (u32)(c - '0');
-	if (c >= 'a' && c <= 'z')
-		return (u32)(c - 'a') + 10;
-	if (c >= 'A' && c <= 'Z')
-		return (u32)(c - 'A') + 10;
-	return UINT32_MAX;
-}
-
-/* Without sign and white space, which nobody here has; too large a number becomes ULONG_MAX. */
-unsigned long strtoul(const char *text, char **end, int base)
-{
-	unsigned long value = 0;
-	bool hex = text[0] == '0' && (text[1] | 0x20) == 'x' && digit_value(text[2]) < 16;
-
-	if (hex && (base == 0 || base == 16)) {
-		text += 2;
-		base = 16;
-	}
-	if (base == 0)
-		base = *text == '0' ? 8 : 10;
-	for (; digit_value(*text) < (u32)base; text++) {
-		if (__builtin_mul_overflow(value, (unsigned long)base, &value) ||
-		    __builtin_add_overflow(value, digit_value(*text), &value))
-			value = ~0ul;
-	}
-	if (end)
-		*end = (char *)text;
-	return value;
-}

@@ -14,4 +14,3 @@ int strncmp(const char *a, const char *b, size_t count);
 size_t strlen(const char *text);
 size_t strnlen(const char *text, size_t limit);
 char *strrchr(const char *text, int c);
-unsigned long strtoul(const char *text, char **end, int base);

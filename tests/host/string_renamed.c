@@ -10,6 +10,5 @@
 #define strlen	own_strlen
 #define strnlen own_strnlen
 #define strrchr own_strrchr
-#define strtoul own_strtoul
 
 #include "core/base/string.c"

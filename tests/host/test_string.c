@@ -19,7 +19,6 @@ int own_strncmp(const char *a, const char *b, size_t count);
 size_t own_strlen(const char *text);
 size_t own_strnlen(const char *text, size_t limit);
 char *own_strrchr(const char *text, int c);
-unsigned long own_strtoul(const char *text, char **end, int base);
 
 #define AREA 64
 
@@ -115,31 +114,6 @@ TEST(searches_find_first_last_and_nothing)
 	assert_int_equal(own_strnlen(text, 40), 11);
 }
 
-TEST(numbers_are_read_as_the_library_reads_them)
-{
-	static const char *const words[] = { "0",
-					     "10",
-					     "010",
-					     "0x1F",
-					     "0xg",
-					     "7fz",
-					     "",
-					     "18446744073709551615",
-					     "18446744073709551616",
-					     "zz" };
-	static const int bases[] = { 0, 8, 10, 16, 36 };
-
-	for (u32 i = 0; i < ARRAY_SIZE(words); i++) {
-		for (u32 j = 0; j < ARRAY_SIZE(bases); j++) {
-			char *own_end, *their_end;
-			unsigned long value = own_strtoul(words[i], &own_end, bases[j]);
-
-			assert_true(value == strtoul(words[i], &their_end, bases[j]));
-			assert_ptr_equal(own_end, their_end);
-		}
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -148,7 +122,6 @@ int main(void)
 		RUN(fills_are_right_for_every_alignment_and_length),
 		RUN(comparisons_have_the_librarys_sign),
 		RUN(searches_find_first_last_and_nothing),
-		RUN(numbers_are_read_as_the_library_reads_them),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);
