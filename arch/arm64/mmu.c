@@ -116,30 +116,28 @@ static u64 next_like(u64 next, u64 pa)
 	return va < next ? va + BLOCK_2M : va;
 }
 
-void *mmu_map_device(pa_t base, u64 bytes)
+/* At the next addresses of an area that ends at `end`; whole pages around what is asked for. */
+static void *map_next(u64 *next, u64 end, pa_t base, u64 bytes, u64 attributes)
 {
 	u64 offset = base.raw & PAGE_MASK;
 	u64 size = align_up(offset + bytes, PAGE_SIZE);
-	u64 va = size < BLOCK_2M ? device_next : next_like(device_next, base.raw - offset);
+	u64 va = size < BLOCK_2M ? *next : next_like(*next, base.raw - offset);
 
-	if (va + size > VA_HEAP)
-		panic("no address space for the registers at %lx", base.raw);
-	device_next = va + size;
-	map(va, base.raw - offset, size, MAP_DEVICE);
+	if (va + size > end)
+		panic("no address space for %lu bytes at %lx", bytes, base.raw);
+	*next = va + size;
+	map(va, base.raw - offset, size, attributes);
 	return (void *)(va + offset);
+}
+
+void *mmu_map_device(pa_t base, u64 bytes)
+{
+	return map_next(&device_next, VA_HEAP, base, bytes, MAP_DEVICE);
 }
 
 const void *mmu_map_read_only(pa_t base, u64 bytes)
 {
-	u64 offset = base.raw & PAGE_MASK;
-	u64 size = align_up(offset + bytes, PAGE_SIZE);
-	u64 va = next_like(blob_next, base.raw - offset);
-
-	if (va + size > VA_BLOBS_END)
-		panic("no address space for %lu bytes at %lx", bytes, base.raw);
-	blob_next = va + size;
-	map(va, base.raw - offset, size, MAP_READ_ONLY);
-	return (const void *)(va + offset);
+	return map_next(&blob_next, VA_BLOBS_END, base, bytes, MAP_READ_ONLY);
 }
 
 void mmu_heap_start(pa_t base)
