@@ -55,6 +55,7 @@ struct manifest_vm {
 	u32 device_count;
 	const struct passed *passed; /* passthrough_find(): the devices themselves */
 	u32 passed_count, passed_frames;
+	u64 ram_limit; /* RAM had best lie below: the devices of its disks reach no more; 0: any */
 	enum on_fault on_fault;
 	u64 watchdog_ms, upcall_ms;
 	bool pmu;

@@ -16,34 +16,41 @@ static void complain_of_place(const struct manifest_disk *disk, u64 device_secto
 		 disk->sectors, device_sectors, disk->device);
 }
 
-/* Says once for each disk what is wrong with it. */
-static void check_disk(struct manifest_disk *disk)
+/* Says once for each disk what is wrong with it. Its device; 0: it is refused. */
+static const struct block_device *check_disk(struct manifest_disk *disk)
 {
 	const struct block_device *device = block_device_get(disk->device);
 
 	if (disk->refused)
-		return;
+		return 0;
+	if (device && disk->first_sector < device->sectors &&
+	    disk->sectors <= device->sectors - disk->first_sector)
+		return device;
 	disk->refused = true;
-	if (!device)
+	if (device)
+		complain_of_place(disk, device->sectors);
+	else
 		log_line("manifest: /disks/%s: device: %u is not there, the machine has %u, "
 			 "numbered "
 			 "from 0; add a disk, or name another",
 			 disk->name, disk->device, block_device_count());
-	else if (disk->first_sector >= device->sectors ||
-		 disk->sectors > device->sectors - disk->first_sector)
-		complain_of_place(disk, device->sectors);
-	else
-		disk->refused = false;
+	return 0;
 }
 
+/*
+ * All of a VM's RAM may be a buffer for any of its disks, so it is to lie where each of their devices
+ * reaches.
+ */
 static void check_vm(const struct manifest *manifest, struct manifest_vm *vm)
 {
 	for (u32 i = 0; i < vm->disk_count && !vm->refused; i++) {
 		struct manifest_disk *disk = &manifest->disk[vm->disk[i]];
+		const struct block_device *device = check_disk(disk);
 
-		check_disk(disk);
-		if (!disk->refused)
+		if (device) {
+			vm->ram_limit = min(vm->ram_limit - 1, device->dma_limit - 1) + 1;
 			continue;
+		}
 		log_line("manifest: /vms/%s: %s: the disk %s was refused; correct that", vm->name,
 			 i < vm->writable_disk_count ? "disks" : "disks-read-only", disk->name);
 		vm->refused = true;

@@ -181,29 +181,39 @@ void memory_return_heap(u64 bytes)
 	heap_goal -= bytes;
 }
 
-/* From the top of a range, down to its first `floor` bytes. */
-static bool take_from(struct range *range, u64 floor, u64 bytes, pa_t *pa)
+/* From the top of a range, or of what of it lies below `limit`, down to its first `floor` bytes. */
+static bool take_from(struct range *range, u64 floor, u64 bytes, u64 limit, pa_t *pa)
 {
 	u64 align = bytes < BLOCK_2M ? PAGE_SIZE : BLOCK_2M;
-	u64 base;
+	u64 end = range->base + range->bytes;
+	u64 top = min(end - 1, limit - 1) + 1;
+	u64 base = align_down(top - bytes, align);
 
-	if (range->bytes < floor + bytes)
-		return false;
-	base = align_down(range->base + range->bytes - bytes, align);
-	if (base < range->base + floor)
+	if (top < bytes || base < range->base + floor)
 		return false;
 	range->bytes = base - range->base;
 	*pa = PA(base);
+	range_add(top, end);
 	return true;
 }
 
 /* The heap's range last: nothing else can take its place. */
-bool memory_take_ram(u64 bytes, pa_t *pa)
+static bool take(u64 bytes, u64 limit, pa_t *pa)
 {
-	for (u32 i = 0; i < range_count; i++)
-		if (&ranges[i] != heap_range && take_from(&ranges[i], 0, bytes, pa))
+	for (u32 i = 0; i <= range_count; i++) {
+		bool last = i == range_count;
+		struct range *range = last ? heap_range : &ranges[i];
+
+		if (last == (range == heap_range) &&
+		    take_from(range, last ? goal() : 0, bytes, limit, pa))
 			return true;
-	return take_from(heap_range, goal(), bytes, pa);
+	}
+	return false;
+}
+
+bool memory_take_ram(u64 bytes, u64 limit, pa_t *pa)
+{
+	return take(bytes, limit, pa) || (limit && take(bytes, 0, pa));
 }
 
 void memory_seal(void)

@@ -39,9 +39,11 @@ bool memory_promise_heap(u64 bytes);
 void memory_return_heap(u64 bytes);
 u64 memory_heap_room(void); /* not promised yet */
 
-/* Contiguous RAM for a VM, aligned to 2 MiB (4 KiB if it is smaller). False: there is not so much.
+/*
+ * Contiguous RAM for a VM, aligned to 2 MiB (4 KiB if it is smaller), that ends below `limit` if there is
+ * so much there (0: anywhere). False: there is not.
  */
-bool memory_take_ram(u64 bytes, pa_t *pa);
+bool memory_take_ram(u64 bytes, u64 limit, pa_t *pa);
 
 void memory_seal(void);
 u64 memory_heap_bytes(void);

@@ -201,9 +201,12 @@ u32 vm_create_all(const struct manifest *manifest, const struct gic_registers *g
 		gicv_bytes = min(gic->virtual_interface_bytes, VM_GICC_BYTES);
 	}
 	count = manifest->vm_count;
-	for (u32 id = 0; id < count; id++)
-		if (!manifest->vm[id].refused)
-			vms[id] = create(id, &manifest->vm[id]);
+	/* First those that had best not lie anywhere. */
+	for (u32 limited = 2; limited--;)
+		for (u32 id = 0; id < count; id++)
+			if (!manifest->vm[id].refused &&
+			    (manifest->vm[id].ram_limit != 0) == limited)
+				vms[id] = create(id, &manifest->vm[id]);
 	for (u32 id = 0; id < count; id++)
 		if (vms[id])
 			ipc_vm_create(vms[id], manifest);

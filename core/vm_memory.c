@@ -47,17 +47,19 @@ static const char *memory_property(const struct manifest_vm *config)
 /* The property without which at most half would be needed; else the VMs' RAM leaves too little. */
 static const char *largest_part(const struct manifest_vm *config)
 {
-	struct manifest_vm shared = *config, window = *config, ports = *config;
+	struct manifest_vm less = *config;
 	u64 half = vm_memory_heap_bytes(config) / 2;
 
-	shared.shared_bytes = 0;
-	window.window_bytes = 0;
-	ports.ports = 1;
-	if (vm_memory_heap_bytes(&shared) <= half)
+	less.shared_bytes = 0;
+	if (vm_memory_heap_bytes(&less) <= half)
 		return "shared-kib";
-	if (vm_memory_heap_bytes(&window) <= half)
+	less.shared_bytes = config->shared_bytes;
+	less.window_bytes = 0;
+	if (vm_memory_heap_bytes(&less) <= half)
 		return "window-kib";
-	if (vm_memory_heap_bytes(&ports) <= half)
+	less.window_bytes = config->window_bytes;
+	less.ports = 1;
+	if (vm_memory_heap_bytes(&less) <= half)
 		return "ports";
 	return memory_property(config);
 }
@@ -72,11 +74,16 @@ bool vm_memory_take(const struct manifest_vm *config, pa_t *ram)
 			 config->name, largest_part(config), heap / KIB, memory_heap_room() / KIB);
 		return false;
 	}
-	if (memory_take_ram(config->memory_bytes, ram))
-		return true;
-	memory_return_heap(heap);
-	log_line("manifest: /vms/%s: %s: the machine has not so much memory left in one piece; "
-		 "give less",
-		 config->name, memory_property(config));
-	return false;
+	if (!memory_take_ram(config->memory_bytes, config->ram_limit, ram)) {
+		memory_return_heap(heap);
+		log_line("manifest: /vms/%s: %s: the machine has not so much memory left in one "
+			 "piece; give less",
+			 config->name, memory_property(config));
+		return false;
+	}
+	if (ram->raw + config->memory_bytes - 1 > config->ram_limit - 1)
+		log_line("manifest: /vms/%s: %s: not so much memory is left in one piece below "
+			 "%lx, where a device of its disks reaches; it is slow with that disk",
+			 config->name, memory_property(config), config->ram_limit);
+	return true;
 }

@@ -60,6 +60,7 @@ struct block_device {
 	bool write_through;    /* a write is on the medium when it is done: no flush is submitted */
 	u32 max_segments;      /* of a request, 1..BLOCK_SEGMENTS_MAX */
 	u32 max_segment_bytes; /* of a segment, whole sectors */
+	u64 dma_limit;	       /* best served is memory below; 0: any */
 	u32 intid;
 	bool edge;
 	u32 index; /* in the table */

@@ -143,7 +143,7 @@ static void hand_out(void)
 	if (!memory_init(&platform))
 		return;
 	for (u32 i = 0; i < PIECES; i++) {
-		if (!memory_take_ram(sizes[i % ARRAY_SIZE(sizes)], &pa))
+		if (!memory_take_ram(sizes[i % ARRAY_SIZE(sizes)], 0, &pa))
 			return;
 		pieces[i] = (struct range){ pa.raw, sizes[i % ARRAY_SIZE(sizes)] };
 		check_piece(pieces, i);

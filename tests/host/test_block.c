@@ -220,7 +220,7 @@ static void make_vm(struct vm *vm, u32 vcpu_count)
 			   .ram_bytes = RAM_BYTES,
 			   .pool_bytes = POOL_BYTES,
 			   .vcpu_count = vcpu_count };
-	assert_true(memory_take_ram(RAM_BYTES, &vm->ram));
+	assert_true(memory_take_ram(RAM_BYTES, 0, &vm->ram));
 	vm->ipc = heap_alloc(sizeof(*vm->ipc));
 	for (u32 i = 0; i < vcpu_count; i++) {
 		struct vcpu *vcpu = &vcpus[id][i];

@@ -47,9 +47,13 @@ static u8 *ram;
 
 /* ---- What is beside the life of a VM ----------------------------------------------------------- */
 
+static const struct manifest_vm *taker[4]; /* in the order in which they took memory */
+static u32 takers;
+
 bool vm_memory_take(const struct manifest_vm *of, pa_t *at)
 {
-	return memory_take_ram(of->memory_bytes, at);
+	taker[takers++ % ARRAY_SIZE(taker)] = of;
+	return memory_take_ram(of->memory_bytes, of->ram_limit, at);
 }
 
 u32 guest_tree_write(const struct vm *of, struct range at, void *buffer, u32 size)
@@ -298,6 +302,23 @@ TEST(restart_scrubs_and_fills_for_who_reads_past_the_caches)
 	assert_true(fake_record_find(first, "ic ialluis") < fake_record_find(first, "eret"));
 }
 
+/* Who can lie anywhere leaves what others need. */
+TEST(memory_is_given_first_to_those_whose_disks_do_not_reach_all_of_it)
+{
+	struct manifest_vm three[] = { config, config, config };
+	const struct manifest all = { .vm = three, .vm_count = 3 };
+	struct gic_registers gic = { .version = 3 };
+
+	three[1].ram_limit = 1ul << 30;
+	takers = 0;
+	assert_int_equal(vm_create_all(&all, &gic), 3);
+	assert_int_equal(takers, 3);
+	assert_ptr_equal(taker[0], &three[1]);
+	assert_ptr_equal(taker[1], &three[0]);
+	assert_ptr_equal(taker[2], &three[2]);
+	assert_int_equal(vm_get(1)->id, 1);
+}
+
 /* ---- Secondary cores --------------------------------------------------------------------------- */
 
 const char image_start[4 * PAGE_SIZE];
@@ -516,6 +537,7 @@ int main(void)
 		LIFE(each_page_is_zeroed_then_filled_then_cleaned),
 		LIFE(instruction_caches_forget_after_the_last_page_and_before_the_guest),
 		LIFE(restart_scrubs_and_fills_for_who_reads_past_the_caches),
+		LIFE(memory_is_given_first_to_those_whose_disks_do_not_reach_all_of_it),
 		RUN(spin_table_word_is_in_memory_before_the_core_is_woken),
 		RUN(what_was_written_for_a_core_is_complete_before_firmware_starts_it),
 		RUN_AFTER(make_memory,

@@ -649,6 +649,18 @@ TEST(disk_that_the_machine_lacks_refuses_who_wants_it)
 	manifest_check_disks(&manifest);
 	assert_int_equal(fake_log_count(), 0);
 	assert_false(manifest.vm[FULL].refused);
+	assert_int_equal(manifest.vm[FULL].ram_limit, 0);
+
+	devices[1].dma_limit = 0x80000000;
+	manifest_check_disks(&manifest);
+	assert_int_equal(manifest.vm[FULL].ram_limit, 0x80000000);
+	assert_int_equal(manifest.vm[BARE].ram_limit, 0);
+	devices[0].dma_limit = 0x40000000; /* of its disk that is read-only */
+	manifest_check_disks(&manifest);
+	assert_int_equal(manifest.vm[FULL].ram_limit, 0x40000000);
+	devices[1].dma_limit = UINT64_MAX;
+	manifest_check_disks(&manifest);
+	assert_int_equal(manifest.vm[FULL].ram_limit, 0x40000000);
 
 	devices[1].sectors--;
 	manifest_check_disks(&manifest);

@@ -144,7 +144,7 @@ TEST(banks_that_touch_hold_one_vm)
 	machine.bank[0].bytes = 32 * MIB;
 	add_memory(RAM_BASE + 32 * MIB, 32 * MIB);
 	assert_true(memory_init(&machine));
-	assert_true(memory_take_ram(48 * MIB, &pa));
+	assert_true(memory_take_ram(48 * MIB, 0, &pa));
 }
 
 /*
@@ -215,14 +215,59 @@ TEST(ram_of_vms_leaves_what_was_promised_of_the_heap)
 	assert_true(memory_init(&machine));
 	largest = align_down(heap_range->bytes - HEAP_RESERVE - 8 * MIB, BLOCK_2M);
 	assert_true(memory_promise_heap(8 * MIB));
-	assert_false(memory_take_ram(largest + BLOCK_2M, &pa));
-	assert_true(memory_take_ram(largest, &pa));
+	assert_false(memory_take_ram(largest + BLOCK_2M, 0, &pa));
+	assert_true(memory_take_ram(largest, 0, &pa));
 	/* 2 MiB may be lost to alignment. */
 	assert_true(memory_heap_room() < BLOCK_2M);
 	assert_false(memory_promise_heap(BLOCK_2M));
 	for (u64 taken = 0; taken < 8 * MIB; taken += PAGE_SIZE)
 		heap_page();
 	memory_seal();
+}
+
+/* Whatever lies around what was taken is free for others. */
+TEST(ram_below_a_limit_is_taken_out_of_what_reaches_beyond)
+{
+	u64 before;
+	pa_t pa;
+
+	assert_true(memory_init(&machine));
+	before = free_bytes();
+	assert_true(memory_take_ram(8 * MIB, RAM_BASE + 48 * MIB, &pa));
+	assert_int_equal(pa.raw, RAM_BASE + 40 * MIB);
+	assert_int_equal(before - free_bytes(), 8 * MIB);
+	assert_true(offers(RAM_BASE + 48 * MIB, RAM_BASE + 64 * MIB));
+	assert_false(offers(RAM_BASE + 40 * MIB, RAM_BASE + 48 * MIB));
+	assert_true(memory_take_ram(16 * MIB, 0, &pa));
+	assert_int_equal(pa.raw, RAM_BASE + 48 * MIB);
+}
+
+TEST(limit_at_and_beyond_the_end_of_memory_is_none)
+{
+	pa_t pa;
+
+	assert_true(memory_init(&machine));
+	assert_true(memory_take_ram(4 * MIB, RAM_BASE + 64 * MIB, &pa));
+	assert_int_equal(pa.raw, RAM_BASE + 60 * MIB);
+	assert_true(memory_take_ram(4 * MIB, UINT64_MAX, &pa));
+	assert_int_equal(pa.raw, RAM_BASE + 56 * MIB);
+	assert_int_equal(range_count, 2); /* one before Weir, one behind it */
+}
+
+/* As on the Raspberry Pi 4: what is below is a bank of its own, and the heap is in the larger one. */
+TEST(ram_that_does_not_fit_below_its_limit_is_taken_from_anywhere)
+{
+	pa_t pa;
+
+	add_memory(RAM_BASE + 1024 * MIB, 128 * MIB);
+	assert_true(memory_init(&machine));
+	assert_true(heap_range->base > RAM_BASE + 64 * MIB);
+	assert_true(memory_take_ram(32 * MIB, RAM_BASE + 64 * MIB, &pa));
+	assert_true(pa.raw < RAM_BASE + 64 * MIB);
+	assert_true(memory_take_ram(32 * MIB, RAM_BASE + 64 * MIB, &pa));
+	assert_true(pa.raw > RAM_BASE + 64 * MIB);
+	assert_false(memory_take_ram(128 * MIB, RAM_BASE + 64 * MIB, &pa));
+	assert_false(memory_take_ram(1ul << 40, 0, &pa)); /* more than addresses below it */
 }
 
 TEST(promise_that_is_returned_can_be_given_again)
@@ -299,6 +344,23 @@ TEST(vm_that_asks_for_too_much_is_told_which_property)
 	assert_true(vm_memory_take(&config, &ram));
 }
 
+TEST(vm_is_told_that_its_disk_will_be_slow)
+{
+	struct manifest_vm config = ordinary();
+	pa_t ram;
+
+	assert_true(memory_init(&machine));
+	config.ram_limit = RAM_BASE + 32 * MIB;
+	assert_true(vm_memory_take(&config, &ram));
+	assert_true(ram.raw + MIB <= RAM_BASE + 32 * MIB);
+	assert_int_equal(fake_log_count(), 0);
+	config.memory_bytes = 32 * MIB;
+	assert_true(vm_memory_take(&config, &ram));
+	assert_int_equal(fake_log_count(), 1);
+	assert_true(fake_log_has("manifest: /vms/x: memory-mib: not so much memory is left in one "
+				 "piece below 42000000, where a device of its disks reaches"));
+}
+
 TEST(one_vm_too_many_is_told_what_is_left)
 {
 	struct manifest_vm config = ordinary();
@@ -323,9 +385,13 @@ int main(void)
 		RUN_AFTER(prepare, machine_without_2_mib_in_one_piece_is_refused),
 		RUN_AFTER(prepare, only_what_banks_hold_is_memory),
 		RUN_AFTER(prepare, ram_of_vms_leaves_what_was_promised_of_the_heap),
+		RUN_AFTER(prepare, ram_below_a_limit_is_taken_out_of_what_reaches_beyond),
+		RUN_AFTER(prepare, limit_at_and_beyond_the_end_of_memory_is_none),
+		RUN_AFTER(prepare, ram_that_does_not_fit_below_its_limit_is_taken_from_anywhere),
 		RUN_AFTER(prepare, promise_that_is_returned_can_be_given_again),
 		RUN_AFTER(prepare, allocations_stay_within_their_cost),
 		RUN_AFTER(prepare, vm_that_asks_for_too_much_is_told_which_property),
+		RUN_AFTER(prepare, vm_is_told_that_its_disk_will_be_slow),
 		RUN_AFTER(prepare, one_vm_too_many_is_told_what_is_left),
 	};
 

@@ -45,8 +45,9 @@ void *heap_pages(u64 count)
 	return take(count * PAGE_SIZE, PAGE_SIZE);
 }
 
-bool memory_take_ram(u64 bytes, pa_t *pa)
+bool memory_take_ram(u64 bytes, u64 limit, pa_t *pa)
 {
+	(void)limit;
 	*pa = PA((u64)take(bytes, bytes < BLOCK_2M ? PAGE_SIZE : BLOCK_2M));
 	return true;
 }
