@@ -279,7 +279,7 @@ static void start(struct sdhci *sd, const struct block_request *request)
 	sd->done_blocks = sd->blocks = 0;
 	for (u32 i = 0; i < request->segment_count; i++)
 		sd->blocks += request->segment[i].bytes / BLOCK_SECTOR_BYTES;
-	sdhci_write(sd, SIGNAL_ENABLE, sdhci_wanted(sd));
+	sdhci_write(sd, SIGNAL_ENABLE, sd->wanted);
 	sdhci_write(sd, BLOCK_COUNT_SIZE, sd->blocks << 16 | BLOCK_SECTOR_BYTES);
 	sdhci_send(sd, reads ? READ_MULTIPLE : WRITE_MULTIPLE, (u32)at,
 		   RESPONSE_48 | COMMAND_DATA | MODE_COUNT | MODE_MULTI | MODE_AUTO_STOP |
@@ -307,7 +307,7 @@ static void next_request(struct sdhci *sd)
 
 static void resume(struct sdhci *sd)
 {
-	sdhci_write(sd, SIGNAL_ENABLE, sdhci_wanted(sd));
+	sdhci_write(sd, SIGNAL_ENABLE, sd->wanted);
 	sdhci_wait(sd, BLOCK_US, hangs);
 }
 
@@ -324,7 +324,7 @@ static void move_block(struct sdhci *sd, u32 status)
 		sdhci_wait(sd, BLOCK_US, hangs);
 		return;
 	}
-	sdhci_write(sd, SIGNAL_ENABLE, sdhci_wanted(sd) & ~STATUS_DATA);
+	sdhci_write(sd, SIGNAL_ENABLE, sd->wanted & ~STATUS_DATA);
 	sdhci_wait(sd, PAUSE_US, resume);
 }
 
@@ -445,6 +445,7 @@ struct block_device *sdhci_probe(const struct sdhci_place *place)
 	struct sdhci *sd = place->alloc(sizeof(*sd));
 
 	sd->place = *place;
+	sd->wanted = STATUS_WANTED | (place->removable ? STATUS_CARD : 0);
 	sd->device = (struct block_device){
 		.ops = &sdhci_ops,
 		.name = place->name,

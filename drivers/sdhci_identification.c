@@ -255,8 +255,8 @@ static void controller_reset(struct sdhci *sd)
 		sdhci_poll(sd, POLL_US, controller_reset, sdhci_no_use);
 		return;
 	}
-	sdhci_write(sd, STATUS_ENABLE, sdhci_wanted(sd));
-	sdhci_write(sd, SIGNAL_ENABLE, sdhci_wanted(sd));
+	sdhci_write(sd, STATUS_ENABLE, sd->wanted);
+	sdhci_write(sd, SIGNAL_ENABLE, sd->wanted);
 	sd->polls = 0;
 	power(sd);
 }

@@ -86,6 +86,7 @@ typedef void (*sdhci_step)(struct sdhci *sd);
 struct sdhci {
 	struct block_device device; /* first: converted by a cast */
 	struct sdhci_place place;
+	u32 wanted; /* of STATUS; a slot that sees no cards says nothing about them */
 	struct spinlock lock;
 	struct block_request *request; /* taken, and not done yet */
 
@@ -123,12 +124,6 @@ static inline void sdhci_write(struct sdhci *sd, u32 offset, u32 value)
 static inline bool sdhci_card_there(const struct sdhci *sd)
 {
 	return !sd->place.removable || sdhci_read(sd, PRESENT) & PRESENT_CARD;
-}
-
-/* What is looked at; a slot that sees no cards says nothing about them. */
-static inline u32 sdhci_wanted(const struct sdhci *sd)
-{
-	return STATUS_WANTED | (sd->place.removable ? STATUS_CARD : 0);
 }
 
 /* ---- sdhci.c --------------------------------------------------------------------------------- */
