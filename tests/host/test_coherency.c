@@ -22,6 +22,7 @@
 #include "core/life.h"
 #include "core/machine.h"
 #include "core/memory.h"
+#include "core/passthrough.h"
 #include "core/sched.h"
 #include "core/vm_memory.h"
 #include "drivers/block_device.h"
@@ -164,6 +165,19 @@ bool fault_report(struct vm *of)
 
 void machine_off(void)
 {
+}
+
+bool passthrough_prepare(struct vm *of)
+{
+	(void)of;
+	return true;
+}
+
+bool passthrough_step(struct vm *of, bool give)
+{
+	(void)of;
+	(void)give;
+	return false;
 }
 
 /* ---- A VM ---------------------------------------------------------------------------------------- */

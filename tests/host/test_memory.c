@@ -170,7 +170,7 @@ TEST(three_banks_of_a_raspberry_pi_are_all_handed_out)
 	assert_int_equal(heap_range->base, 0x100000000);
 	assert_int_equal(heap_range->bytes, 0x100000000);
 	assert_true(memory_promise_heap(8 * MIB));
-	for (; memory_take_ram(64 * MIB, &pa); taken += 64 * MIB) {
+	for (; memory_take_ram(64 * MIB, 0, &pa); taken += 64 * MIB) {
 		assert_true(memory_holds(&machine, (struct range){ pa.raw, 64 * MIB }));
 		assert_true(pa.raw + 64 * MIB <= 0x3b400000 || pa.raw >= 0x40000000);
 	}
