@@ -60,7 +60,7 @@ static void vtimer_expired(struct timeout *timeout)
 
 static void period_over(struct timeout *timeout);
 
-void sched_init_core(u32 index)
+RARE void sched_init_core(u32 index)
 {
 	struct core *core = &cores[index];
 
@@ -72,7 +72,7 @@ void sched_init_core(u32 index)
 	core->needed = true;
 }
 
-void sched_add(struct vcpu *vcpu)
+RARE void sched_add(struct vcpu *vcpu)
 {
 	struct core *core = &cores[vcpu->core];
 

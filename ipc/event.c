@@ -158,8 +158,8 @@ enum weir_status event_publish_call(struct vcpu *self, const struct call_args *i
 	return port_signal(port->peer, &in->x2);
 }
 
-enum weir_status event_peer_call(struct vcpu *self, const struct call_args *in,
-				 struct call_results *out)
+RARE enum weir_status event_peer_call(struct vcpu *self, const struct call_args *in,
+				      struct call_results *out)
 {
 	enum weir_status status;
 	struct port *port;
@@ -188,8 +188,8 @@ static enum weir_status port_bind(struct port *port, struct event_ring *ring)
 	return WEIR_OK;
 }
 
-enum weir_status event_bind_call(struct vcpu *self, const struct call_args *in,
-				 struct call_results *out)
+RARE enum weir_status event_bind_call(struct vcpu *self, const struct call_args *in,
+				      struct call_results *out)
 {
 	struct vm *vm = self->vm;
 	enum weir_status status;
@@ -219,8 +219,8 @@ static void copy_name(char *name, const u8 *from, u64 bytes)
 	name[bytes] = 0;
 }
 
-enum weir_status event_find_call(struct vcpu *self, const struct call_args *in,
-				 struct call_results *out)
+RARE enum weir_status event_find_call(struct vcpu *self, const struct call_args *in,
+				      struct call_results *out)
 {
 	const struct event_vm *event = &self->vm->ipc->event;
 	char name[WEIR_NAME_MAX + 1];
@@ -254,7 +254,7 @@ static void port_close(struct port *port)
 	port_signal(peer, 0);
 }
 
-bool event_vm_stop(struct vm *vm, u64 *at)
+RARE bool event_vm_stop(struct vm *vm, u64 *at)
 {
 	struct event_vm *event = &vm->ipc->event;
 
@@ -288,7 +288,7 @@ static void port_reset(struct port *port)
 	port_signal(peer, 0);
 }
 
-bool event_vm_reset(struct vm *vm, u64 *at)
+RARE bool event_vm_reset(struct vm *vm, u64 *at)
 {
 	struct event_vm *event = &vm->ipc->event;
 
@@ -312,7 +312,7 @@ static u32 channels_of(const struct vm *vm, const struct manifest *manifest)
 	return min(count, min(vm->config->ports, PORTS_MAX));
 }
 
-void event_vm_create(struct vm *vm, const struct manifest *manifest)
+RARE void event_vm_create(struct vm *vm, const struct manifest *manifest)
 {
 	struct event_vm *event = &vm->ipc->event;
 
@@ -322,7 +322,7 @@ void event_vm_create(struct vm *vm, const struct manifest *manifest)
 		event->port = heap_alloc(event->port_room * sizeof(*event->port));
 }
 
-void event_vcpu_reset(struct vcpu *vcpu, u32 *slots)
+RARE void event_vcpu_reset(struct vcpu *vcpu, u32 *slots)
 {
 	struct vcpu_ipc *ipc = vcpu->ipc;
 	u64 count = ring_slots(vcpu->vm->config);
@@ -384,7 +384,7 @@ static void join(const struct manifest *manifest, const struct manifest_channel 
 	other->peer = one;
 }
 
-void event_connect(const struct manifest *manifest)
+RARE void event_connect(const struct manifest *manifest)
 {
 	for (u32 i = 0; i < manifest->channel_count; i++)
 		join(manifest, &manifest->channel[i]);

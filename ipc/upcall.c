@@ -132,7 +132,7 @@ static void say(const struct vcpu *vcpu, const struct upcall_vcpu *upcall)
 }
 
 /* One line, if there is news: the console is no place for a guest to shout in. */
-static void report(void *context, enum weir_status status, const u64 reply[REPLY_WORDS])
+RARE static void report(void *context, enum weir_status status, const u64 reply[REPLY_WORDS])
 {
 	struct vcpu *vcpu = context;
 	struct upcall_vcpu *upcall = upcall_of(vcpu);

@@ -335,7 +335,7 @@ static bool any_passes(const struct vcpu *vcpu)
 
 /* --- Public --------------------------------------------------------------------------------- */
 
-void vgic_init(struct vm *vm)
+RARE void vgic_init(struct vm *vm)
 {
 	struct vgic *gic = &vm->vgic;
 	/* GICv2 with several vCPUs targets none at reset; with one, always that. IHI 0048 4.3.12.
