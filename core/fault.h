@@ -12,6 +12,8 @@
  */
 void vm_fault(struct vcpu *self, const char *what);
 
+#define FAULT_SERROR "it caused an asynchronous error of the memory system"
+
 /* The next line of the report that a VM which is dying still owes; false: there is none. */
 bool fault_report(struct vm *vm);
 

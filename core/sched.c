@@ -16,6 +16,7 @@
 #include "arch/arm64/barrier.h"
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/timer.h"
+#include "core/fault.h"
 #include "core/irq.h"
 #include "core/life.h"
 #include "drivers/gic.h"
@@ -295,7 +296,9 @@ static void unload(struct core *core, struct vcpu *vcpu, u64 now)
 
 	account_clock_stop(&vcpu->account.run, now);
 	vgic_save(vcpu);
-	arch_vcpu_save(&vcpu->arch);
+	/* What is pending now is not the next one's. Being loaded, the vCPU is told to leave below. */
+	if (arch_vcpu_save(&vcpu->arch))
+		vm_fault(vcpu, FAULT_SERROR);
 	if ((vcpu->arch.cntv_ctl & 3) == 1 && vcpu->run != VCPU_STOPPED)
 		timeout_set(&vcpu->vtimer_timeout, vcpu->arch.cntv_cval);
 	spin_lock(&core->lock);

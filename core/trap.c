@@ -216,7 +216,7 @@ struct arch_vcpu *trap_serror(struct arch_vcpu *arch)
 	struct vcpu *self = vcpu_of(arch);
 
 	account_exit(&self->account, ACCOUNT_OTHER);
-	vm_fault(self, "it caused an asynchronous error of the memory system");
+	vm_fault(self, FAULT_SERROR);
 	return leave(self);
 }
 

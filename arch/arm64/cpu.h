@@ -43,6 +43,13 @@ u64 cpu_random(void);
 /* Reads a word where perhaps nothing is: false if nothing answers. Boot only. entry.S */
 bool cpu_probe(const void *address, u32 *value);
 
+/*
+ * Takes the SError that is pending on this core, caused by what ran here up to now; false: none is.
+ * ELR, SPSR and TPIDRRO_EL0 are lost, ESR_EL2 tells of it. Anywhere else in EL2 SErrors are masked.
+ * entry.S
+ */
+bool cpu_take_serror(void);
+
 /* ID registers as a guest may see them: op0=3 op1=0 CRn=0, CRm 1..7, op2 0..7. 0: reserved. */
 u64 cpu_id_register(u32 crm, u32 op2);
 

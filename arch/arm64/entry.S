@@ -149,24 +149,34 @@ arch_enter:
 	bti	c
 	b	enter_all
 
-	// x0 = vector number. A stack of its own, for the stack may be what overflowed.
+	// x0 = vector number. A stack of its own, for the stack may be what overflowed. Two functions
+	// below expect an exception: it is their result, and of x0 to x30 only x0, x2, x3 change.
 el2_exception:
 	mrs	x2, elr_el2
 	adr	x3, probe_load
 	cmp	x2, x3
+	adr	x3, answer_false
+	b.eq	2f
+	adr	x3, serror_window
+	sub	x2, x2, x3
+	tst	x2, #~12		// one of the window's three instructions, or the next
+	adr	x3, answer_true
 	b.eq	2f
 	adrp	x4, fault_stack_top
 	add	x4, x4, :lo12:fault_stack_top
 	mov	sp, x4
 	mrs	x1, esr_el2
+	mrs	x2, elr_el2
 	mrs	x3, far_el2
 	b	trap_el2
-2:	adr	x2, probe_failed
-	msr	elr_el2, x2
+2:	msr	elr_el2, x3
+	mrs	x2, spsr_el2
+	orr	x2, x2, #0x100		// PSTATE.A: an SError that stays is not taken again
+	msr	spsr_el2, x2
 	eret
 
-	// bool cpu_probe(const void *address, u32 *value). Only x0, x2, x3 may change on the way through
-	// the exception. DDI 0487 D17: an external abort on a load is synchronous on the cores we know.
+	// bool cpu_probe(const void *address, u32 *value). DDI 0487 D17: an external abort on a load is
+	// synchronous on the cores we know.
 	.global cpu_probe
 cpu_probe:
 	dsb	sy
@@ -174,9 +184,22 @@ probe_load:
 	ldr	w2, [x0]
 	dsb	sy
 	str	w2, [x1]
+answer_true:
 	mov	w0, #1
 	ret
-probe_failed:
+
+	// bool cpu_take_serror(void). DDI 0487 D1.3.5: unmasked, an SError that is pending is taken at
+	// the latest at the ISB; where there is RAS (A2.9, else a NOP) the ESB makes pending what is on
+	// its way.
+	.global cpu_take_serror
+cpu_take_serror:
+	dsb	sy
+	msr	daifclr, #4
+serror_window:
+	hint	#16			// ESB
+	isb
+	msr	daifset, #4
+answer_false:
 	mov	w0, #0
 	ret
 

@@ -123,7 +123,7 @@ void arch_vcpu_reset(struct arch_vcpu *vcpu, u64 entry, u64 context)
 	list_regs_reset(&vcpu->list_regs);
 }
 
-void arch_vcpu_save(struct arch_vcpu *vcpu)
+bool arch_vcpu_save(struct arch_vcpu *vcpu)
 {
 	vcpu->elr = READ_SYSREG(elr_el2);
 	vcpu->spsr = READ_SYSREG(spsr_el2);
@@ -155,6 +155,12 @@ void arch_vcpu_save(struct arch_vcpu *vcpu)
 	WRITE_SYSREG(cntv_ctl_el0, 0);
 	if (uses_pmu(vcpu))
 		pmu_save(vcpu);
+	if (!cpu_take_serror())
+		return false;
+	/* As if the guest had just been left for it. */
+	WRITE_SYSREG(elr_el2, vcpu->elr);
+	WRITE_SYSREG(spsr_el2, vcpu->spsr);
+	return true;
 }
 
 /*

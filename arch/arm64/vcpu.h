@@ -45,8 +45,11 @@ void arch_vcpu_init(struct arch_vcpu *vcpu, u32 core, u64 vmpidr, u64 vttbr, boo
 /* Zeroes the registers; the vCPU will start at `entry` at EL1h, MMU off, with x0 = `context`. */
 void arch_vcpu_reset(struct arch_vcpu *vcpu, u64 entry, u64 context);
 
-/* Saves what is not in x[] of the vCPU that ran on this core; loads another's. */
-void arch_vcpu_save(struct arch_vcpu *vcpu);
+/*
+ * Saves what is not in x[] of the vCPU that ran on this core; loads another's. True: it has left an
+ * SError behind, which is what arch_exit_syndrome() now tells of.
+ */
+bool arch_vcpu_save(struct arch_vcpu *vcpu);
 void arch_vcpu_load(struct arch_vcpu *vcpu);
 
 /* FP/SIMD is switched on first use: called from the FP trap, makes `vcpu` the owner of the unit. */

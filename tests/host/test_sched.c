@@ -10,6 +10,7 @@
 #include <string.h>
 #include "fake.h"
 #include "arch/arm64/cpu.h"
+#include "core/fault.h"
 #include "core/irq.h"
 #include "core/life.h"
 #include "core/sched.h"
@@ -29,7 +30,8 @@ static u64 now;
 static char calls[512];
 static u32 kicks[MAX_PCPUS], left[VCPUS], steps;
 static bool pending, wfi_trap;
-static enum vcpu_run run_when_asked; /* what another core saw in `run` at vgic_pending, _settle */
+static struct vcpu *serror, *sibling; /* who leaves an SError; who is stopped for it as well */
+static enum vcpu_run run_when_asked;  /* what another core saw in `run` at vgic_pending, _settle */
 
 static const char *between; /* the call at which another core comes in */
 static void (*other)(void);
@@ -108,9 +110,26 @@ void arch_vcpu_load(struct arch_vcpu *vcpu)
 	note("load", container_of(vcpu, struct vcpu, arch));
 }
 
-void arch_vcpu_save(struct arch_vcpu *vcpu)
+bool arch_vcpu_save(struct arch_vcpu *arch)
 {
-	note("save", container_of(vcpu, struct vcpu, arch));
+	struct vcpu *vcpu = container_of(arch, struct vcpu, arch);
+	bool left_one = vcpu == serror;
+
+	note("save", vcpu);
+	if (left_one)
+		serror = 0;
+	return left_one;
+}
+
+/* Ends the VM, as core/fault.c does; the other one is of the same VM, or none. */
+void vm_fault(struct vcpu *self, const char *what)
+{
+	assert_string_equal(what, FAULT_SERROR);
+	assert_ptr_equal(sched_current(), self);
+	note("fault", self);
+	assert_false(sched_stop(self, true));
+	if (sibling)
+		assert_false(sched_stop(sibling, true));
 }
 
 void arch_vcpu_reset(struct arch_vcpu *vcpu, u64 entry, u64 context)
@@ -217,6 +236,7 @@ static int cores_make(void **state)
 	memset(left, 0, sizeof(left));
 	forget();
 	between = 0;
+	serror = sibling = 0;
 	pending = false;
 	now = 100 * MS;
 	fake_timer_set(now);
@@ -786,6 +806,50 @@ static u64 steal_time(const struct vcpu *vcpu)
 	return account_clock_value(vcpu->account.steal, now);
 }
 
+TEST(an_serror_left_behind_ends_who_left_it_before_the_next_is_loaded)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	add_ready(b, 0, 5);
+	serror = a;
+	forget();
+	assert_ptr_equal(next(), b);
+	assert_string_equal(calls, "vgic_save a, save a, fault a, load b, vgic_load b");
+	assert_int_equal(left[0], 1);
+	assert_int_equal(left[1], 0);
+	/* It was ready again when it left, and is not any more. */
+	assert_null(block());
+	assert_int_equal(left[0], 1);
+}
+
+TEST(an_serror_left_behind_by_one_that_waits_ends_it)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	serror = a;
+	assert_null(block());
+	assert_int_equal(left[0], 1);
+	sched_wake(a);
+	assert_null(next());
+	/* Its next life is not blamed. */
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	assert_null(block());
+	assert_int_equal(left[0], 1);
+}
+
+TEST(an_serror_left_behind_ends_the_vcpu_of_its_vm_that_is_next)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	add_ready(b, 0, 5);
+	serror = a;
+	sibling = b;
+	assert_null(next());
+	assert_int_equal(left[0], 1);
+	assert_int_equal(left[1], 1);
+}
+
 /* What the watchdog goes by. */
 TEST(decided_is_when_the_core_last_chose_even_if_nobody)
 {
@@ -893,6 +957,9 @@ int main(void)
 		RUN_ON_CORES(a_restarted_vcpu_is_reset_before_it_is_loaded),
 		RUN_ON_CORES(restarted_while_still_loaded_it_is_switched_out_and_reset),
 		RUN_ON_CORES(a_vm_steps_in_the_turn_of_its_vcpu_before_that_runs),
+		RUN_ON_CORES(an_serror_left_behind_ends_who_left_it_before_the_next_is_loaded),
+		RUN_ON_CORES(an_serror_left_behind_by_one_that_waits_ends_it),
+		RUN_ON_CORES(an_serror_left_behind_ends_the_vcpu_of_its_vm_that_is_next),
 		RUN_ON_CORES(decided_is_when_the_core_last_chose_even_if_nobody),
 		RUN_ON_CORES(run_and_steal_are_the_time_on_the_core_and_the_time_ready_without_it),
 		RUN_ON_CORES(blocked_throttled_and_stopped_time_is_neither_run_nor_steal),
