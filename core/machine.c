@@ -9,8 +9,8 @@
 #include "core/watchdog.h"
 #include "drivers/bcm2835_pm.h"
 
-/* The power block is asked, and does it a moment later. */
-#define OFF_US 100000u
+/* The power block is asked, and does it a moment later; QEMU on a busy host may take its time. */
+#define OFF_US 1000000u
 
 static void wait_for_power_off(void)
 {
