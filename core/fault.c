@@ -134,8 +134,8 @@ static void list_regions(const struct vm *vm, struct region *regions)
 	regions[4] = (struct region){ "Weir's shared pages", VM_SHARED_BASE,
 				      ipc_shared_bytes(vm->config) };
 	regions[5] = (struct region){ "the grant window", VM_WINDOW_BASE, vm->window_bytes };
-	regions[6] = (struct region){ "RAM", VM_RAM_BASE, private };
-	regions[7] = (struct region){ "the shareable pool", VM_RAM_BASE + private, vm->pool_bytes };
+	regions[6] = (struct region){ "RAM", vm->ram_ipa, private };
+	regions[7] = (struct region){ "the shareable pool", vm->ram_ipa + private, vm->pool_bytes };
 }
 
 const char *fault_place(const struct vm *vm, u64 base, u64 bytes)

@@ -160,9 +160,12 @@ static void write_cpus(struct writer *writer)
 
 static void write_memory(struct writer *writer)
 {
-	begin(writer, "memory@40000000");
+	char name[sizeof("memory@0123456789abcdef")];
+
+	format_text(name, sizeof(name), "memory@%lx", writer->vm->ram_ipa);
+	begin(writer, name);
 	put_text(writer, "device_type", "memory");
-	put_reg(writer, &(struct range){ VM_RAM_BASE, writer->vm->ram_bytes }, 1);
+	put_reg(writer, &(struct range){ writer->vm->ram_ipa, writer->vm->ram_bytes }, 1);
 	end(writer);
 }
 

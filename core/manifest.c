@@ -62,6 +62,8 @@ static const struct rule vm_rules[] = {
 	OTHER("disks", "name disks"),
 	OTHER("disks-read-only", "name disks"),
 	OTHER("devices", "name nodes"),
+	OTHER("memory-direct", "write the name only"),
+	OTHER("dma-unsafe", "write the name only"),
 	TEXT("on-fault", 31, "write halt, restart or stop-machine"),
 	NUMBER("watchdog-ms", 1, 60 * MINUTE_MS, 1, "give milliseconds"),
 	NUMBER("upcall-ms", 1, 60 * MINUTE_MS, 1, "give milliseconds"),
@@ -417,6 +419,10 @@ static void read_devices(struct reader *reader, struct manifest_vm *vm)
 	if (vm->device_count > MANIFEST_VM_DEVICES)
 		reader_complain(reader, "devices", "the VM has more than %u devices; name fewer",
 				MANIFEST_VM_DEVICES);
+	vm->memory_direct = reader_flag(reader, "memory-direct");
+	vm->dma_unsafe = reader_flag(reader, "dma-unsafe");
+	if (vm->dma_unsafe && !vm->memory_direct)
+		reader_complain(reader, "dma-unsafe", "stands without memory-direct; give both");
 }
 
 static void read_on_fault(struct reader *reader, struct manifest_vm *vm)

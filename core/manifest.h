@@ -39,6 +39,8 @@ struct manifest_vm {
 	const char *bootargs; /* 0: none */
 	u64 memory_bytes;
 	bool memory_in_kib; /* which property said so, for messages */
+	bool memory_direct; /* RAM has its physical addresses in the VM, too */
+	bool dma_unsafe;    /* devices of the VM may access memory by themselves */
 	u64 load_offset;    /* from the start of RAM */
 	u32 vcpus;
 	u32 core[MAX_VCPUS]; /* physical core of each vCPU */

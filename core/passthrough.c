@@ -156,8 +156,8 @@ static void visit_device(struct tree_walk *walk)
 			refuse(device, "is disabled");
 		read_frames(device, search);
 		read_interrupts(device, walk);
-		if (may_be_master(walk))
-			refuse(device, "may access memory by itself");
+		if (may_be_master(walk) && !device->vm->dma_unsafe)
+			refuse(device, "may access memory by itself, and the VM has no dma-unsafe");
 	}
 }
 

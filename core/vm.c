@@ -33,7 +33,7 @@ struct vm *vm_get(u32 id)
 
 bool vm_ram(const struct vm *vm, ipa_t ipa, u64 bytes, pa_t *pa)
 {
-	u64 offset = ipa.raw - VM_RAM_BASE;
+	u64 offset = ipa.raw - vm->ram_ipa;
 
 	if (offset >= vm->ram_bytes || bytes > vm->ram_bytes - offset)
 		return false;
@@ -43,7 +43,7 @@ bool vm_ram(const struct vm *vm, ipa_t ipa, u64 bytes, pa_t *pa)
 
 u64 vm_pool_base(const struct vm *vm)
 {
-	return VM_RAM_BASE + vm->ram_bytes - vm->pool_bytes;
+	return vm->ram_ipa + vm->ram_bytes - vm->pool_bytes;
 }
 
 /* ---- Filling RAM ----------------------------------------------------------------------------- */
@@ -122,13 +122,13 @@ static bool lay_out(struct vm *vm)
 
 	tree = heap_alloc(tree_room);
 	tree_bytes =
-		guest_tree_write(vm, (struct range){ VM_RAM_BASE + ramdisk, config->ramdisk.bytes },
+		guest_tree_write(vm, (struct range){ vm->ram_ipa + ramdisk, config->ramdisk.bytes },
 				 tree, tree_room);
 	if (!tree_bytes) /* it said why */
 		return false;
 	vm->seed = guest_tree_seed(tree);
-	vm->tree_ipa = VM_RAM_BASE + top;
-	vm->entry_ipa = VM_RAM_BASE + config->load_offset;
+	vm->tree_ipa = vm->ram_ipa + top;
+	vm->entry_ipa = vm->ram_ipa + config->load_offset;
 
 	vm->image[0] = (struct vm_image_part){ config->load_offset, config->kernel };
 	vm->image[1] = (struct vm_image_part){ ramdisk, config->ramdisk };
@@ -143,9 +143,9 @@ static void map_memory(struct vm *vm)
 	u64 private = vm->ram_bytes - vm->pool_bytes;
 
 	stage2_init(&vm->stage2, vm->id + 1, heap_page);
-	stage2_map(&vm->stage2, IPA(VM_RAM_BASE), vm->ram, private, STAGE2_RAM, true);
+	stage2_map(&vm->stage2, IPA(vm->ram_ipa), vm->ram, private, STAGE2_RAM, true);
 	/* The pool in single pages, so that sharing one never splits a block. */
-	stage2_map(&vm->stage2, IPA(VM_RAM_BASE + private), PA(vm->ram.raw + private),
+	stage2_map(&vm->stage2, IPA(vm->ram_ipa + private), PA(vm->ram.raw + private),
 		   vm->pool_bytes, STAGE2_RAM, false);
 	stage2_make_tables(&vm->stage2, IPA(VM_WINDOW_BASE), vm->window_bytes);
 	if (gicv_bytes)
@@ -178,6 +178,7 @@ static struct vm *create(u32 id, const struct manifest_vm *config)
 	vm->config = config;
 	vm->id = id;
 	vm->ram = ram;
+	vm->ram_ipa = config->memory_direct ? ram.raw : VM_RAM_BASE;
 	vm->ram_bytes = config->memory_bytes;
 	vm->pool_bytes = config->shared_bytes;
 	vm->window_bytes = config->window_bytes;

@@ -31,7 +31,7 @@
 #define VM_UART_INTID  33u
 #define VM_SHARED_BASE 0x0e000000ul /* in, out and event pages, vCPU by vCPU */
 #define VM_WINDOW_BASE 0x10000000ul
-#define VM_RAM_BASE    0x40000000ul
+#define VM_RAM_BASE    0x40000000ul /* unless it is direct */
 
 /* core/life.c says what they mean, and how one becomes another. */
 enum vm_state { VM_OFF, VM_BUILDING, VM_RUNNING, VM_DYING, VM_REBUILDING };
@@ -118,6 +118,7 @@ struct vm {
 
 	struct stage2 stage2; /* entries: ipc's grant lock after boot */
 	pa_t ram;
+	u64 ram_ipa; /* VM_RAM_BASE, or the same as `ram` */
 	u64 ram_bytes, pool_bytes, window_bytes;
 
 	u32 vcpu_count;

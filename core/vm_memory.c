@@ -19,14 +19,15 @@ static u64 tables_for(u64 bytes, u64 each)
 /*
  * Stage 2: the root; a table of level 2 for the devices and each GiB of RAM; of level 3 for the
  * window, the shared pages, GICv2's CPU interface, the pool, and both ends of RAM that fill no 2 MiB.
- * Two of each for a device's registers, which may lie across a border.
+ * Two of each for a device's registers, or RAM where it is in the machine: they may lie across a border.
  */
 static u64 table_count(const struct manifest_vm *config)
 {
 	return 2 + tables_for(config->memory_bytes, GIB) +
 	       tables_for(config->window_bytes, BLOCK_2M) +
 	       tables_for(ipc_shared_bytes(config), BLOCK_2M) + 1 +
-	       tables_for(config->shared_bytes, BLOCK_2M) + 2 + 4 * config->passed_frames;
+	       tables_for(config->shared_bytes, BLOCK_2M) + 2 +
+	       4 * (config->passed_frames + config->memory_direct);
 }
 
 u64 vm_memory_heap_bytes(const struct manifest_vm *config)
@@ -64,6 +65,19 @@ static const char *largest_part(const struct manifest_vm *config)
 	return memory_property(config);
 }
 
+/* In a VM with direct memory: the window is the last of what all VMs have at their own addresses. */
+static bool is_free(const struct manifest_vm *config, u64 ram)
+{
+	if (ram >= VM_WINDOW_BASE + config->window_bytes &&
+	    ram + config->memory_bytes <= 1ul << STAGE2_IPA_BITS)
+		return true;
+	log_line(
+		"manifest: /vms/%s: memory-direct: the memory that is left is at %lx, where the VM "
+		"cannot have it; lower window-kib, or the memory of VMs behind it",
+		config->name, ram);
+	return false;
+}
+
 bool vm_memory_take(const struct manifest_vm *config, pa_t *ram)
 {
 	u64 heap = vm_memory_heap_bytes(config);
@@ -79,6 +93,10 @@ bool vm_memory_take(const struct manifest_vm *config, pa_t *ram)
 		log_line("manifest: /vms/%s: %s: the machine has not so much memory left in one "
 			 "piece; give less",
 			 config->name, memory_property(config));
+		return false;
+	}
+	if (config->memory_direct && !is_free(config, ram->raw)) {
+		memory_return_heap(heap);
 		return false;
 	}
 	if (ram->raw + config->memory_bytes - 1 > config->ram_limit - 1)

@@ -12,6 +12,8 @@ GUEST_LIB := $(B)/guests/lib/libweirguest.a
 
 GUEST_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard guests/*.c)))
 GUEST_TEST_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard tests/guest/*.c)))
+# Without the runtime, and so without a place to be linked at.
+GUEST_TEST_BINARIES += $(patsubst %.S,$(B)/%.bin,$(wildcard tests/guest/*.S))
 GUEST_BENCH_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard tests/bench/*.c)))
 
 # Marks are weighed when the compiler decides what to unroll; the benchmarks count what everybody builds.
@@ -40,6 +42,10 @@ $(B)/$(1)/%.bin: $(B)/$(1)/%.elf
 	$$(Q)$$(OBJCOPY) -O binary $$< $$@
 endef
 $(foreach folder,guests tests/guest tests/bench,$(eval $(call GUEST_ELF,$(folder))))
+
+$(B)/tests/guest/%.bin: $(B)/tests/guest/%.S.o
+	$(call step,BIN,$@)
+	$(Q)$(OBJCOPY) -O binary $< $@
 
 .PHONY: guests tests-guests bench-guests install-headers
 guests: $(GUEST_BINARIES)

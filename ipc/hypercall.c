@@ -66,7 +66,7 @@ static enum weir_status memory_call(struct vcpu *self, const struct call_args *i
 
 	switch (in->x1) {
 	case WEIR_REGION_RAM:
-		out->x1 = VM_RAM_BASE;
+		out->x1 = self->vm->ram_ipa;
 		out->x2 = vm->ram_bytes;
 		return WEIR_OK;
 	case WEIR_REGION_POOL:

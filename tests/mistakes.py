@@ -118,6 +118,8 @@ MISTAKES = [
     Mistake("vms", "sectors", "sectors = <5>;", "no such property; "),
     Mistake("vms", "inner", "inner { };", "is a node; "),
     Mistake("vms", "pmu", "pmu = <1>;", "has a value; write the name only"),
+    Mistake("vms", "dma-unsafe", "dma-unsafe;", "stands without memory-direct; "),
+    Mistake("vms", "memory-direct", "memory-direct = <1>;", "has a value; write the name only"),
     Mistake("vms", "devices", 'devices = "a", "b", "c", "d", "e", "f", "g", "h", "i";',
             "the VM has more than 8 devices; "),
     # Memory, and what has to fit into it.

@@ -254,6 +254,7 @@ static struct vm *make(u32 id, u64 *heap_left)
 	vm->id = id;
 	vm->ram = PA((id + 1ul) << 40);
 	vm->ram_bytes = config->memory_bytes;
+	vm->ram_ipa = VM_RAM_BASE;
 	vm->pool_bytes = config->shared_bytes;
 	vm->window_bytes = config->window_bytes;
 	vm->vcpu_count = config->vcpus;

@@ -58,6 +58,7 @@ static int start(void **state)
 	vm = (struct vm){ .config = &config,
 			  .state = VM_RUNNING,
 			  .ram_bytes = 0x200000,
+			  .ram_ipa = VM_RAM_BASE,
 			  .pool_bytes = 0x40000,
 			  .window_bytes = 0x100000,
 			  .vcpu_count = 3 };

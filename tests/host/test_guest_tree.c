@@ -48,6 +48,7 @@ static int prepare(void **state)
 	vm = (struct vm){ .config = &config,
 			  .vcpu_count = 2,
 			  .ram_bytes = MIB,
+			  .ram_ipa = VM_RAM_BASE,
 			  .pool_bytes = 256 * KIB,
 			  .window_bytes = MIB };
 	tree = malloc(TREE_BYTES);
@@ -110,6 +111,13 @@ TEST(memory_is_all_of_the_ram)
 	write_tree((struct range){ 0 });
 	EXPECT_CELLS("/memory@40000000", "reg", 0, 0x40000000, 1, 0x40000000);
 	expect_text("/memory@40000000", "device_type", "memory");
+}
+
+TEST(direct_memory_is_where_the_machine_has_it)
+{
+	vm.ram_ipa = 0x123400000;
+	write_tree((struct range){ 0 });
+	EXPECT_CELLS("/memory@123400000", "reg", 1, 0x23400000, 0, 0x100000);
 }
 
 TEST(gicv2_has_distributor_and_cpu_interface)
@@ -373,6 +381,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RUN_CLEAN(cpus_are_those_of_the_vm_and_start_by_hvc),
 		RUN_CLEAN(memory_is_all_of_the_ram),
+		RUN_CLEAN(direct_memory_is_where_the_machine_has_it),
 		RUN_CLEAN(gicv2_has_distributor_and_cpu_interface),
 		RUN_CLEAN(gicv3_has_a_redistributor_for_each_vcpu),
 		RUN_CLEAN(uart_is_where_stdout_path_leads),

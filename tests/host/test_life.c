@@ -323,6 +323,7 @@ static void make_vm(struct vm *vm, const char *name)
 	vm->id = id;
 	vm->ram = PA((id + 1ul) << 32);
 	vm->ram_bytes = RAM_BYTES;
+	vm->ram_ipa = VM_RAM_BASE;
 	vm->pool_bytes = config->shared_bytes;
 	vm->window_bytes = config->window_bytes;
 	vm->vcpu_count = VCPUS;

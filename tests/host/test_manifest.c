@@ -89,6 +89,7 @@ TEST(every_property_arrives_in_its_field)
 	assert_int_equal(vm->disk[0], 1);
 	assert_int_equal(vm->disk[1], 0);
 	assert_int_equal(vm->device_count, 2);
+	assert_true(vm->memory_direct && vm->dma_unsafe);
 	assert_memory_equal(vm->devices, "/soc/timer@7e003000\0clock", 26);
 	assert_int_equal(vm->on_fault, ON_FAULT_RESTART);
 	assert_int_equal(vm->watchdog_ms, 500);

@@ -361,6 +361,25 @@ TEST(vm_is_told_that_its_disk_will_be_slow)
 				 "piece below 42000000, where a device of its disks reaches"));
 }
 
+TEST(direct_memory_lies_behind_what_all_vms_have)
+{
+	struct manifest_vm config = ordinary();
+	u64 room;
+	pa_t ram;
+
+	assert_true(memory_init(&machine));
+	config.memory_direct = true;
+	room = memory_heap_room();
+	config.window_bytes = 1024 * MIB; /* to 0x50000000: in the VM there is no room for RAM */
+	assert_false(vm_memory_take(&config, &ram));
+	assert_true(
+		fake_log_has("manifest: /vms/x: memory-direct: the memory that is left is at "));
+	assert_true(memory_heap_room() >= room - MIB); /* but for the RAM itself */
+	config.window_bytes = MIB;
+	assert_true(vm_memory_take(&config, &ram));
+	assert_true(ram.raw >= RAM_BASE);
+}
+
 TEST(one_vm_too_many_is_told_what_is_left)
 {
 	struct manifest_vm config = ordinary();
@@ -392,6 +411,7 @@ int main(void)
 		RUN_AFTER(prepare, allocations_stay_within_their_cost),
 		RUN_AFTER(prepare, vm_that_asks_for_too_much_is_told_which_property),
 		RUN_AFTER(prepare, vm_is_told_that_its_disk_will_be_slow),
+		RUN_AFTER(prepare, direct_memory_lies_behind_what_all_vms_have),
 		RUN_AFTER(prepare, one_vm_too_many_is_told_what_is_left),
 	};
 

@@ -205,7 +205,22 @@ TEST(an_interrupt_that_another_device_raises_is_refused_with_its_name)
 
 TEST(what_may_access_memory_by_itself_is_refused)
 {
-	refused("/unknown@9050000", "may access memory by itself");
+	refused("/unknown@9050000", "may access memory by itself, and the VM has no dma-unsafe");
+}
+
+TEST(what_may_access_memory_is_given_to_a_vm_that_may_do_so)
+{
+	vms[0].dma_unsafe = true;
+	give(0, "/unknown@9050000", 1);
+	find();
+	assert_int_equal(fake_log_count(), 0);
+	assert_int_equal(vms[0].passed[0].frame[0].base, 0x9050000);
+	/* But not Weir's own. */
+	prepare(0);
+	vms[0].dma_unsafe = true;
+	give(0, "/card@9040000", 1);
+	find();
+	assert_true(fake_log_has("is in use by the hypervisor"));
 }
 
 TEST(a_device_is_given_once)
@@ -320,6 +335,7 @@ int main(void)
 		RUN(interrupts_that_cannot_be_passed_are_refused),
 		RUN(an_interrupt_that_another_device_raises_is_refused_with_its_name),
 		RUN(what_may_access_memory_by_itself_is_refused),
+		RUN_AFTER(prepare, what_may_access_memory_is_given_to_a_vm_that_may_do_so),
 		RUN_AFTER(prepare, a_device_is_given_once),
 		RUN_AFTER(prepare, a_refused_vm_has_no_devices),
 		RUN_AFTER(prepare, a_place_that_the_vm_has_already_is_refused),

@@ -152,7 +152,7 @@ def test_a_device_that_cannot_be_given_refuses_its_vm(boot, tmp_path):
         "a": ("/pl032@9010000", "is no path or alias in the machine's tree"),
         "b": ("/pl011@9000000", "is in use by the hypervisor"),
         "c": ("/intc@8000000", "is in use by the hypervisor"),
-        "d": ("/fw-cfg@9020000", "may access memory by itself"),
+        "d": ("/fw-cfg@9020000", "may access memory by itself, and the VM has no dma-unsafe"),
         "e": ("/flash@0", "has more registers than 3 times 256 KiB, or beyond 512 GiB"),
         "f": ("/virtio_mmio@a000000", "is in use by the hypervisor"),
         "g": ("/timer", "has no registers at an address of its own"),

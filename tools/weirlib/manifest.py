@@ -92,6 +92,8 @@ VM = {
     "disks": Names("disks"),
     "disks-read-only": Names("disks"),
     "devices": Paths(),
+    "memory-direct": Flag(),
+    "dma-unsafe": Flag(),
     "on-fault": Word(("halt", "restart", "stop-machine")),
     "watchdog-ms": Number(1, 60 * MINUTE_MS, "give milliseconds, or leave the property out"),
     "upcall-ms": Number(1, 60 * MINUTE_MS, "give milliseconds, or leave the property out"),
@@ -376,6 +378,8 @@ def _check_vm(report: Report, node: Node) -> None:
     if budget and period and budget > period:
         found = f"{budget} is out of range (1 to {period}, the period-us)"
         report.add(node, "budget-us", found, "lower it, or lengthen period-us")
+    if "dma-unsafe" in node.props and report.lacks(node, "memory-direct"):
+        report.add(node, "dma-unsafe", "stands without memory-direct", "write memory-direct; as well")
     if node.name in _names(node, "peers"):
         report.add(node, "peers", f'"{node.name}" is the VM itself', "name other VMs only")
     for name in set(_names(node, "disks")) & set(_names(node, "disks-read-only")):

@@ -145,6 +145,7 @@ static struct vm *make_vm(u32 id, u32 vcpus)
 	vm->id = id;
 	vm->ram = PA((id + 1ul) << 32);
 	vm->ram_bytes = FAKE_RAM_BYTES;
+	vm->ram_ipa = VM_RAM_BASE;
 	vm->pool_bytes = config->shared_bytes;
 	vm->window_bytes = config->window_bytes;
 	stage2_init(&vm->stage2, id + 1, no_tables);
