@@ -35,20 +35,12 @@ struct search {
 	const struct platform *platform;
 };
 
-/* One line for a VM is enough. */
-PRINTF(2, 3)
-static void refuse(const struct passed *device, const char *format, ...)
+/* One line for a VM is enough. `what` ends it. */
+static void refuse(const struct passed *device, const char *why, const char *what)
 {
-	char text[200];
-	va_list arguments;
-
-	if (device->vm->refused)
-		return;
-	va_start(arguments, format);
-	format_text_v(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	log_line("manifest: /vms/%s: devices: %.64s %s; name another", device->vm->name,
-		 device->path, text);
+	if (!device->vm->refused)
+		log_line("manifest: /vms/%s: devices: %.64s %s%s; name another", device->vm->name,
+			 device->path, why, what);
 	device->vm->refused = true;
 }
 
@@ -84,19 +76,19 @@ static void read_frames(struct passed *device, const struct search *search)
 		if (device->frames == PASSED_FRAMES - 1 || !frame->bytes ||
 		    frame->bytes > PASSED_PAGES * PAGE_SIZE ||
 		    (frame->base + frame->bytes) >> STAGE2_IPA_BITS)
-			refuse(device,
-			       "has more registers than 3 times 256 KiB, or beyond 512 GiB");
+			refuse(device, "has more registers than 3 times 256 KiB, or beyond 512 GiB",
+			       "");
 		if (device->frames == PASSED_FRAMES - 1)
 			return;
 		if (is_weirs(search->platform, frame))
-			refuse(device, "is in use by the hypervisor");
+			refuse(device, "is in use by the hypervisor", "");
 		if (frame->base % PAGE_SIZE)
 			format_text(device->neighbours, sizeof(device->neighbours),
 				    "what lies before it");
 		device->frames++;
 	}
 	if (!device->frames)
-		refuse(device, "has no registers at an address of its own");
+		refuse(device, "has no registers at an address of its own", "");
 }
 
 /* The nearest one, as the standard has it; the root's is the GIC's on all machines. */
@@ -129,7 +121,8 @@ static void read_interrupts(struct passed *device, const struct tree_walk *walk)
 		    *intid < 32 || *intid >= 32 + 32 * VGIC_SPI_BANKS || *intid == VM_UART_INTID) {
 			refuse(device,
 			       "has more than 8 interrupts, or others than the GIC's SPIs 0 "
-			       "and 2 to 255");
+			       "and 2 to 255",
+			       "");
 			return;
 		}
 		device->interrupts++;
@@ -153,11 +146,12 @@ static void visit_device(struct tree_walk *walk)
 		if (device->vm->refused || device->node != tree_current(walk)->offset)
 			continue;
 		if (!tree_is_enabled(walk))
-			refuse(device, "is disabled");
+			refuse(device, "is disabled", "");
 		read_frames(device, search);
 		read_interrupts(device, walk);
 		if (may_be_master(walk) && !device->vm->dma_unsafe)
-			refuse(device, "may access memory by itself, and the VM has no dma-unsafe");
+			refuse(device, "may access memory by itself, and the VM has no dma-unsafe",
+			       "");
 	}
 }
 
@@ -219,10 +213,10 @@ static void add(const void *tree, struct manifest_vm *vm, const char *path)
 	device->tree = tree;
 	device->node = fdt_path_offset(tree, path);
 	if (device->node <= 0)
-		refuse(device, "is no path or alias in the machine's tree");
+		refuse(device, "is no path or alias in the machine's tree", "");
 	for (struct passed *other = passed; other < device; other++)
 		if (other->node == device->node)
-			refuse(device, "is given to %s", other->vm->name);
+			refuse(device, "is given to ", other->vm->name);
 	vm->passed = vm->passed ? vm->passed : device;
 	vm->passed_count++;
 }
@@ -249,7 +243,7 @@ void passthrough_find(const void *tree, const struct platform *platform, struct 
 	tree_walk(&search.walk, visit_other);
 	for (u32 i = 0; i < count; i++) {
 		if (*passed[i].neighbours)
-			refuse(&passed[i], "shares a page or an interrupt with %s",
+			refuse(&passed[i], "shares a page or an interrupt with ",
 			       passed[i].neighbours);
 		passed[i].vm->passed_frames += passed[i].frames;
 	}
@@ -261,7 +255,7 @@ static void prepare(struct vm *vm, const struct passed *device, const struct ran
 	const char *place = fault_place(vm, frame->base, bytes);
 
 	if (place)
-		refuse(device, "has registers at %lx, where the VM has %s", frame->base, place);
+		refuse(device, "has registers where the VM has ", place);
 	else
 		stage2_make_tables(&vm->stage2, IPA(frame->base), bytes);
 }

@@ -438,11 +438,14 @@ void vgic_set_line(struct vm *vm, u32 intid, bool level)
 
 /* --- SPIs of the machine ---------------------------------------------------------------------- */
 
-void vgic_hardware_release(struct vgic_spi_bank *spi, u32 bits)
+COLD void vgic_hardware_release(struct vgic_spi_bank *spi)
 {
-	spi->bank.physical &= ~bits;
-	for (; bits; bits &= bits - 1)
-		gic_set(GIC_DEACTIVATE, vgic_spi_intid(spi, bits));
+	struct vgic_bank *bank = &spi->bank;
+	u32 over = bank->physical & ~(bank->latched | bank->listed | bank->active);
+
+	bank->physical &= ~over;
+	for (; over; over &= over - 1)
+		gic_set(GIC_DEACTIVATE, vgic_spi_intid(spi, over));
 }
 
 COLD void vgic_hardware_came(struct vm *vm, u32 intid)

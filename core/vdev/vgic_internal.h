@@ -100,18 +100,16 @@ static inline void vgic_spi_summarize(struct vgic *gic, const struct vgic_spi_ba
 	gic->wanted = vgic_bank_wanted(gic, &spi->bank) ? gic->wanted | bit : gic->wanted & ~bit;
 }
 
-/* Deactivates those of `bits` in the physical GIC. */
-void vgic_hardware_release(struct vgic_spi_bank *spi, u32 bits);
+/*
+ * Deactivates what came from the machine and is neither pending nor active any more, though no list
+ * register has ended it: the guest has cleared it, or has ended it where the GIC loses lines.
+ */
+void vgic_hardware_release(struct vgic_spi_bank *spi);
 
-/* What came from the machine and is neither pending nor active any more, though no list register
- * has ended it: the guest has cleared it, or has ended it where the GIC loses lines. */
 static inline void vgic_hardware_look(struct vgic_spi_bank *spi)
 {
-	const struct vgic_bank *bank = &spi->bank;
-	u32 over = bank->physical & ~(bank->latched | bank->listed | bank->active);
-
-	if (over)
-		vgic_hardware_release(spi, over);
+	if (spi->bank.physical)
+		vgic_hardware_release(spi);
 }
 
 /*

@@ -253,7 +253,7 @@ TEST(a_place_that_the_vm_has_already_is_refused)
 	place = "RAM";
 	assert_false(passthrough_prepare(&machine));
 	assert_string_equal(fake_log_text(0), "manifest: /vms/first: devices: clock has registers "
-					      "at 9010000, where the VM has RAM; name another");
+					      "where the VM has RAM; name another");
 }
 
 TEST(interrupts_are_the_vms_while_it_lives)
