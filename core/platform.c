@@ -207,43 +207,55 @@ static bool read_device(struct discovery *found, struct platform_device *device)
 	return true;
 }
 
+/*
+ * Puts the current node into an array that is ordered by address, each entry of which begins with a struct
+ * platform_device. 0: it cannot be read, or there is no room.
+ */
+static void *add_device(struct discovery *found, void *array, u64 each, u32 *count, u32 room)
+{
+	static struct platform_device device; /* boot core only */
+	u8 *at = (u8 *)array + *count * each;
+
+	if (!read_device(found, &device))
+		return 0;
+	if (*count == room) {
+		tree_complain(&found->walk, "reg", "one device too many; it is ignored");
+		return 0;
+	}
+	++*count;
+	for (; at != array && ((struct platform_device *)(at - each))->base.raw > device.base.raw;
+	     at -= each)
+		memcpy(at, at - each, each);
+	return memcpy(at, &device, sizeof(device));
+}
+
 static void visit_virtio(struct discovery *found)
 {
 	struct platform *platform = found->platform;
-	struct platform_device device;
-	u32 at = platform->virtio_mmio_count;
 
-	if (!read_device(found, &device))
-		return;
-	if (at == PLATFORM_VIRTIO) {
-		tree_complain(&found->walk, "reg", "one virtio device too many; it is ignored");
-		return;
-	}
-	for (; at && platform->virtio_mmio[at - 1].base.raw > device.base.raw; at--)
-		platform->virtio_mmio[at] = platform->virtio_mmio[at - 1];
-	platform->virtio_mmio[at] = device;
-	platform->virtio_mmio_count++;
+	add_device(found, platform->virtio_mmio, sizeof(platform->virtio_mmio[0]),
+		   &platform->virtio_mmio_count, PLATFORM_VIRTIO);
 }
 
 /* A controller whose card is soldered in, or that has no pin for it, always looks. */
-static void visit_sdhci(struct discovery *found)
+static void visit_sdhci(struct discovery *found, bool emmc2)
 {
 	struct platform *platform = found->platform;
-	struct platform_device device;
-	u32 at = platform->sdhci_count;
+	struct platform_sdhci *slot = add_device(found, platform->sdhci, sizeof(*slot),
+						 &platform->sdhci_count, PLATFORM_SDHCI);
 
-	if (!read_device(found, &device))
+	if (!slot)
 		return;
-	if (at == PLATFORM_SDHCI) {
-		tree_complain(&found->walk, "reg", "one SD controller too many; it is ignored");
-		return;
-	}
-	for (; at && platform->sdhci[at - 1].device.base.raw > device.base.raw; at--)
-		platform->sdhci[at] = platform->sdhci[at - 1];
-	platform->sdhci[at].device = device;
-	platform->sdhci[at].removable = !tree_value(&found->walk, P_NON_REMOVABLE).data &&
-					!tree_value(&found->walk, P_BROKEN_CD).data;
-	platform->sdhci_count++;
+	slot->removable = !tree_value(&found->walk, P_NON_REMOVABLE).data &&
+			  !tree_value(&found->walk, P_BROKEN_CD).data;
+	slot->emmc2 = emmc2;
+	tree_dma(&found->walk, &slot->dma);
+}
+
+static void visit_mailbox(struct discovery *found)
+{
+	if (read_device(found, &found->platform->mailbox))
+		tree_dma(&found->walk, &found->platform->mailbox_dma);
 }
 
 static void visit_timer(struct discovery *found)
@@ -298,7 +310,7 @@ static void visit_chosen(struct discovery *found)
 	}
 }
 
-enum kind { VIRTIO, PL011, GIC_V2, GIC_V3, TIMER, SDHCI, POWER, PSCI };
+enum kind { VIRTIO, PL011, GIC_V2, GIC_V3, TIMER, SDHCI, EMMC2, MAILBOX, POWER, PSCI };
 
 static const struct {
 	const char *compatible;
@@ -307,9 +319,10 @@ static const struct {
 	{ "virtio,mmio", VIRTIO },	  { "arm,pl011", PL011 },
 	{ "arm,cortex-a15-gic", GIC_V2 }, { "arm,gic-400", GIC_V2 },
 	{ "arm,gic-v3", GIC_V3 },	  { "arm,armv8-timer", TIMER },
-	{ "brcm,bcm2711-emmc2", SDHCI },  { "brcm,bcm2835-sdhci", SDHCI },
-	{ "brcm,bcm2835-pm", POWER },	  { "brcm,bcm2711-pm", POWER },
-	{ "arm,psci-1.0", PSCI },	  { "arm,psci-0.2", PSCI },
+	{ "brcm,bcm2711-emmc2", EMMC2 },  { "brcm,bcm2835-sdhci", SDHCI },
+	{ "brcm,bcm2835-mbox", MAILBOX }, { "brcm,bcm2835-pm", POWER },
+	{ "brcm,bcm2711-pm", POWER },	  { "arm,psci-1.0", PSCI },
+	{ "arm,psci-0.2", PSCI },
 };
 
 static void visit_kind(struct discovery *found, enum kind kind)
@@ -331,7 +344,11 @@ static void visit_kind(struct discovery *found, enum kind kind)
 		visit_timer(found);
 		break;
 	case SDHCI:
-		visit_sdhci(found);
+	case EMMC2:
+		visit_sdhci(found, kind == EMMC2);
+		break;
+	case MAILBOX:
+		visit_mailbox(found);
 		break;
 	case POWER:
 		visit_power(found);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/base/types.h"
+#include "drivers/dma.h"
 #include "drivers/gic.h"
 
 struct range {
@@ -33,6 +34,8 @@ struct platform_device {
 struct platform_sdhci {
 	struct platform_device device;
 	bool removable; /* it sees whether a card is there */
+	bool emmc2;	/* brcm,bcm2711-emmc2: its clock and voltage are the firmware's */
+	struct dma_range dma;
 };
 
 struct platform {
@@ -46,9 +49,11 @@ struct platform {
 	bool reserved_widened; /* there were more than that; the last covers several */
 	struct gic_registers gic;
 	u32 virtual_timer_intid, el2_timer_intid, maintenance_intid;
-	u32 timer_hz;		      /* the timer's clock-frequency; 0: not there */
-	bool psci;		      /* /psci with method smc */
-	struct platform_device power; /* brcm,bcm2835-pm; 0 bytes: none */
+	u32 timer_hz;			/* the timer's clock-frequency; 0: not there */
+	bool psci;			/* /psci with method smc */
+	struct platform_device power;	/* brcm,bcm2835-pm; 0 bytes: none */
+	struct platform_device mailbox; /* brcm,bcm2835-mbox; 0 bytes: none */
+	struct dma_range mailbox_dma;
 	struct platform_device uart;
 	char uart_compatible[64]; /* the node's list, strings separated by 0 */
 	u32 uart_compatible_bytes;

@@ -27,6 +27,8 @@ static const char *const property_names[P_COUNT] = {
 	[P_INITRD_END] = "linux,initrd-end",
 	[P_NON_REMOVABLE] = "non-removable",
 	[P_BROKEN_CD] = "broken-cd",
+	[P_DMA_RANGES] = "dma-ranges",
+	[P_DMA_COHERENT] = "dma-coherent",
 	[P_INTERRUPT_PARENT] = "interrupt-parent",
 	[P_INTERRUPTS_EXTENDED] = "interrupts-extended",
 };
@@ -87,7 +89,8 @@ void tree_complain(const struct tree_walk *walk, const char *property, const cha
 	log_line("tree: %s: %s: %s", path, property, expectation);
 }
 
-u32 tree_cell(const struct node *node, enum property property, u32 standard)
+__attribute__((noinline)) u32 tree_cell(const struct node *node, enum property property,
+					u32 standard)
 {
 	struct value value = node->value[property];
 
@@ -111,26 +114,53 @@ bool tree_is_enabled(const struct tree_walk *walk)
 	return !status.data || tree_is_string(status, "okay") || tree_is_string(status, "ok");
 }
 
-/* One bus upward: an address in `bus`'s own space to its parent's. */
-static bool translate_once(const struct node *bus, const struct node *parent, u64 *address)
+/*
+ * A row of a list of numbers: how many cells each of them has, and the row that was read last. Trees are
+ * read by the boot core alone.
+ */
+enum column { INNER, OUTER, BYTES, COLUMNS };
+
+static u32 cells[COLUMNS];
+static u64 row[COLUMNS];
+
+/* False: there is no row `index`, and `row` is as it was. */
+static bool read_row(struct value list, u32 columns, u32 index)
 {
-	struct value ranges = bus->value[P_RANGES];
-	u32 own = address_cells(bus), outer = address_cells(parent), size = size_cells(bus);
-	u32 row = 4 * (own + outer + size);
+	const u8 *at = list.data;
+	u32 bytes = 0;
 
-	if (!ranges.data)
+	for (u32 i = 0; i < columns; i++) {
+		if (cells[i] > 2)
+			return false;
+		bytes += 4 * cells[i];
+	}
+	if (!bytes || list.bytes / bytes <= index)
 		return false;
-	if (!ranges.bytes)
+	at += index * bytes;
+	for (u32 i = 0; i < columns; at += 4 * cells[i++])
+		row[i] = tree_cells(at, cells[i]);
+	return true;
+}
+
+/* ranges and dma-ranges: so many bytes from `INNER` on, on the bus, are at `OUTER` on its parent. */
+static bool read_range(const struct node *bus, enum property property, u32 index)
+{
+	cells[INNER] = address_cells(bus);
+	cells[OUTER] = address_cells(bus - 1);
+	cells[BYTES] = size_cells(bus);
+	return read_row(bus->value[property], COLUMNS, index);
+}
+
+/* One bus upward: an address in `bus`'s own space to its parent's. */
+static bool translate_once(const struct node *bus, u64 *address)
+{
+	if (!bus->value[P_RANGES].data)
+		return false;
+	if (!bus->value[P_RANGES].bytes)
 		return true;
-	if (own > 2 || outer > 2 || size > 2 || !row)
-		return false;
-	for (u32 at = 0; ranges.bytes - at >= row; at += row) {
-		u64 from = tree_cells(ranges.data + at, own);
-		u64 to = tree_cells(ranges.data + at + 4 * own, outer);
-		u64 bytes = tree_cells(ranges.data + at + 4 * (own + outer), size);
-
-		if (*address >= from && *address - from < bytes) {
-			*address = *address - from + to;
+	for (u32 index = 0; read_range(bus, P_RANGES, index); index++) {
+		if (*address - row[INNER] < row[BYTES]) {
+			*address += row[OUTER] - row[INNER];
 			return true;
 		}
 	}
@@ -140,18 +170,28 @@ static bool translate_once(const struct node *bus, const struct node *parent, u6
 bool tree_reg(const struct tree_walk *walk, u32 index, u64 *base, u64 *bytes)
 {
 	const struct node *parent = &walk->node[walk->depth - 1];
-	u32 address = address_cells(parent), size = size_cells(parent);
-	struct value reg = tree_value(walk, P_REG);
-	u32 row = 4 * (address + size);
 
-	if (address > 2 || size > 2 || !row || reg.bytes / row <= index)
+	cells[0] = address_cells(parent);
+	cells[1] = size_cells(parent);
+	if (!read_row(tree_value(walk, P_REG), 2, index))
 		return false;
-	*base = tree_cells(reg.data + index * row, address);
-	*bytes = tree_cells(reg.data + index * row + 4 * address, size);
-	for (u32 bus = walk->depth - 1; bus; bus--)
-		if (!translate_once(&walk->node[bus], &walk->node[bus - 1], base))
+	*base = row[0];
+	*bytes = row[1];
+	for (const struct node *bus = parent; bus != walk->node; bus--)
+		if (!translate_once(bus, base))
 			return false;
 	return !(*base >> ADDRESS_BITS);
+}
+
+void tree_dma(const struct tree_walk *walk, struct dma_range *range)
+{
+	const struct node *bus = &walk->node[walk->depth - 1];
+
+	row[BYTES] = 0;
+	if (bus - 1 == walk->node)
+		read_range(bus, P_DMA_RANGES, 0);
+	*range = (struct dma_range){ row[OUTER], row[INNER], row[BYTES],
+				     tree_value(walk, P_DMA_COHERENT).data };
 }
 
 /* Bits 0 and 1 of the flags are the edges. */

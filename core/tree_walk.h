@@ -7,6 +7,7 @@
 #pragma once
 
 #include "core/base/types.h"
+#include "drivers/dma.h"
 
 /* Nothing that is looked for lies deeper: /soc/gic@..., /cpus/cpu@..., /reserved-memory/.... */
 #define TREE_DEPTH	6
@@ -32,6 +33,8 @@ enum property {
 	P_INITRD_END,
 	P_NON_REMOVABLE,
 	P_BROKEN_CD,
+	P_DMA_RANGES,
+	P_DMA_COHERENT,
 	P_INTERRUPT_PARENT,
 	P_INTERRUPTS_EXTENDED,
 	P_COUNT
@@ -75,6 +78,12 @@ bool tree_path_is(const struct tree_walk *walk, const char *path, size_t length)
 u32 tree_cell(const struct node *node, enum property property, u32 standard);
 /* Entry `index` of reg, as the CPU sees it. Not for the root. */
 bool tree_reg(const struct tree_walk *walk, u32 index, u64 *base, u64 *bytes);
+/*
+ * What of memory the current node's device reaches by DMA: the first row of its bus's dma-ranges, which
+ * is the only one where it matters. No bytes: there is none, or there are other buses above. Its own
+ * dma-coherent says whether it sees the caches.
+ */
+void tree_dma(const struct tree_walk *walk, struct dma_range *range);
 /* One line: node, property, what was expected. */
 void tree_complain(const struct tree_walk *walk, const char *property, const char *expectation);
 

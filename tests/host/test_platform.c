@@ -163,6 +163,114 @@ TEST(pi4_cores_are_released_by_spin_table)
 	assert_int_equal(platform.cpu[2].release, 0xe8);
 }
 
+/* Both controllers, in the order of their addresses; of the two only emmc2 is the firmware's. */
+TEST(pi4_card_controllers_are_found)
+{
+	assert_true(read_tree(tree_load("pi4")));
+	assert_int_equal(platform.sdhci_count, 2);
+	assert_int_equal(platform.sdhci[0].device.base.raw, 0xfe300000);
+	assert_int_equal(platform.sdhci[1].device.base.raw, 0xfe340000);
+	assert_int_equal(platform.sdhci[1].device.intid, 158);
+	assert_false(platform.sdhci[0].emmc2 || platform.sdhci[0].removable);
+	assert_true(platform.sdhci[1].emmc2 && !platform.sdhci[1].removable);
+	assert_int_equal(platform.mailbox.base.raw, 0xfe00b880);
+}
+
+static void check_dma(const struct dma_range *dma, u64 pa, u64 bus, u64 bytes)
+{
+	assert_int_equal(dma->bytes, bytes);
+	if (!bytes)
+		return;
+	assert_int_equal(dma->pa, pa);
+	assert_int_equal(dma->bus, bus);
+}
+
+TEST(pi4_devices_reach_the_first_gib)
+{
+	assert_true(read_tree(tree_load("pi4")));
+	check_dma(&platform.sdhci[0].dma, 0, 0xc0000000, 0x40000000);
+	check_dma(&platform.sdhci[1].dma, 0, 0xc0000000, 0x40000000);
+	check_dma(&platform.mailbox_dma, 0, 0xc0000000, 0x40000000);
+}
+
+/* As later boards have it, and as a tree may say it. */
+TEST(dma_reaches_what_the_bus_says)
+{
+	static const struct {
+		u32 cells[6], count;
+		u64 pa, bus, bytes;
+	} rows[] = {
+		{ { 0, 0, 0, 0, 0xfc000000 }, 5, 0, 0, 0xfc000000 },
+		{ { 0, 0x80000000, 1, 0x40000000, 0x1000 }, 5, 0x140000000, 0x80000000, 0x1000 },
+		{ { 1, 0, 0, 0, 0x1000 }, 5, 0, 0x100000000, 0x1000 },
+		{ { 0 }, 0, 0, 0, 0 },
+		{ { 0, 0, 0, 0x1000 }, 4, 0, 0, 0 },
+	};
+	void *tree;
+
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+		fdt32_t value[6];
+
+		tree = tree_load("pi4");
+		for (u32 cell = 0; cell < rows[i].count; cell++)
+			value[cell] = cpu_to_fdt32(rows[i].cells[cell]);
+		set(tree, "/emmc2bus", "dma-ranges", value, (int)rows[i].count * 4);
+		assert_true(read_tree(tree));
+		check_dma(&platform.sdhci[1].dma, rows[i].pa, rows[i].bus, rows[i].bytes);
+		tree_free();
+	}
+	tree = tree_load("pi4");
+	fdt_delprop(tree, tree_node(tree, "/emmc2bus"), "dma-ranges");
+	set(tree, "/emmc2bus/mmc@7e340000", "dma-coherent", 0, 0);
+	assert_true(read_tree(tree));
+	check_dma(&platform.sdhci[1].dma, 0, 0, 0);
+	assert_true(platform.sdhci[1].dma.coherent && !platform.sdhci[0].dma.coherent);
+}
+
+/* A bus in between may translate too; on the root there is none. */
+TEST(dma_through_other_buses_is_not_known)
+{
+	static const fdt32_t row[6] = { 0, 0, 0, 0, -1u, -1u };
+	void *tree = tree_load("pi4");
+	int node = fdt_add_subnode(tree, tree_node(tree, "/emmc2bus"), "bus");
+
+	fdt_setprop_u32(tree, node, "#address-cells", 2);
+	fdt_setprop_u32(tree, node, "#size-cells", 1);
+	fdt_setprop_empty(tree, node, "ranges");
+	fdt_setprop(tree, node, "dma-ranges", row, sizeof(row));
+	node = fdt_add_subnode(tree, node, "mailbox");
+	fdt_setprop_string(tree, node, "compatible", "brcm,bcm2835-mbox");
+	fdt_setprop_u64(tree, node, "reg", 0x7e000000);
+	fdt_appendprop_u32(tree, node, "reg", 0x40);
+	fdt_del_node(tree, tree_node(tree, "/soc/mailbox@7e00b880"));
+	assert_true(read_tree(tree));
+	assert_int_equal(platform.mailbox.base.raw, 0xfe000000);
+	check_dma(&platform.mailbox_dma, 0, 0, 0);
+
+	fdt_del_node(tree, tree_node(tree, "/emmc2bus/bus/mailbox"));
+	fdt_setprop(tree, 0, "dma-ranges", row, sizeof(row));
+	node = fdt_add_subnode(tree, 0, "mailbox");
+	fdt_setprop_string(tree, node, "compatible", "brcm,bcm2835-mbox");
+	fdt_setprop_u64(tree, node, "reg", 0xfe000000);
+	fdt_appendprop_u32(tree, node, "reg", 0x40);
+	assert_true(read_tree(tree));
+	assert_int_equal(platform.mailbox.bytes, 0x40);
+	check_dma(&platform.mailbox_dma, 0, 0, 0);
+}
+
+/* Of the two names of a card's controller, neither is looked for in a node that is off. */
+TEST(card_controller_that_is_off_is_left_alone)
+{
+	void *tree = tree_load("pi4");
+
+	set(tree, "/emmc2bus/mmc@7e340000", "status", "disabled", 9);
+	set(tree, "/soc/mailbox@7e00b880", "status", "disabled", 9);
+	assert_true(read_tree(tree));
+	assert_int_equal(platform.sdhci_count, 1);
+	assert_int_equal(platform.mailbox.bytes, 0);
+	assert_int_equal(platform.mailbox_dma.bytes, 0);
+}
+
 TEST(boot_core_is_core_0_wherever_its_node_stands)
 {
 	u64 bytes;
@@ -491,6 +599,11 @@ int main(void)
 		RUN_AFTER(prepare, stdout_path_by_alias_with_a_baud_rate_finds_the_second_pl011),
 		RUN_AFTER(prepare, pi4_addresses_are_translated_by_ranges),
 		RUN_AFTER(prepare, pi4_cores_are_released_by_spin_table),
+		RUN_AFTER(prepare, pi4_card_controllers_are_found),
+		RUN_AFTER(prepare, pi4_devices_reach_the_first_gib),
+		RUN_AFTER(prepare, dma_reaches_what_the_bus_says),
+		RUN_AFTER(prepare, dma_through_other_buses_is_not_known),
+		RUN_AFTER(prepare, card_controller_that_is_off_is_left_alone),
 		RUN_AFTER(prepare, boot_core_is_core_0_wherever_its_node_stands),
 		RUN_AFTER(prepare, boot_core_without_a_node_is_still_core_0),
 		RUN_AFTER(prepare, more_cores_than_there_is_room_for_stay_off),
