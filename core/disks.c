@@ -13,6 +13,7 @@
 #include "core/memory.h"
 #include "core/probe.h"
 #include "core/timeout.h"
+#include "drivers/bcm2835_mailbox.h"
 #include "drivers/block_device.h"
 #include "drivers/gic.h"
 #include "drivers/sdhci.h"
@@ -50,6 +51,9 @@ static void find_virtio(const struct platform_device *node)
 /* ---- SD cards -------------------------------------------------------------------------------- */
 
 struct card_slot {
+	/* What the firmware and the controller read and write past the caches. Not in the heap: both may reach
+	 * only the first GiB of the board's memory, and there is where the image lies. */
+	u32 lines[DMA_LINE_BYTES / 4] DMA_LINE_ALIGNED;
 	struct block_device *device;
 	struct timeout timeout; /* of core 0, where the interrupt goes */
 };
@@ -82,7 +86,24 @@ static void set_timer(void *context, u32 microseconds)
 		timeout_cancel(&slot->timeout);
 }
 
-static void find_card(const struct platform_sdhci *node)
+/* The base clock of emmc2, which its capabilities do not know. 0: nobody says. */
+static u32 ask_firmware(const struct platform *platform, struct card_slot *slot, const char *name)
+{
+	u32 address = dma_address(&platform->mailbox_dma, mmu_heap_pa(slot->lines), DMA_LINE_BYTES);
+	void *registers = 0;
+	u32 hz = 0;
+
+	if (address != DMA_UNREACHABLE)
+		registers = probe_device("mailbox", &platform->mailbox);
+	if (registers)
+		hz = bcm2835_mailbox_emmc2(registers, slot->lines, address);
+	if (!hz)
+		log_line("%s: the firmware's mailbox does not tell its clock; a guess is taken",
+			 name);
+	return hz;
+}
+
+static void find_card(const struct platform *platform, const struct platform_sdhci *node)
 {
 	struct card_slot *slot = &slots[slot_count];
 	struct sdhci_place place = {
@@ -98,6 +119,8 @@ static void find_card(const struct platform_sdhci *node)
 
 	if (!place.registers)
 		return;
+	if (node->emmc2)
+		place.clock_hz = ask_firmware(platform, slot, place.name);
 	slot_count++;
 	timeout_init(&slot->timeout, slot_timer);
 	slot->device = sdhci_probe(&place);
@@ -114,5 +137,5 @@ void disks_find(const struct platform *platform)
 	for (u32 i = 0; i < platform->virtio_mmio_count; i++)
 		find_virtio(&platform->virtio_mmio[i]);
 	for (u32 i = 0; i < platform->sdhci_count; i++)
-		find_card(&platform->sdhci[i]);
+		find_card(platform, &platform->sdhci[i]);
 }

@@ -30,7 +30,7 @@ enum {
 #define CLOCK_FAST_HZ 25000000u
 #define BASE_MOST_HZ  255000000u /* what the capabilities can say at most, if they say nothing */
 
-#define SETTLE_US  2000u  /* 74 clocks after power, PL 6.4.1 */
+#define SETTLE_US  5000u /* 74 clocks after power, PL 6.4.1; the lines, if they just went to 3.3 V */
 #define OP_COND_US 10000u /* between two SEND_OP_COND */
 
 /* An application command: APPLICATION goes before it. */

@@ -49,9 +49,9 @@ u64 mmu_joined_bytes(void)
 	return header[2] - mmu_image_bytes();
 }
 
-static u64 table_pa(const u64 *table)
+pa_t mmu_heap_pa(const void *in_heap)
 {
-	return (u64)table - ((u64)table >= VA_HEAP ? heap_delta : image_offset());
+	return PA((u64)in_heap - ((u64)in_heap >= VA_HEAP ? heap_delta : image_offset()));
 }
 
 static u64 *table_at(u64 descriptor)
@@ -80,7 +80,7 @@ static u64 *entry_at(u64 va, u32 level)
 		if (above == level)
 			return entry;
 		if (!(*entry & DESC_VALID))
-			*entry = table_pa(table_new()) | DESC_TABLE;
+			*entry = mmu_heap_pa(table_new()).raw | DESC_TABLE;
 		table = table_at(*entry);
 	}
 }
@@ -145,7 +145,7 @@ void mmu_heap_start(pa_t base)
 	heap_delta = VA_HEAP - base.raw;
 	heap_next = VA_HEAP;
 	/* A table that the first page of the heap needs cannot come from the heap. */
-	*entry_at(VA_HEAP, 2) = table_pa(early.heap) | DESC_TABLE;
+	*entry_at(VA_HEAP, 2) = mmu_heap_pa(early.heap).raw | DESC_TABLE;
 }
 
 static void *heap_take(void)
@@ -170,13 +170,8 @@ void *mmu_heap_grow(void)
 
 	if (heap_next & (BLOCK_2M - 1) || heap_next == VA_HEAP_END)
 		return page;
-	*entry_at(heap_next, 2) = table_pa(page) | DESC_TABLE;
+	*entry_at(heap_next, 2) = mmu_heap_pa(page).raw | DESC_TABLE;
 	return heap_take();
-}
-
-pa_t mmu_heap_pa(const void *in_heap)
-{
-	return PA((u64)in_heap - heap_delta);
 }
 
 void *mmu_heap_va(pa_t in_heap)

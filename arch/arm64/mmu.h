@@ -19,8 +19,8 @@ const void *mmu_map_read_only(pa_t base, u64 bytes);
  * virtual addresses differ by a constant.
  */
 void mmu_heap_start(pa_t base);
-void *mmu_heap_grow(void); /* one more page, zeroed; boot only */
-pa_t mmu_heap_pa(const void *in_heap);
+void *mmu_heap_grow(void);	       /* one more page, zeroed; boot only */
+pa_t mmu_heap_pa(const void *in_heap); /* or in the image */
 void *mmu_heap_va(pa_t in_heap);
 
 /* Physical range of Weir's own image and bss, whole pages. */

@@ -16,6 +16,7 @@
 #include "core/memory.h"
 #include "core/probe.h"
 #include "core/timeout.h"
+#include "drivers/bcm2835_mailbox.h"
 #include "drivers/block_device.h"
 #include "drivers/gic.h"
 #include "drivers/virtio_blk.h"
@@ -23,7 +24,9 @@
 #define SECTORS	     2048u
 #define INTID	     158u
 #define VIRTIO_INTID 48u
-#define HANDLERS     4
+#define HANDLERS     8
+#define BUS	     0xc0000000u /* where devices find memory from REACH before `medium` on */
+#define REACH	     0x10000000u
 
 static u8 medium[SECTORS * BLOCK_SECTOR_BYTES];
 static struct fake_sd hw[2];
@@ -51,6 +54,18 @@ bool virtio_blk_probe(const struct virtio_blk_place *place)
 {
 	assert_int_equal(place->intid, VIRTIO_INTID);
 	return place->edge && block_device_add(&virtio);
+}
+
+static u8 mailbox[0x40];
+static u32 asked;
+
+u32 bcm2835_mailbox_emmc2(void *registers, u32 *message, u32 address)
+{
+	assert_ptr_equal(registers, mailbox);
+	assert_int_equal((u64)message % DMA_LINE_BYTES, 0);
+	assert_int_equal(address - BUS, (u64)message - (u64)medium + REACH);
+	asked++;
+	return hw[0].base_hz;
 }
 
 void gic_pend(u32 intid)
@@ -103,7 +118,7 @@ void irq_handle(struct vcpu *current)
 	assert_true(machine_step());
 }
 
-/* ---- The tree: one virtio disk, two controllers, the card in the first ------------------------ */
+/* ---- The tree: one virtio disk, two controllers, the card in the first, which is emmc2 --------- */
 
 TEST(disks_are_found_in_their_order)
 {
@@ -111,9 +126,13 @@ TEST(disks_are_found_in_their_order)
 		.virtio_mmio = { { .base = PA(0x1000), .intid = VIRTIO_INTID, .edge = true },
 				 { .base = PA(0) } },
 		.virtio_mmio_count = 2,
-		.sdhci = { { { .base = PA((u64)&hw[0]), .intid = INTID }, true },
-			   { { .base = PA((u64)&hw[1]), .intid = INTID }, false } },
+		.sdhci = { { .device = { .base = PA((u64)&hw[0]), .intid = INTID },
+			     .removable = true,
+			     .emmc2 = true },
+			   { .device = { .base = PA((u64)&hw[1]), .intid = INTID } } },
 		.sdhci_count = 2,
+		.mailbox = { .base = PA((u64)mailbox) },
+		.mailbox_dma = { (u64)medium - REACH, BUS, 2 * REACH, false },
 	};
 	char name[32];
 
@@ -122,8 +141,10 @@ TEST(disks_are_found_in_their_order)
 	set_time(1000);
 	for (u32 i = 0; i < 2; i++)
 		fake_sd_init(&hw[i], medium, SECTORS, &now_us);
+	hw[0].base_hz = 200 * 1000000; /* its capabilities say something else */
 	hw[1].inserted = false;
 	disks_find(&platform);
+	assert_int_equal(asked, 1); /* the other is not the firmware's */
 	assert_int_equal(block_device_count(), 2);
 	assert_ptr_equal(block_device_get(0), &virtio);
 	assert_string_equal(virtio.name, "virtio_mmio@1000");

@@ -25,6 +25,7 @@ enum fake_sd_state {
 struct fake_sd {
 	/* The controller; set by fake_sd_init(), changed by a test before the driver's probe. */
 	u32 capabilities;
+	u32 base_hz; /* of its clock; 0: as the capabilities say */
 	u32 reset_polls, lines_polls, clock_polls, debounce_polls; /* looks until it is done */
 	bool at_once;	      /* all that comes of a command is there when it is written */
 	u64 *now_us;	      /* the time, for how far writes are apart */
