@@ -113,6 +113,8 @@ static void find_card(const struct platform *platform, const struct platform_sdh
 		.removable = node->removable,
 		.alloc = heap_alloc,
 		.raise = gic_pend,
+		.table = slot->lines,
+		.table_address = dma_address(&node->dma, mmu_heap_pa(slot->lines), DMA_LINE_BYTES),
 		.set_timer = set_timer,
 		.context = slot,
 	};
@@ -121,6 +123,9 @@ static void find_card(const struct platform *platform, const struct platform_sdh
 		return;
 	if (node->emmc2)
 		place.clock_hz = ask_firmware(platform, slot, place.name);
+	/* The firmware may still write an answer that did not come. */
+	if (place.clock_hz)
+		place.dma = node->dma;
 	slot_count++;
 	timeout_init(&slot->timeout, slot_timer);
 	slot->device = sdhci_probe(&place);

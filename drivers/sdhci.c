@@ -140,7 +140,7 @@ static void end_request(struct sdhci *sd, enum weir_status status)
 {
 	struct block_request *request;
 
-	sd->started = false;
+	sd->started = sd->moving = false;
 	sd->resets = 0;
 	spin_lock(&sd->lock);
 	request = sd->request;
@@ -162,7 +162,8 @@ void sdhci_give_up(struct sdhci *sd, const char *why)
 	sd->awaited = 0;
 	sdhci_rest(sd);
 	sd->state = SDHCI_ABSENT;
-	end_request(sd, WEIR_IO);
+	if (!sd->moving)
+		end_request(sd, WEIR_IO);
 }
 
 void sdhci_no_use(struct sdhci *sd)
@@ -179,9 +180,15 @@ static void hangs(struct sdhci *sd)
 		sdhci_no_use(sd);
 		return;
 	}
-	if (sd->started && ++sd->resets >= RESETS)
-		end_request(sd, WEIR_IO);
+	sd->resets += sd->started;
 	sdhci_identify(sd);
+}
+
+void sdhci_stands(struct sdhci *sd)
+{
+	sd->moving = false;
+	if (sd->resets >= RESETS)
+		end_request(sd, WEIR_IO);
 }
 
 static void ask_status(struct sdhci *sd);
@@ -209,6 +216,7 @@ static void stopped(struct sdhci *sd)
 
 static void stop(struct sdhci *sd)
 {
+	end_request(sd, WEIR_IO);
 	sdhci_send(sd, STOP_TRANSMISSION, 0, RESPONSE_BUSY | COMMAND_ABORT, stopped);
 	sd->refused = stopped; /* it has stopped by itself */
 }
@@ -217,7 +225,6 @@ static void stop(struct sdhci *sd)
  */
 static void failed(struct sdhci *sd)
 {
-	end_request(sd, WEIR_IO);
 	reset_lines(sd, stop);
 }
 
@@ -262,6 +269,8 @@ static void request_over(struct sdhci *sd)
 {
 	u32 status = sdhci_read(sd, RESPONSE + 12) & CARD_ERRORS & ~CARD_OUT_OF_RANGE;
 
+	if (sd->moving)
+		sdhci_adma_end(sd);
 	if (sd->done_blocks != sd->blocks) {
 		failed(sd);
 		return;
@@ -279,17 +288,22 @@ static void start(struct sdhci *sd, const struct block_request *request)
 	sd->done_blocks = sd->blocks = 0;
 	for (u32 i = 0; i < request->segment_count; i++)
 		sd->blocks += request->segment[i].bytes / BLOCK_SECTOR_BYTES;
+	/* What went wrong by DMA is tried without. */
+	sd->moving = sd->adma && !sd->resets && sdhci_adma_start(sd, request);
+	if (sd->moving)
+		sd->done_blocks = sd->blocks; /* none is left for move_block() */
 	sdhci_write(sd, SIGNAL_ENABLE, sd->wanted);
 	sdhci_write(sd, BLOCK_COUNT_SIZE, sd->blocks << 16 | BLOCK_SECTOR_BYTES);
 	sdhci_send(sd, reads ? READ_MULTIPLE : WRITE_MULTIPLE, (u32)at,
 		   RESPONSE_48 | COMMAND_DATA | MODE_COUNT | MODE_MULTI | MODE_AUTO_STOP |
-			   (reads ? MODE_READ : 0),
+			   (reads ? MODE_READ : 0) | (sd->moving ? MODE_DMA : 0),
 		   request_over);
 }
 
 /*
  * Begins what was submitted, unless something is under way. A card that got lost is looked for: its
- * slot may have no pin that says that it is back.
+ * slot may have no pin that says that it is back. One that was lost while the controller moved data is
+ * looked for in any case, for that resets the controller.
  */
 static void next_request(struct sdhci *sd)
 {
@@ -297,7 +311,7 @@ static void next_request(struct sdhci *sd)
 
 	if (!request || sd->later)
 		return;
-	if (sd->state == SDHCI_ABSENT && sdhci_card_there(sd))
+	if (sd->state == SDHCI_ABSENT && (sd->moving || sdhci_card_there(sd)))
 		sdhci_identify(sd);
 	else if (sd->state == SDHCI_ABSENT || (request->operation == BLOCK_WRITE && !sd->writable))
 		end_request(sd, WEIR_IO);
@@ -335,10 +349,13 @@ static void command_refused(struct sdhci *sd)
 	reset_lines(sd, sd->refused);
 }
 
-/* The command was not heard or answered: from the beginning. Data was bad: the request failed. */
+/* The command was not heard or answered, or DMA went wrong: from the beginning. Data was bad: the request
+ * failed. */
 static void error(struct sdhci *sd, u32 status)
 {
-	if (sd->started && status & STATUS_UNHEARD) {
+	if (status & STATUS_ADMA)
+		sdhci_adma_failed(sd);
+	if (sd->started && status & (STATUS_UNHEARD | STATUS_ADMA)) {
 		hangs(sd);
 	} else if (sd->started) {
 		failed(sd);
@@ -455,6 +472,7 @@ struct block_device *sdhci_probe(const struct sdhci_place *place)
 		.max_segment_bytes = 0xffff / BLOCK_SEGMENTS_MAX * BLOCK_SECTOR_BYTES,
 		.intid = place->intid,
 	};
+	sdhci_adma_init(sd);
 	sdhci_identify(sd);
 	return &sd->device;
 }

@@ -1,7 +1,7 @@
 /*
  * SD cards behind a host controller after the SD Association's standard (SD Host Controller
- * Simplified Specification 3.00; SD Physical Layer Simplified Specification 6.00), by programmed
- * input and output.
+ * Simplified Specification 3.00; SD Physical Layer Simplified Specification 6.00), by DMA (ADMA2) where
+ * the controller can and the memory is in its reach, else by programmed input and output.
  *
  * The driver never waits: a card is found and served in steps, each begun by the controller's
  * interrupt or by a timer that the driver asks for. All of that happens on one core, the one that
@@ -12,6 +12,7 @@
 
 #include "core/base/types.h"
 #include "drivers/block_device.h"
+#include "drivers/dma.h"
 
 /* Where a controller is, and what the driver may ask of those who found it. */
 struct sdhci_place {
@@ -22,6 +23,9 @@ struct sdhci_place {
 	bool removable;		      /* it sees whether a card is there */
 	void *(*alloc)(size_t bytes); /* zeroed; lives for ever */
 	void (*raise)(u32 intid);     /* the interrupt comes, on its core. Any core */
+	struct dma_range dma;	      /* what it reaches by DMA; 0 bytes: not to be used */
+	void *table; /* for DMA: DMA_LINE_BYTES of memory, and what it calls that */
+	u32 table_address;
 	/* sdhci_timer() is to be called after so long, instead of what was asked for before; 0: not
 	 * at all. On the interrupt's core, like sdhci_timer(). */
 	void (*set_timer)(void *context, u32 microseconds);

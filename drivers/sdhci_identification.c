@@ -104,7 +104,7 @@ static void block_length_set(struct sdhci *sd)
 
 static void width_set(struct sdhci *sd)
 {
-	sdhci_write(sd, POWER_WIDTH, POWER_3_3V | WIDTH_4);
+	sdhci_write(sd, POWER_WIDTH, POWER_3_3V | WIDTH_4 | sd->adma);
 	sdhci_send(sd, SET_BLOCK_LENGTH, BLOCK_SECTOR_BYTES, RESPONSE_48, block_length_set);
 }
 
@@ -255,6 +255,7 @@ static void controller_reset(struct sdhci *sd)
 		sdhci_poll(sd, POLL_US, controller_reset, sdhci_no_use);
 		return;
 	}
+	sdhci_stands(sd);
 	sdhci_write(sd, STATUS_ENABLE, sd->wanted);
 	sdhci_write(sd, SIGNAL_ENABLE, sd->wanted);
 	sd->polls = 0;

@@ -1,7 +1,7 @@
 /*
  * What the files of the driver for SD host controllers share, and nobody else includes: the registers, the
  * state, and the steps that one file has and another begins.
- * Sources: sdhci.c (steps, requests, interrupt and timer), sdhci_identification.c
+ * Sources: sdhci.c (steps, requests, interrupt and timer), sdhci_identification.c, sdhci_adma.c
  */
 #pragma once
 
@@ -23,6 +23,7 @@ enum {
 	STATUS_ENABLE = 0x34,
 	SIGNAL_ENABLE = 0x38,
 	CAPABILITIES = 0x40,
+	ADMA_ADDRESS = 0x58,
 };
 
 /* PRESENT, HC 2.2.9. */
@@ -31,8 +32,9 @@ enum {
 #define PRESENT_WRITABLE BIT(19)
 
 /* POWER_WIDTH, HC 2.2.10 and 2.2.11. */
-#define WIDTH_4	   BIT(1)
-#define POWER_3_3V (0xfu << 8)
+#define WIDTH_4	     BIT(1)
+#define SELECT_ADMA2 (2u << 3)
+#define POWER_3_3V   (0xfu << 8)
 
 /* RESET_CLOCK, HC 2.2.14 to 2.2.16. */
 #define CLOCK_INTERNAL	 BIT(0)
@@ -54,10 +56,14 @@ enum {
 #define STATUS_CARD	(STATUS_INSERTED | STATUS_REMOVED)
 #define STATUS_UNHEARD	0x000f0000u /* the command: no answer, or not a good one */
 #define STATUS_LATE	BIT(20)	    /* data */
-#define STATUS_ERRORS	0x01ff0000u
+#define STATUS_ADMA	BIT(25)
+#define STATUS_ERRORS	0x03ff0000u
 #define STATUS_WANTED	(STATUS_COMMAND | STATUS_TRANSFER | STATUS_DATA | STATUS_ERRORS)
 
+#define CAPABLE_ADMA2 BIT(19) /* CAPABILITIES, HC 2.2.26 */
+
 /* COMMAND_MODE, HC 2.2.5 and 2.2.6. */
+#define MODE_DMA	  BIT(0)
 #define MODE_COUNT	  BIT(1)
 #define MODE_AUTO_STOP	  BIT(2)
 #define MODE_READ	  BIT(4)
@@ -103,12 +109,16 @@ struct sdhci {
 	bool said;  /* that there is no card */
 	bool known; /* a card was identified before: another one in its place is not taken */
 	u32 cid[4];
-	bool version2; /* it answered SEND_IF_COND */
-	bool large;    /* addresses are sectors, not bytes */
-	bool writable; /* now; the device's read_only is what it was when it was found */
-	u32 address;   /* its relative card address, in bits 31:16 */
-	bool started;  /* the command that is out is the request's */
-	u32 done_blocks, blocks;
+	bool version2;		 /* it answered SEND_IF_COND */
+	bool large;		 /* addresses are sectors, not bytes */
+	bool writable;		 /* now; the device's read_only is what it was when it was found */
+	u32 address;		 /* its relative card address, in bits 31:16 */
+	bool started;		 /* the command that is out is the request's */
+	u32 done_blocks, blocks; /* moved as words, or not to be; all of them */
+	u32 adma;		 /* SELECT_ADMA2, or 0: words are moved */
+	/* The controller may read or write the request's memory: until it has said that it is done, or was
+	 * reset, the request does not end. */
+	bool moving;
 };
 
 static inline u32 sdhci_read(const struct sdhci *sd, u32 offset)
@@ -138,6 +148,20 @@ void sdhci_send(struct sdhci *sd, u32 number, u32 argument, u32 flags, sdhci_ste
 /* `why` is 0 if there is simply no card. Said once, until something changes. */
 void sdhci_give_up(struct sdhci *sd, const char *why);
 void sdhci_no_use(struct sdhci *sd); /* gives up: no card answers */
+
+/* The controller was reset: it does nothing any more. The request that it hung with too often fails. */
+void sdhci_stands(struct sdhci *sd);
+
+/* ---- sdhci_adma.c ---------------------------------------------------------------------------- */
+
+/* The most of one request: what is done for the caches before and after is some 2,400 instructions. */
+#define SDHCI_ADMA_BYTES (32 * 1024u)
+
+void sdhci_adma_init(struct sdhci *sd); /* once: is it to be had? */
+/* False: not with this request; its words are moved. Else all is ready for the command, with MODE_DMA. */
+bool sdhci_adma_start(struct sdhci *sd, const struct block_request *request);
+void sdhci_adma_end(const struct sdhci *sd); /* all data is there */
+void sdhci_adma_failed(struct sdhci *sd);    /* no more of it */
 
 /* ---- sdhci_identification.c ------------------------------------------------------------------ */
 

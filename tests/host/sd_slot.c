@@ -75,6 +75,7 @@ static void done(struct block_request *request, enum weir_status status)
 	struct test_request *over = container_of(request, struct test_request, request);
 
 	assert_false(in_submit);
+	assert_false(hw.dma_active); /* the memory is its owner's again */
 	over->ends++;
 	over->status = status;
 	if (over->next)

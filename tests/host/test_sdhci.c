@@ -4,7 +4,7 @@
  *
  * Sources: tests/host/sd_slot.c drivers/sdhci.c drivers/sdhci_identification.c core/base/log.c
  * Sources: tests/host/fake/sd_host.c tests/host/fake/heap.c tests/host/fake/log.c
- * Sources: tests/host/fake/cache.c tests/host/fake/panic.c
+ * Sources: tests/host/fake/cache.c tests/host/fake/panic.c drivers/sdhci_adma.c drivers/dma.c
  */
 #include <string.h>
 #include "sd_slot.h"

@@ -14,6 +14,11 @@ static void record(enum fake_cache_call call, const void *start, u64 bytes)
 	operations[count++] = (struct fake_cache_operation){ call, start, bytes };
 }
 
+u64 cache_granule_bytes(void)
+{
+	return 64;
+}
+
 void cache_clean_invalidate(const void *start, u64 bytes)
 {
 	record(FAKE_CLEAN_INVALIDATE, start, bytes);

@@ -2,7 +2,7 @@
  * Memory behind a cache that devices do not see through: each side has its own copy, and a line goes from
  * one to the other only when the code under test cleans and invalidates it. A device is given a range of it
  * at a bus address. A line that is written by a device while it is dirty in the cache fails the test, for
- * then it depends on the cache what is in memory after. Defines cache.h, so not together with cache.c.
+ * then it depends on the cache what is in memory after. Defines cache.h and fake_cache_reset(), so not together with cache.c.
  * Source: dma_memory.c
  */
 #pragma once

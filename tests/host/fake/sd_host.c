@@ -14,6 +14,7 @@
 #define REMOVED	     BIT(7)
 #define UNANSWERED   BIT(16)
 #define BAD_DATA     BIT(21)
+#define ADMA_ERROR   BIT(25)
 #define OUT_OF_RANGE BIT(31)
 #define ILLEGAL	     BIT(22)
 #define WRITE_ERROR  BIT(19)
@@ -21,6 +22,8 @@
 #define PRESENT_CARD (BIT(16) | BIT(17) | BIT(18))
 #define PRESENT_NONE BIT(17)
 #define WRITABLE     BIT(19)
+
+#define DMA_STEP BIT(31) /* no bit of the status: the controller's next access to memory */
 
 void fake_sd_init(struct fake_sd *sd, u8 *medium, u64 sectors, u64 *now_us)
 {
@@ -59,12 +62,19 @@ static void comes(struct fake_sd *sd, u32 bits)
 	sd->coming[sd->coming_count++] = bits;
 }
 
+static void dma_block(struct fake_sd *sd);
+
 bool fake_sd_step(struct fake_sd *sd)
 {
+	u32 bits = sd->coming[0];
+
 	if (!sd->coming_count)
 		return false;
-	raise_status(sd, sd->coming[0]);
 	memmove(&sd->coming[0], &sd->coming[1], --sd->coming_count * sizeof(sd->coming[0]));
+	if (bits == DMA_STEP)
+		dma_block(sd);
+	else
+		raise_status(sd, bits);
 	return true;
 }
 
@@ -167,6 +177,19 @@ static void block_comes(struct fake_sd *sd)
 		comes(sd, BAD_DATA);
 		return;
 	}
+	if (sd->dma && sd->dma_errors && block == sd->dma_bad_block) {
+		spend(&sd->dma_errors);
+		comes(sd, ADMA_ERROR);
+		return;
+	}
+	if (sd->dma && !sd->at_once) {
+		comes(sd, DMA_STEP);
+		return;
+	}
+	if (sd->dma) {
+		dma_block(sd);
+		return;
+	}
 	sd->buffer_ready = true;
 	sd->word = 0;
 	comes(sd, sd->reads ? READ_READY : WRITE_READY);
@@ -179,6 +202,7 @@ static void transfer_ends(struct fake_sd *sd)
 	/* A card that is read to its end may have looked further. */
 	if (sd->reads && sd->at == sd->sectors)
 		error |= OUT_OF_RANGE;
+	sd->dma_active = false;
 	sd->commands[12]++;
 	sd->response[3] = card_status(sd, error);
 	sd->card = FAKE_SD_TRANSFER;
@@ -196,18 +220,65 @@ static void block_moved(struct fake_sd *sd)
 		transfer_ends(sd);
 }
 
+/* ---- ADMA2, HC 1.13 -------------------------------------------------------------------------- */
+
+static void dma_block(struct fake_sd *sd)
+{
+	u8 *block = sd->medium + sd->at * SECTOR;
+	u32 bus = sd->dma_bus[sd->total - sd->left];
+
+	assert_true(sd->dma_active);
+	if (sd->reads)
+		assert_true(sd->dma_write(bus, block, SECTOR));
+	else
+		assert_true(sd->dma_read(bus, block, SECTOR));
+	sd->dma_blocks++;
+	block_moved(sd);
+}
+
+/* Walks the descriptors: each is checked, and the blocks of the transfer are found, all of them. */
+static void read_descriptors(struct fake_sd *sd)
+{
+	u32 descriptor[2], found = 0, at = sd->table;
+
+	assert_true(sd->capabilities & BIT(19));
+	assert_int_equal(sd->power & 0x18, 0x10); /* ADMA2 is selected */
+	assert_int_equal(at % 4, 0);
+	do {
+		u32 length, address;
+
+		assert_true(sd->dma_read(at, descriptor, sizeof(descriptor)));
+		assert_int_equal(descriptor[0] & 0xfffd,
+				 0x21); /* valid, a transfer, nothing else */
+		length = descriptor[0] >> 16;
+		address = descriptor[1];
+		assert_true(length); /* 0 would be 64 KiB, but not to every controller */
+		assert_int_equal(length % SECTOR, 0);
+		assert_int_equal(address % 4, 0);
+		for (; length; length -= SECTOR, address += SECTOR) {
+			assert_true(found < sd->total && found < ARRAY_SIZE(sd->dma_bus));
+			sd->dma_bus[found++] = address;
+		}
+		at += sizeof(descriptor);
+	} while (!(descriptor[0] & BIT(1)));
+	assert_int_equal(found, sd->total);
+}
+
 /* Answers as 48 bits; false: the card does not answer. */
 static bool data_command(struct fake_sd *sd, u32 number, u32 flags)
 {
 	sd->at = sd->large ? sd->argument : sd->argument / SECTOR;
 	sd->reads = number == 18;
 	assert_true(flags & BIT(21));
-	assert_int_equal(flags & 0x3f, sd->reads ? 0x36 : 0x26);
+	assert_int_equal(flags & 0x3e, sd->reads ? 0x36 : 0x26);
+	sd->dma = flags & 1;
 	assert_int_equal(sd->block & 0xffff, SECTOR);
 	sd->left = sd->total = sd->block >> 16;
 	assert_true(sd->left);
 	if (!sd->large)
 		assert_int_equal(sd->argument % SECTOR, 0);
+	if (sd->dma)
+		read_descriptors(sd);
 	if (sd->card != FAKE_SD_TRANSFER)
 		return false;
 	if (sd->at + sd->left > sd->sectors) {
@@ -218,6 +289,7 @@ static bool data_command(struct fake_sd *sd, u32 number, u32 flags)
 	}
 	sd->response[0] = card_status(sd, 0);
 	sd->card = sd->reads ? FAKE_SD_DATA : FAKE_SD_RECEIVE;
+	sd->dma_active = sd->dma;
 	comes(sd, COMMAND);
 	block_comes(sd);
 	return true;
@@ -362,10 +434,15 @@ static void command(struct fake_sd *sd, u32 value)
 
 static u32 read_clock(struct fake_sd *sd)
 {
-	if (sd->clock & BIT(24) && !spend(&sd->reset_polls))
+	/* A reset that is over has ended DMA, and one that is not over may not yet. */
+	if (sd->clock & BIT(24) && !spend(&sd->reset_polls)) {
 		sd->clock &= ~BIT(24);
-	if (sd->clock & 6u << 24 && !spend(&sd->lines_polls))
+		sd->dma_active = false;
+	}
+	if (sd->clock & 6u << 24 && !spend(&sd->lines_polls)) {
 		sd->clock &= ~(6u << 24);
+		sd->dma_active = false;
+	}
 	if (sd->clock & 1 && !(sd->clock & 2) && !spend(&sd->clock_polls))
 		sd->clock |= 2;
 	return sd->clock;
@@ -510,6 +587,10 @@ void register_write(void *registers, u32 offset, u32 value)
 		return;
 	case 0x38:
 		sd->signal = value;
+		return;
+	case 0x58:
+		assert_false(sd->dma_active);
+		sd->table = value;
 		return;
 	default:
 		fail_msg("write of register %x", offset);

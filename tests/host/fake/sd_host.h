@@ -26,6 +26,9 @@ struct fake_sd {
 	/* The controller; set by fake_sd_init(), changed by a test before the driver's probe. */
 	u32 capabilities;
 	u32 base_hz; /* of its clock; 0: as the capabilities say */
+	/* Its accesses to memory, if it has ADMA2; false: there is nothing at that address. */
+	bool (*dma_read)(u32 bus, void *to, u32 bytes);
+	bool (*dma_write)(u32 bus, const void *from, u32 bytes);
 	u32 reset_polls, lines_polls, clock_polls, debounce_polls; /* looks until it is done */
 	bool at_once;	      /* all that comes of a command is there when it is written */
 	u64 *now_us;	      /* the time, for how far writes are apart */
@@ -46,16 +49,18 @@ struct fake_sd {
 	u32 unheard[FAKE_SD_COMMANDS]; /* the controller says that no answer came */
 	u32 bad_blocks, bad_block;     /* of the transfer's blocks, this one has a wrong CRC */
 	u32 silent_blocks;	       /* the block never comes */
-	u32 programming_errors;	       /* said in the answer to the stop */
-	bool stop_unneeded;	       /* after an error the card has stopped by itself */
+	u32 dma_errors,
+		dma_bad_block;	/* before that block the controller finds its descriptor wrong */
+	u32 programming_errors; /* said in the answer to the stop */
+	bool stop_unneeded;	/* after an error the card has stopped by itself */
 
 	/* What was seen. */
 	u32 resets, commands[FAKE_SD_COMMANDS], line_resets;
-	u64 accesses, blocks_moved;
+	u64 accesses, blocks_moved, dma_blocks;
 	u32 last_argument;
 
 	/* Registers as they are. */
-	u32 block, argument, response[4], present, power, clock, status, enable, signal;
+	u32 block, argument, response[4], present, power, clock, status, enable, signal, table;
 	/* The rest of the state. */
 	u32 coming[8], coming_count; /* bits of the status, one after the other */
 	enum fake_sd_state card;
@@ -65,6 +70,9 @@ struct fake_sd {
 	u64 at;
 	u32 left, word, total;
 	bool buffer_ready, reads;
+	bool dma;	  /* of the command that is out, or was */
+	bool dma_active;  /* it may access memory */
+	u32 dma_bus[128]; /* where each block of the transfer is */
 	u64 last_write_us;
 };
 
