@@ -10,10 +10,13 @@
  * nothing needs to be searched or allocated. Every call does bounded work: WEIR_GRANT_PAGES_MAX
  * pages. It checks everything first; from the first change on nothing can fail.
  *
- * Invariants, under both locks:
- *   grant[n].mapped  <=>  the peer's window has WINDOW_MAPPED pages, beginning at
- *			   grant[n].window_page, that say (sharer, n);
- *   a window entry shows a page of a sharer's pool only while that grant is mapped.
+ * Home is the VM whose pool a page lies in; the holder of a grant is the VM in whose window it is.
+ *
+ * Invariants, under the locks of home and holder:
+ *   grant[n].mapped  <=>  the holder's window has WINDOW_MAPPED or WINDOW_OFFERED pages, beginning
+ *			   at grant[n].window_page, that say (home, n);
+ *   a window entry shows a page of a pool only while that grant is mapped, and not WINDOW_OFFERED;
+ *   home sees a page of its pool unless it is in a grant that is passed: so one VM at a time does.
  */
 #include "ipc/grant.h"
 
@@ -24,6 +27,9 @@
 #include "ipc/event.h"
 
 #define HANDLE_INDEX_BITS 16
+#define HANDLE_HOME_BITS  6
+#define HANDLE_LOW_BITS	  (HANDLE_INDEX_BITS + HANDLE_HOME_BITS)
+#define GENERATION_MAX	  (~0ul >> HANDLE_LOW_BITS)
 #define INDEX_MAX	  (1u << HANDLE_INDEX_BITS)
 
 void grant_lock(struct vm *vm) NO_THREAD_SAFETY
@@ -36,18 +42,29 @@ void grant_unlock(struct vm *vm) NO_THREAD_SAFETY
 	spin_unlock(&vm->ipc->grant.lock);
 }
 
-static void lock_both(struct vm *a, struct vm *b) ACQUIRES(&a->ipc->grant.lock)
-	ACQUIRES(&b->ipc->grant.lock) NO_THREAD_SAFETY
+/* The lock of each VM of a mask, in the order of their ids. */
+static void lock_all(u64 vms) NO_THREAD_SAFETY
 {
-	spin_lock(&(a->id < b->id ? a : b)->ipc->grant.lock);
-	spin_lock(&(a->id < b->id ? b : a)->ipc->grant.lock);
+	for (; vms; vms &= vms - 1)
+		spin_lock(&vm_get((u32)__builtin_ctzl(vms))->ipc->grant.lock);
 }
 
-static void unlock_both(struct vm *a, struct vm *b) RELEASES(&a->ipc->grant.lock)
+static void unlock_all(u64 vms) NO_THREAD_SAFETY
+{
+	for (; vms; vms &= vms - 1)
+		spin_unlock(&vm_get((u32)__builtin_ctzl(vms))->ipc->grant.lock);
+}
+
+static void lock_both(const struct vm *a, const struct vm *b) ACQUIRES(&a->ipc->grant.lock)
+	ACQUIRES(&b->ipc->grant.lock) NO_THREAD_SAFETY
+{
+	lock_all(BIT(a->id) | BIT(b->id));
+}
+
+static void unlock_both(const struct vm *a, const struct vm *b) RELEASES(&a->ipc->grant.lock)
 	RELEASES(&b->ipc->grant.lock) NO_THREAD_SAFETY
 {
-	spin_unlock(&b->ipc->grant.lock);
-	spin_unlock(&a->ipc->grant.lock);
+	unlock_all(BIT(a->id) | BIT(b->id));
 }
 
 static pa_t pool_pa(const struct vm *vm, u64 page)
@@ -66,22 +83,36 @@ static bool in_range(u64 first, u64 count, u64 size)
 	return count <= size && first <= size - count;
 }
 
-static weir_handle grant_handle(const struct grant *grant, u64 index)
+_Static_assert(MAX_VMS <= 1u << HANDLE_HOME_BITS, "a grant's handle has room for its home");
+
+static weir_handle grant_handle(const struct vm *home, const struct grant *grant)
 {
-	return grant->generation << HANDLE_INDEX_BITS | index;
+	return grant->generation << HANDLE_LOW_BITS | (u64)home->id << HANDLE_INDEX_BITS |
+	       (u64)(grant - home->ipc->grant.grant);
 }
 
-/* The grant of `sharer` that a handle names. */
-static enum weir_status grant_find(const struct vm *sharer, weir_handle handle,
-				   struct grant **grant) NEEDS(&sharer->ipc->grant.lock)
+/* The VM whose grant a handle names; 0: there is none. */
+static struct vm *handle_home(weir_handle handle)
 {
-	const struct grant_vm *table = &sharer->ipc->grant;
-	u64 index = handle & (INDEX_MAX - 1);
-	u64 generation = handle >> HANDLE_INDEX_BITS;
+	struct vm *home = vm_get(handle >> HANDLE_INDEX_BITS & (BIT(HANDLE_HOME_BITS) - 1));
 
-	if (index >= table->pool_pages)
-		return WEIR_INVALID;
-	*grant = &table->grant[index_nospec(index, table->pool_pages)];
+	return home && (handle & (INDEX_MAX - 1)) < home->ipc->grant.pool_pages ? home : 0;
+}
+
+/* The entry of the table that a handle names, which has a home, whatever is in it now. */
+static struct grant *handle_entry(const struct vm *home, weir_handle handle)
+{
+	const struct grant_vm *table = &home->ipc->grant;
+
+	return &table->grant[index_nospec(handle & (INDEX_MAX - 1), table->pool_pages)];
+}
+
+static enum weir_status grant_find(const struct vm *home, weir_handle handle, struct grant **grant)
+	NEEDS(&home->ipc->grant.lock)
+{
+	u64 generation = handle >> HANDLE_LOW_BITS;
+
+	*grant = handle_entry(home, handle);
 	/* Generations count up: 0 and those to come were never given out. */
 	if (generation == 0 || generation > (*grant)->generation)
 		return WEIR_INVALID;
@@ -128,7 +159,26 @@ static enum weir_status share_check(struct vm *vm, struct port *port, u64 first,
 		return WEIR_BUSY;
 	if (block_pages_busy(vm, pa, pages * PAGE_SIZE))
 		return WEIR_BUSY;
+	if (vm->ipc->grant.grant[first].generation == GENERATION_MAX)
+		return WEIR_QUOTA;
 	return WEIR_OK;
+}
+
+/* What home sees where its pages are: themselves, or while they are passed its scratch page. */
+static void pool_show(struct vm *home, const struct grant *grant, bool pages)
+	NEEDS(&home->ipc->grant.lock)
+{
+	u64 first = (u64)(grant - home->ipc->grant.grant);
+	ipa_t ipa = IPA(vm_pool_base(home) + first * PAGE_SIZE);
+
+	if (grant->access != WEIR_PASS)
+		return;
+	if (pages)
+		stage2_set_pages(&home->stage2, ipa, grant->pages, pool_pa(home, first), PAGE_SIZE,
+				 STAGE2_RAM);
+	else
+		stage2_set_pages(&home->stage2, ipa, grant->pages,
+				 mmu_heap_pa(home->ipc->grant.scratch), 0, STAGE2_SHARED);
 }
 
 static weir_handle share_commit(struct vm *vm, const struct port *port, u64 first, u64 pages,
@@ -142,9 +192,10 @@ static weir_handle share_commit(struct vm *vm, const struct port *port, u64 firs
 	grant->generation++;
 	grant->pages = (u16)pages;
 	grant->access = (u8)access;
-	grant->mapped = false;
-	__atomic_store_n(&grant->port, (u32)(port - vm->ipc->event.port), __ATOMIC_RELAXED);
-	return grant_handle(grant, first);
+	grant->mapped = grant->ending = false;
+	grant->port = (u16)(port - vm->ipc->event.port);
+	pool_show(vm, grant, false);
+	return grant_handle(vm, grant);
 }
 
 enum weir_status grant_share_call(struct vcpu *self, const struct call_args *in,
@@ -158,7 +209,7 @@ enum weir_status grant_share_call(struct vcpu *self, const struct call_args *in,
 	status = event_port(vm, in->x1, &port);
 	if (status != WEIR_OK)
 		return status;
-	if (pages == 0 || pages > WEIR_GRANT_PAGES_MAX || access > WEIR_READ_WRITE)
+	if (pages == 0 || pages > WEIR_GRANT_PAGES_MAX || access > WEIR_PASS)
 		return WEIR_INVALID;
 	if (!in_range(first, pages, vm->ipc->grant.pool_pages))
 		return WEIR_INVALID;
@@ -172,20 +223,35 @@ enum weir_status grant_share_call(struct vcpu *self, const struct call_args *in,
 	return status;
 }
 
-/* May the peer of the channel map this grant there? */
-static enum weir_status map_check(const struct vm *vm, const struct port *port,
-				  const struct grant *grant, u64 first) NEEDS(&vm->ipc->grant.lock)
+/* Has the VM at the other end of this port offered it the grant? */
+static bool offered(const struct port *port, const struct vm *home, const struct grant *grant)
+	NEEDS(&home->ipc->grant.lock)
 {
-	const struct grant_vm *own = &vm->ipc->grant;
-	const struct event_vm *sharer = port->peer->owner;
+	const struct event_vm *giver = port->peer->owner;
+	const struct window_page *page;
 
-	if (&sharer->port[grant->port] != port->peer)
+	if (giver->vm == home)
+		return &giver->port[grant->port] == port->peer;
+	if (!grant->mapped || grant->holder != giver->vm->id)
+		return false;
+	page = &giver->vm->ipc->grant.window[grant->window_page];
+	return page->state == WINDOW_OFFERED && &giver->port[page->port] == port->peer;
+}
+
+/* May the VM of this port map the grant there? */
+static enum weir_status map_check(const struct port *port, const struct vm *home,
+				  const struct grant *grant, u64 first)
+	NEEDS(&home->ipc->grant.lock) NEEDS(&port->owner->vm->ipc->grant.lock)
+{
+	const struct grant_vm *own = &port->owner->vm->ipc->grant;
+
+	if (!offered(port, home, grant))
 		return WEIR_DENIED;
 	if (own->stopped)
 		return WEIR_CLOSED;
 	if (!in_range(first, grant->pages, own->window_pages))
 		return WEIR_INVALID;
-	if (grant->mapped)
+	if ((grant->mapped && port_peer_vm(port) == home) || grant->ending)
 		return WEIR_BUSY;
 	for (u64 i = 0; i < grant->pages; i++)
 		if (own->window[first + i].state != WINDOW_FREE)
@@ -193,30 +259,52 @@ static enum weir_status map_check(const struct vm *vm, const struct port *port,
 	return WEIR_OK;
 }
 
-static void map_commit(struct vm *vm, const struct vm *sharer, struct grant *grant, u64 first)
-	NEEDS(&vm->ipc->grant.lock) NEEDS(&sharer->ipc->grant.lock)
+/* All entries of a mapping, and what the VM sees there. */
+static void window_set(struct vm *vm, u64 first, u32 pages, enum window_state state, pa_t pa,
+		       u64 stride, enum stage2_kind kind) NEEDS(&vm->ipc->grant.lock)
 {
 	struct window_page *page = &vm->ipc->grant.window[first];
-	u64 index = (u64)(grant - sharer->ipc->grant.grant);
-	enum stage2_kind kind =
-		grant->access == WEIR_READ_WRITE ? STAGE2_SHARED : STAGE2_SHARED_READ;
 
-	stage2_set_pages(&vm->stage2, window_ipa(first), grant->pages, pool_pa(sharer, index),
-			 PAGE_SIZE, kind);
-	for (u64 i = 0; i < grant->pages; i++)
-		page[i] = (struct window_page){ .state = WINDOW_MAPPED };
+	stage2_set_pages(&vm->stage2, window_ipa(first), pages, pa, stride, kind);
+	for (u32 i = 0; i < pages; i++)
+		page[i].state = (u8)state;
+}
+
+/* Empties the window where a mapping, of a grant or of its remains, begins. */
+static void window_clear(struct vm *vm, u64 first) NEEDS(&vm->ipc->grant.lock)
+{
+	struct window_page *page = &vm->ipc->grant.window[first];
+
+	window_set(vm, first, page->pages, WINDOW_FREE, PA(0), 0, STAGE2_NONE);
+	page->pages = 0;
+}
+
+/* Under the locks of home, of the port's VM and of whoever holds it now. */
+static void map_commit(const struct port *port, const struct vm *home, struct grant *grant,
+		       u64 first) NO_THREAD_SAFETY
+{
+	struct vm *vm = port->owner->vm;
+	struct window_page *page = &vm->ipc->grant.window[first];
+	u64 index = (u64)(grant - home->ipc->grant.grant);
+
+	if (grant->mapped)
+		window_clear(vm_get(grant->holder), grant->window_page);
+	window_set(vm, first, grant->pages, WINDOW_MAPPED, pool_pa(home, index), PAGE_SIZE,
+		   grant->access == WEIR_READ ? STAGE2_SHARED_READ : STAGE2_SHARED);
 	page->pages = (u8)grant->pages;
 	page->grant = (u16)index;
-	page->sharer = sharer->id;
+	page->home = (u8)home->id;
+	page->port = (u16)(port - port->owner->port);
 	grant->mapped = true;
+	grant->holder = (u8)vm->id;
 	grant->window_page = (u32)first;
 }
 
 enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
-				struct call_results *out)
+				struct call_results *out) NO_THREAD_SAFETY
 {
-	struct vm *vm = self->vm, *sharer;
-	u64 first = index_nospec(in->x3, vm->ipc->grant.window_pages);
+	struct vm *vm = self->vm, *home = handle_home(in->x2);
+	u64 first = index_nospec(in->x3, vm->ipc->grant.window_pages), vms;
 	enum weir_status status;
 	struct grant *grant;
 	struct port *port;
@@ -224,165 +312,210 @@ enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
 	status = event_port(vm, in->x1, &port);
 	if (status != WEIR_OK)
 		return status;
-	if (in->x3 >= vm->ipc->grant.window_pages)
+	if (in->x3 >= vm->ipc->grant.window_pages || !home || home == vm)
 		return WEIR_INVALID;
 
-	sharer = port_peer_vm(port);
-	lock_both(vm, sharer);
-	status = grant_find(sharer, in->x2, &grant);
+	vms = BIT(vm->id) | BIT(home->id) | BIT(port_peer_vm(port)->id);
+	lock_all(vms);
+	status = grant_find(home, in->x2, &grant);
 	if (status == WEIR_OK)
-		status = map_check(vm, port, grant, first);
+		status = map_check(port, home, grant, first);
 	if (status == WEIR_OK) {
-		map_commit(vm, sharer, grant, first);
+		map_commit(port, home, grant, first);
 		out->x1 = grant->pages;
 		out->x2 = grant->access;
 	}
-	unlock_both(vm, sharer);
+	unlock_all(vms);
 	return status;
 }
 
-/* Empties the window where a mapping, of a grant or of its remains, begins. */
-static void window_clear(struct vm *vm, u64 first) NEEDS(&vm->ipc->grant.lock)
-{
-	struct window_page *page = &vm->ipc->grant.window[first];
-	u32 pages = page->pages;
-
-	stage2_set_pages(&vm->stage2, window_ipa(first), pages, PA(0), 0, STAGE2_NONE);
-	for (u32 i = 0; i < pages; i++)
-		page[i] = (struct window_page){ .state = WINDOW_FREE };
-}
-
-/* A mapping begins at this page of the window: whose, and is it still so once both are locked? */
-static struct vm *window_sharer(struct vm *vm, u64 first)
+/* A mapping begins at this page of the window: of whose pages? 0: none does. */
+static struct vm *window_home(struct vm *vm, u64 first)
 {
 	struct window_page page;
 
 	grant_lock(vm);
 	page = vm->ipc->grant.window[first];
 	grant_unlock(vm);
-	return page.pages ? vm_get(page.sharer) : 0;
-}
-
-static bool window_unmap(struct vm *vm, struct vm *sharer, u64 first)
-{
-	struct window_page *page = &vm->ipc->grant.window[first];
-	bool ours;
-
-	lock_both(vm, sharer);
-	ours = page->pages && page->sharer == sharer->id;
-	if (ours) {
-		if (page->state == WINDOW_MAPPED)
-			sharer->ipc->grant.grant[page->grant].mapped = false;
-		window_clear(vm, first);
-	}
-	unlock_both(vm, sharer);
-	return ours;
-}
-
-enum weir_status grant_unmap_call(struct vcpu *self, const struct call_args *in,
-				  struct call_results *out)
-{
-	struct vm *vm = self->vm, *sharer;
-	u64 first = index_nospec(in->x1, vm->ipc->grant.window_pages);
-
-	(void)out;
-	if (in->x1 >= vm->ipc->grant.window_pages)
-		return WEIR_INVALID;
-	sharer = window_sharer(vm, first);
-	if (!sharer)
-		return WEIR_NOT_FOUND;
-	/* Not ours any more: another vCPU of this VM was faster. */
-	return window_unmap(vm, sharer, first) ? WEIR_OK : WEIR_NOT_FOUND;
+	return page.pages ? vm_get(page.home) : 0;
 }
 
 /*
- * Swaps what the peer sees to its scratch page. stage2_set_pages() returns when no core can use the
- * old entries any more: after it the pages are the sharer's alone.
+ * Swaps what the holder sees to its scratch page. stage2_set_pages() returns when no core can use
+ * the old entries any more: after it the pages are home's alone.
  */
-static void window_scratch(struct vm *peer, u64 first) NEEDS(&peer->ipc->grant.lock)
+static void window_scratch(struct vm *holder, u64 first) NEEDS(&holder->ipc->grant.lock)
 {
-	struct window_page *page = &peer->ipc->grant.window[first];
-	pa_t scratch = mmu_heap_pa(peer->ipc->grant.scratch);
-
-	stage2_set_pages(&peer->stage2, window_ipa(first), page->pages, scratch, 0, STAGE2_SHARED);
-	for (u32 i = 0; i < page->pages; i++)
-		page[i].state = WINDOW_SCRATCH;
+	window_set(holder, first, holder->ipc->grant.window[first].pages, WINDOW_SCRATCH,
+		   mmu_heap_pa(holder->ipc->grant.scratch), 0, STAGE2_SHARED);
 }
 
-/*
- * For a guest that faulted in its window: while a page is swapped there is none, for a moment
- * (break before make, DDI 0487 D8.14). Who has the lock after that sees the new one.
- */
-bool ipc_window_shows(struct vm *vm, ipa_t ipa)
+/* Nobody else sees its pages any more: home does. */
+static void grant_close(struct vm *home, struct grant *grant) NEEDS(&home->ipc->grant.lock)
 {
-	u64 page = (ipa.raw - VM_WINDOW_BASE) / PAGE_SIZE;
-	bool shows;
+	bool *shared = &home->ipc->grant.shared[grant - home->ipc->grant.grant];
 
-	if (ipa.raw < VM_WINDOW_BASE || page >= vm->ipc->grant.window_pages)
-		return false;
-	page = index_nospec(page, vm->ipc->grant.window_pages);
-	grant_lock(vm);
-	shows = vm->ipc->grant.window[page].state != WINDOW_FREE;
-	grant_unlock(vm);
-	return shows;
-}
-
-static void grant_end(struct vm *vm, struct vm *peer, struct grant *grant)
-	NEEDS(&vm->ipc->grant.lock) NEEDS(&peer->ipc->grant.lock)
-{
-	struct grant_vm *table = &vm->ipc->grant;
-	bool *shared = &table->shared[grant - table->grant];
-
-	if (grant->mapped)
-		window_scratch(peer, grant->window_page);
+	pool_show(home, grant, true);
 	for (u32 i = 0; i < grant->pages; i++)
 		shared[i] = false;
 	grant->mapped = false;
 	grant->pages = 0;
 }
 
-/* Tells the peer of a port of `vm`, if a mapped grant ended. */
-static void tell(const struct port *port, bool was_mapped)
+/* What was passed goes home with it, and home is told; what was shared stays so. */
+static bool window_unmap(struct vm *vm, struct vm *home, u64 first)
 {
-	const struct event_vm *peer = port->peer->owner;
+	struct window_page *page = &vm->ipc->grant.window[first];
+	struct grant *grant = 0;
+	bool ours, told = false;
+	u32 port = 0;
 
-	if (was_mapped)
-		event_raise(peer->vm, (u32)(port->peer - peer->port));
+	lock_both(vm, home);
+	ours = page->pages && page->home == home->id;
+	if (ours && page->state != WINDOW_SCRATCH)
+		grant = &home->ipc->grant.grant[page->grant];
+	if (ours)
+		window_clear(vm, first);
+	if (grant) {
+		grant->mapped = false;
+		told = grant->access == WEIR_PASS;
+		port = grant->port;
+		if (told)
+			grant_close(home, grant);
+	}
+	unlock_both(vm, home);
+	if (told)
+		event_raise(home, port);
+	return ours;
+}
+
+enum weir_status grant_unmap_call(struct vcpu *self, const struct call_args *in,
+				  struct call_results *out)
+{
+	struct vm *vm = self->vm, *home;
+	u64 first = index_nospec(in->x1, vm->ipc->grant.window_pages);
+
+	(void)out;
+	if (in->x1 >= vm->ipc->grant.window_pages)
+		return WEIR_INVALID;
+	home = window_home(vm, first);
+	if (!home)
+		return WEIR_NOT_FOUND;
+	/* Not ours any more: another vCPU of this VM was faster. */
+	return window_unmap(vm, home, first) ? WEIR_OK : WEIR_NOT_FOUND;
+}
+
+enum weir_status grant_pass_call(struct vcpu *self, const struct call_args *in,
+				 struct call_results *out)
+{
+	struct vm *vm = self->vm, *home;
+	u64 first = index_nospec(in->x2, vm->ipc->grant.window_pages);
+	enum weir_status status;
+	struct window_page *page;
+	const struct grant *grant;
+	struct port *port;
+
+	status = event_port(vm, in->x1, &port);
+	if (status != WEIR_OK)
+		return status;
+	if (in->x2 >= vm->ipc->grant.window_pages)
+		return WEIR_INVALID;
+	home = window_home(vm, first);
+	if (!home)
+		return WEIR_NOT_FOUND;
+	page = &vm->ipc->grant.window[first];
+	lock_both(vm, home);
+	grant = &home->ipc->grant.grant[page->grant];
+	if (!page->pages || page->home != home->id)
+		status = WEIR_NOT_FOUND;
+	else if (page->state == WINDOW_SCRATCH || vm->ipc->grant.stopped || !event_peer_open(port))
+		status = WEIR_CLOSED;
+	else if (grant->access != WEIR_PASS || port_peer_vm(port) == home)
+		status = WEIR_DENIED;
+	if (status == WEIR_OK) {
+		window_set(vm, first, grant->pages, WINDOW_OFFERED, PA(0), 0, STAGE2_NONE);
+		page->port = (u16)(port - vm->ipc->event.port);
+		out->x1 = grant_handle(home, grant);
+	}
+	unlock_both(vm, home);
+	return status;
+}
+
+/*
+ * For a guest that faulted in its window or its pool: while a page is swapped there is none, for a
+ * moment (break before make, DDI 0487 D8.14). Who has the lock after that sees the new one.
+ */
+bool ipc_window_shows(struct vm *vm, ipa_t ipa)
+{
+	const struct grant_vm *table = &vm->ipc->grant;
+	u64 page = (ipa.raw - VM_WINDOW_BASE) / PAGE_SIZE;
+	bool shows = ipa.raw - vm_pool_base(vm) < vm->pool_bytes;
+	u8 state;
+
+	if (!shows && (ipa.raw < VM_WINDOW_BASE || page >= table->window_pages))
+		return false;
+	page = shows ? 0 : index_nospec(page, table->window_pages);
+	grant_lock(vm);
+	state = shows ? WINDOW_MAPPED : table->window[page].state;
+	grant_unlock(vm);
+	return state == WINDOW_MAPPED || state == WINDOW_SCRATCH;
+}
+
+/*
+ * Ends `grant`, if there is one, or if that is 0 the one that `handle` names. Whom to lock besides home
+ * stands in the grant: `ending` keeps the holder from changing until both are locked.
+ */
+static enum weir_status grant_end(struct vm *home, struct grant *grant,
+				  weir_handle handle) NO_THREAD_SAFETY
+{
+	bool named = !grant;
+	enum weir_status status = WEIR_OK;
+	struct vm *holder = home, *told = 0;
+	u32 port = 0;
+	u64 vms;
+
+	grant_lock(home);
+	if (named)
+		status = grant_find(home, handle, &grant);
+	if (status == WEIR_OK && grant->mapped)
+		holder = vm_get(grant->holder);
+	if (status == WEIR_OK)
+		grant->ending = true;
+	grant_unlock(home);
+	if (status != WEIR_OK)
+		return status;
+
+	vms = BIT(home->id) | BIT(holder->id);
+	lock_all(vms);
+	if (named)
+		status = grant_find(home, handle, &grant);
+	if (status == WEIR_OK && grant->pages) {
+		if (grant->mapped) {
+			const struct window_page *page =
+				&holder->ipc->grant.window[grant->window_page];
+
+			told = holder;
+			port = page->port;
+			if (page->state == WINDOW_OFFERED)
+				window_clear(holder, grant->window_page);
+			else
+				window_scratch(holder, grant->window_page);
+		}
+		grant_close(home, grant);
+	}
+	unlock_all(vms);
+	if (told)
+		event_raise(told, port);
+	return status;
 }
 
 enum weir_status grant_revoke_call(struct vcpu *self, const struct call_args *in,
 				   struct call_results *out)
 {
-	struct vm *vm = self->vm, *peer;
-	const struct grant_vm *table = &vm->ipc->grant;
-	u64 index = in->x1 & (INDEX_MAX - 1);
-	enum weir_status status;
-	struct grant *grant;
-	struct port *port;
-	bool was_mapped = false;
-
 	(void)out;
-	if (index >= table->pool_pages || vm->ipc->event.port_count == 0)
+	if (handle_home(in->x1) != self->vm)
 		return WEIR_INVALID;
-	grant = &table->grant[index_nospec(index, table->pool_pages)];
-	/*
-	 * Which locks to take depends on the peer, which is read before they are held. If the page
-	 * is in a grant to somebody else by then, the handle named none when we were called.
-	 */
-	port = &vm->ipc->event.port[__atomic_load_n(&grant->port, __ATOMIC_RELAXED)];
-	peer = port_peer_vm(port);
-
-	lock_both(vm, peer);
-	status = grant_find(vm, in->x1, &grant);
-	if (status == WEIR_OK && &vm->ipc->event.port[grant->port] != port)
-		status = WEIR_STALE;
-	if (status == WEIR_OK) {
-		was_mapped = grant->mapped;
-		grant_end(vm, peer, grant);
-	}
-	unlock_both(vm, peer);
-	tell(port, was_mapped);
-	return status;
+	return grant_end(self->vm, 0, in->x1);
 }
 
 /* No grant begins and no mapping appears after this: share and map look under the same lock. */
@@ -391,19 +524,6 @@ static void forbid(struct vm *vm)
 	grant_lock(vm);
 	vm->ipc->grant.stopped = true;
 	grant_unlock(vm);
-}
-
-static void revoke(struct vm *vm, struct grant *grant)
-{
-	struct port *port = &vm->ipc->event.port[grant->port];
-	struct vm *peer = port_peer_vm(port);
-	bool was_mapped;
-
-	lock_both(vm, peer);
-	was_mapped = grant->mapped;
-	grant_end(vm, peer, grant);
-	unlock_both(vm, peer);
-	tell(port, was_mapped);
 }
 
 /* A step looks at so many pages where nothing begins, or ends what begins at one. */
@@ -419,9 +539,9 @@ bool grant_vm_revoke(struct vm *vm, u64 *at)
 	while (*at < end) {
 		struct grant *grant = &table->grant[(*at)++];
 
-		/* Grants only end from now on, and `port` stays: no lock to look. */
+		/* Grants only end from now on: no lock to look. */
 		if (__atomic_load_n(&grant->pages, __ATOMIC_RELAXED)) {
-			revoke(vm, grant);
+			grant_end(vm, grant, 0);
 			break;
 		}
 	}
@@ -435,14 +555,14 @@ bool grant_vm_unmap(struct vm *vm, u64 *at)
 
 	while (*at < end) {
 		u64 page = (*at)++;
-		struct vm *sharer;
+		struct vm *home;
 
 		/* Mappings only end from now on, and only this VM ends its own: no lock to look. */
 		if (!__atomic_load_n(&table->window[page].pages, __ATOMIC_RELAXED))
 			continue;
-		sharer = window_sharer(vm, page);
-		if (sharer)
-			window_unmap(vm, sharer, page);
+		home = window_home(vm, page);
+		if (home)
+			window_unmap(vm, home, page);
 		break;
 	}
 	return *at < table->window_pages;
@@ -485,6 +605,6 @@ void grant_vm_create(struct vm *vm)
 	}
 	if (table->window_pages) {
 		table->window = heap_alloc(table->window_pages * sizeof(*table->window));
-		table->scratch = heap_page();
 	}
+	table->scratch = heap_page();
 }

@@ -2,7 +2,7 @@
  * Grants: pages of one VM's shareable pool in another's grant window.
  *
  * Owns:  struct grant, struct window_page, and after boot the stage-2 entries of pool and window.
- * Locks: vm->ipc->grant.lock; two VMs: lower id first.
+ * Locks: vm->ipc->grant.lock; several VMs: in the order of their ids.
  * ABI:   guests/include/weir/grant.h. Source: grant.c. Tests: tests/host/test_grant.c
  *
  * DMA and sharing exclude each other. Only pages of the pool can be shared, so for a buffer outside
@@ -46,5 +46,7 @@ enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
 				struct call_results *out);
 enum weir_status grant_unmap_call(struct vcpu *self, const struct call_args *in,
 				  struct call_results *out);
+enum weir_status grant_pass_call(struct vcpu *self, const struct call_args *in,
+				 struct call_results *out);
 enum weir_status grant_revoke_call(struct vcpu *self, const struct call_args *in,
 				   struct call_results *out);

@@ -5,7 +5,7 @@
  * heap, and lives until power-off. Nothing here is in guest memory but `in`, `out` and the rings'
  * slots, which a guest reaches by its own mappings (of `in` alone read-write).
  * Locks, outer first (the whole order: core/README.md):
- *   vm->ipc->grant.lock  of the lower VM id, then of the higher;
+ *   vm->ipc->grant.lock  of up to three VMs, in the order of their ids;
  *   vm->ipc->event.lock  never two at once;
  *   what block.c takes;  the vGIC's and the scheduler's, by vgic_pend().
  * Source: ipc.c
@@ -62,25 +62,29 @@ struct event_vcpu {
 /* A grant of the VM's own pool; its index in the table is its first page. Lock: grant.lock. */
 struct grant {
 	u64 generation;	 /* of the last grant that began at this page */
-	u32 port;	 /* the sharer's port; the peer is whoever is joined to it */
-	u32 window_page; /* where the peer has it, if `mapped` */
+	u32 window_page; /* where the holder has it, if `mapped` */
+	u16 port;	 /* home's, by which it was shared or passed */
 	u16 pages;	 /* 0: no grant begins here */
 	u8 access;	 /* enum weir_access */
+	u8 holder;	 /* VM id, if `mapped`; its lock, too */
 	bool mapped;
+	bool ending; /* the holder does not change any more */
 };
 
 /* One page of the VM's own grant window. Lock: grant.lock. */
 enum window_state {
 	WINDOW_FREE,	/* nothing is mapped */
-	WINDOW_MAPPED,	/* a page of the sharer's pool */
+	WINDOW_MAPPED,	/* a page of home's pool */
 	WINDOW_SCRATCH, /* the grant was revoked: the VM's own scratch page */
+	WINDOW_OFFERED, /* passed on, and not taken yet: nothing is mapped */
 };
 
 struct window_page {
-	u8 state;   /* enum window_state */
-	u8 pages;   /* at the first page of a mapping; 0 at the others */
-	u16 grant;  /* first page: the grant's index in the sharer's table */
-	u32 sharer; /* first page: VM id */
+	u8 state;  /* enum window_state */
+	u8 pages;  /* at the first page of a mapping; 0 at the others, as what follows */
+	u16 grant; /* the grant's index in home's table */
+	u16 port;  /* the VM's own, by which it got it, or WINDOW_OFFERED: passes it on */
+	u8 home;   /* VM id */
 };
 
 struct grant_vm {
@@ -91,7 +95,7 @@ struct grant_vm {
 	struct grant *grant; /* one for each page of the pool */
 	bool *shared;	     /* one for each page of the pool: it is in a grant */
 	struct window_page *window;
-	void *scratch; /* shown to the VM where a mapped grant was revoked */
+	void *scratch; /* shown to the VM where a mapped grant was revoked, and while a page is passed */
 };
 
 struct upcall_vm {

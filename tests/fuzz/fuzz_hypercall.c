@@ -172,7 +172,7 @@ static weir_handle some_grant(void)
 	if (byte < 224)
 		return grants_recent(byte & 15);
 	if (byte < 240)
-		return grants_recent(byte & 15) + (BIT(16) << (byte & 3));
+		return grants_recent(byte & 15) + (BIT(16 + 2 * (byte & 3)) << (byte & 1));
 	return input_word();
 }
 
@@ -260,7 +260,7 @@ static void move_share(void)
 	/* Small ones, or there is soon nothing left to be shared. */
 	x[2] = byte < 192 ? byte & 7 : byte < 248 ? byte - 184 : input_word();
 	byte = input_byte();
-	x[3] = byte < 248 ? byte & 1 : byte;
+	x[3] = byte < 248 ? byte % 3 : byte;
 	if (call(WEIR_FN_GRANT_SHARE, x, 4, junk(), grants_share_errors(me, x[0], x[1], x[2], x[3]),
 		 0))
 		grants_made(me, self->arch.x[1]);
@@ -276,24 +276,38 @@ static void move_map(void)
 		assert_int_equal(self->arch.x[1], self->vm->ipc->grant.window[x[2]].pages);
 }
 
+static void tell(struct grants_told told)
+{
+	if (!sure) /* who is told depends on what was mapped then */
+		events_learn();
+	else if (told.port < EVENTS_PORTS)
+		events_raise(told.vm, told.port);
+}
+
 static void move_unmap(void)
 {
 	u64 x[] = { some_page(self->vm->ipc->grant.window_pages) };
 
-	call(WEIR_FN_GRANT_UNMAP, x, 1, junk(), grants_unmap_errors(me, x[0]), 0);
+	struct grants_told told = grants_unmap_tells(me, x[0]);
+
+	if (call(WEIR_FN_GRANT_UNMAP, x, 1, junk(), grants_unmap_errors(me, x[0]), 0))
+		tell(told);
+}
+
+static void move_pass(void)
+{
+	u64 x[] = { some_port(), some_page(self->vm->ipc->grant.window_pages) };
+
+	call(WEIR_FN_GRANT_PASS, x, 2, junk(), grants_pass_errors(me, x[0], x[1]), 0);
 }
 
 static void move_revoke(void)
 {
 	u64 x[] = { some_grant() };
-	u32 port = grants_mapped_port(me, x[0] & 0xffff);
+	struct grants_told told = grants_revoke_tells(me, x[0] & 0xffff);
 
-	if (!call(WEIR_FN_GRANT_REVOKE, x, 1, junk(), grants_revoke_errors(me, x[0]), 0))
-		return;
-	if (!sure) /* who is told depends on what was mapped then */
-		events_learn();
-	else if (port < EVENTS_PORTS)
-		events_raise_peer(me, port);
+	if (call(WEIR_FN_GRANT_REVOKE, x, 1, junk(), grants_revoke_errors(me, x[0]), 0))
+		tell(told);
 }
 
 static void move_info(void)
@@ -555,19 +569,25 @@ static void move_end(void)
 static void move_vm_step(void)
 {
 	const struct grant_vm *table = &self->vm->ipc->grant;
-	u32 id = me, times = input_byte() & 1 ? 100 : 1, port[256];
+	u32 id = me, times = input_byte() & 1 ? 100 : 1;
+	struct grants_told revoked[256], returned[256];
 
 	outer.gaps += input_byte() & 31; /* it has more of them than a call */
 	while (times--) {
 		for (u32 i = 0; i < table->pool_pages; i++)
-			port[i] = grants_mapped_port(id, i);
+			revoked[i] = grants_revoke_tells(id, i);
+		for (u32 i = 0; i < table->window_pages; i++)
+			returned[i] = grants_unmap_tells(id, i);
 		events_begin_blind();
 		if (!machine_vm_step(id))
 			times = 0;
 		events_end_blind();
 		for (u32 i = 0; i < table->pool_pages; i++)
-			if (port[i] < EVENTS_PORTS && grants_mapped_port(id, i) == EVENTS_PORTS)
-				events_raise_peer(id, port[i]);
+			if (revoked[i].port < EVENTS_PORTS && !table->grant[i].mapped)
+				events_raise(revoked[i].vm, revoked[i].port);
+		for (u32 i = 0; i < table->window_pages; i++)
+			if (returned[i].port < EVENTS_PORTS && !table->window[i].pages)
+				events_raise(returned[i].vm, returned[i].port);
 		follow();
 		if (outer.happened && !inside)
 			events_learn(); /* in which order they were told is not known */
@@ -622,7 +642,7 @@ static const struct {
 	{ move_bind, GUEST },	  { move_bind, GUEST },	   { move_peer, GUEST },
 	{ move_find, GUEST },	  { move_share, GUEST },   { move_share, GUEST },
 	{ move_map, GUEST },	  { move_map, GUEST },	   { move_map, GUEST },
-	{ move_unmap, GUEST },	  { move_revoke, GUEST },  { move_revoke, GUEST },
+	{ move_unmap, GUEST },	  { move_pass, GUEST },	   { move_revoke, GUEST },
 	{ move_info, GUEST },	  { move_submit, GUEST },  { move_submit, GUEST },
 	{ move_submit, GUEST },	  { move_submit, GUEST },  { move_submit_many, GUEST },
 	{ move_register, GUEST }, { move_return, GUEST },  { move_query, GUEST },

@@ -23,6 +23,11 @@ static u64 index_of(weir_handle grant)
 	return grant & 0xffff;
 }
 
+static u32 home_of(weir_handle grant)
+{
+	return grant >> 16 & 63;
+}
+
 static const struct grant_vm *table_of(u32 vm)
 {
 	return &machine.vm[vm]->ipc->grant;
@@ -37,8 +42,9 @@ void grants_reset(void)
 void grants_made(u32 vm, weir_handle grant)
 {
 	assert_true(index_of(grant) < PAGES_MAX);
-	assert_true(grant >> 16 > newest[vm][index_of(grant)]);
-	newest[vm][index_of(grant)] = grant >> 16;
+	assert_int_equal(home_of(grant), vm);
+	assert_true(grant >> 22 > newest[vm][index_of(grant)]);
+	newest[vm][index_of(grant)] = grant >> 22;
 	recent[recent_count++ % RECENT] = grant;
 }
 
@@ -49,13 +55,31 @@ weir_handle grants_recent(u32 index)
 	return count ? recent[(recent_count - 1 - index % count) % RECENT] : 0;
 }
 
-u32 grants_mapped_port(u32 vm, u64 page)
+struct grants_told grants_revoke_tells(u32 vm, u64 page)
 {
 	const struct grant_vm *table = table_of(vm);
+	const struct grant *grant;
 
 	if (page >= table->pool_pages || !table->grant[page].pages || !table->grant[page].mapped)
-		return EVENTS_PORTS;
-	return table->grant[page].port;
+		return (struct grants_told){ vm, EVENTS_PORTS };
+	grant = &table->grant[page];
+	return (struct grants_told){ grant->holder,
+				     table_of(grant->holder)->window[grant->window_page].port };
+}
+
+struct grants_told grants_unmap_tells(u32 vm, u64 first)
+{
+	const struct grant_vm *table = table_of(vm);
+	const struct window_page *page;
+	const struct grant *grant;
+
+	if (first >= table->window_pages || !table->window[first].pages ||
+	    table->window[first].state == WINDOW_SCRATCH)
+		return (struct grants_told){ vm, EVENTS_PORTS };
+	page = &table->window[first];
+	grant = &table_of(page->home)->grant[page->grant];
+	return (struct grants_told){ page->home,
+				     grant->access == WEIR_PASS ? grant->port : EVENTS_PORTS };
 }
 
 /* ---- What calls may answer ------------------------------------------------------------------- */
@@ -82,7 +106,7 @@ u32 grants_share_errors(u32 vm, weir_handle port, u64 first, u64 pages, u64 acce
 	u32 errors = events_send_errors(vm, port);
 	u64 size = table_of(vm)->pool_pages;
 
-	if (!pages || pages > WEIR_GRANT_PAGES_MAX || access > WEIR_READ_WRITE || first >= size ||
+	if (!pages || pages > WEIR_GRANT_PAGES_MAX || access > WEIR_PASS || first >= size ||
 	    pages > size - first)
 		return errors | one(WEIR_INVALID);
 	for (u64 i = first; i < first + pages; i++)
@@ -91,16 +115,40 @@ u32 grants_share_errors(u32 vm, weir_handle port, u64 first, u64 pages, u64 acce
 	return errors;
 }
 
-static u32 handle_errors(u32 sharer, weir_handle grant)
+static bool has_home(weir_handle grant)
 {
-	const struct grant_vm *table = table_of(sharer);
-	u64 index = index_of(grant), generation = grant >> 16;
+	u32 home = home_of(grant);
 
-	if (index >= table->pool_pages || !generation || generation > newest[sharer][index])
+	return home < MACHINE_VMS && machine.vm[home] &&
+	       index_of(grant) < table_of(home)->pool_pages;
+}
+
+static u32 handle_errors(weir_handle grant)
+{
+	u64 index = index_of(grant), generation = grant >> 22, last;
+
+	if (!has_home(grant))
 		return one(WEIR_INVALID);
-	if (generation < newest[sharer][index] || !table->grant[index].pages)
+	last = newest[home_of(grant)][index];
+	if (!generation || generation > last)
+		return one(WEIR_INVALID);
+	if (generation < last || !table_of(home_of(grant))->grant[index].pages)
 		return one(WEIR_STALE);
 	return 0;
+}
+
+/* Did the VM at the other end give it, by this channel? */
+static bool given(const struct port *own, u32 home, const struct grant *grant)
+{
+	const struct event_vm *giver = own->peer->owner;
+	const struct window_page *page;
+
+	if (giver->vm->id == home)
+		return &giver->port[grant->port] == own->peer;
+	if (!grant->mapped || grant->holder != giver->vm->id)
+		return false;
+	page = &giver->vm->ipc->grant.window[grant->window_page];
+	return page->state == WINDOW_OFFERED && &giver->port[page->port] == own->peer;
 }
 
 u32 grants_map_errors(u32 vm, weir_handle port, weir_handle grant, u64 first)
@@ -109,27 +157,47 @@ u32 grants_map_errors(u32 vm, weir_handle port, weir_handle grant, u64 first)
 	const struct grant_vm *window = table_of(vm);
 	const struct port *own;
 	const struct grant *found;
-	u32 sharer;
+	u32 home = home_of(grant);
 
-	if (first >= window->window_pages)
+	if (first >= window->window_pages || !has_home(grant) || home == vm)
 		errors |= one(WEIR_INVALID);
 	if (errors)
 		return errors;
 	own = &machine.vm[vm]->ipc->event.port[port & 0xffff];
-	sharer = own->peer->owner->vm->id;
-	errors = handle_errors(sharer, grant);
+	errors = handle_errors(grant);
 	if (errors)
 		return errors;
-	found = &table_of(sharer)->grant[index_of(grant)];
-	if (&machine.vm[sharer]->ipc->event.port[found->port] != own->peer)
+	found = &table_of(home)->grant[index_of(grant)];
+	if (!given(own, home, found))
 		errors |= one(WEIR_DENIED);
-	if (found->mapped)
+	if (found->mapped && own->peer->owner->vm->id == home)
 		errors |= one(WEIR_BUSY);
 	if (found->pages > window->window_pages - first)
 		return errors | one(WEIR_INVALID);
 	for (u64 i = first; i < first + found->pages; i++)
 		if (window->window[i].state != WINDOW_FREE)
 			errors |= one(WEIR_BUSY);
+	return errors;
+}
+
+u32 grants_pass_errors(u32 vm, weir_handle port, u64 first)
+{
+	u32 errors = events_port_errors(vm, port);
+	const struct window_page *page;
+
+	if (first >= table_of(vm)->window_pages)
+		return errors | one(WEIR_INVALID);
+	if (errors)
+		return errors;
+	page = &table_of(vm)->window[first];
+	if (!page->pages)
+		return one(WEIR_NOT_FOUND);
+	errors = events_send_errors(vm, port);
+	if (page->state == WINDOW_SCRATCH)
+		return errors | one(WEIR_CLOSED);
+	if (table_of(page->home)->grant[page->grant].access != WEIR_PASS ||
+	    machine.vm[vm]->ipc->event.port[port & 0xffff].peer->owner->vm->id == page->home)
+		errors |= one(WEIR_DENIED);
 	return errors;
 }
 
@@ -144,42 +212,59 @@ u32 grants_unmap_errors(u32 vm, u64 first)
 
 u32 grants_revoke_errors(u32 vm, weir_handle grant)
 {
-	return handle_errors(vm, grant);
+	return has_home(grant) && home_of(grant) == vm ? handle_errors(grant) : one(WEIR_INVALID);
 }
 
 /* ---- Checks ---------------------------------------------------------------------------------- */
 
-/* What a VM shares: no page twice, none that a device writes to; and the peer has what is mapped. */
+/* The holder has what is mapped. */
+static void check_holder(u32 vm, u64 index, const struct grant *grant)
+{
+	const struct window_page *page = &table_of(grant->holder)->window[grant->window_page];
+
+	assert_true(page->state == WINDOW_MAPPED ||
+		    (page->state == WINDOW_OFFERED && grant->access == WEIR_PASS));
+	assert_int_equal(page->pages, grant->pages);
+	assert_int_equal(page->home, vm);
+	assert_int_equal(page->grant, index);
+}
+
+/* What home sees at a page of its pool. */
+static void check_pool(u32 vm, u64 page, bool passed)
+{
+	u64 ipa = vm_pool_base(machine.vm[vm]) + page * PAGE_SIZE;
+
+	assert_int_equal(fake_stage2_pa(&machine.vm[vm]->stage2, ipa),
+			 passed ? (u64)table_of(vm)->scratch : pool_pa(vm, page).raw);
+}
+
+/* What a VM gives: no page twice, none that a device writes to. */
 static void check_shares(u32 vm)
 {
 	const struct grant_vm *table = table_of(vm);
+	bool passed = false;
 	u64 end = 0;
 
 	for (u64 i = 0; i < table->pool_pages; i++) {
 		const struct grant *grant = &table->grant[i];
-		const struct window_page *page;
-		const struct grant_vm *peer;
 
 		assert_true(!grant->pages || i >= end);
 		assert_true(grant->pages || !grant->mapped);
+		if (grant->pages)
+			passed = grant->access == WEIR_PASS;
 		end = grant->pages ? i + grant->pages : end;
 		assert_true(end <= table->pool_pages);
 		assert_int_equal(table->shared[i], i < end);
+		check_pool(vm, i, passed && i < end);
 		if (i < end)
 			assert_false(block_pages_busy(machine.vm[vm], pool_pa(vm, i), PAGE_SIZE));
 		if (!grant->pages)
 			continue;
 		assert_false(machine_closed(vm));
 		assert_int_equal(grant->generation, newest[vm][i]);
-		assert_true(grant->port < events_ports(vm) && grant->access <= WEIR_READ_WRITE);
-		if (!grant->mapped)
-			continue;
-		peer = &machine.vm[vm]->ipc->event.port[grant->port].peer->owner->vm->ipc->grant;
-		page = &peer->window[grant->window_page];
-		assert_int_equal(page->state, WINDOW_MAPPED);
-		assert_int_equal(page->pages, grant->pages);
-		assert_int_equal(page->sharer, vm);
-		assert_int_equal(page->grant, i);
+		assert_true(grant->port < events_ports(vm) && grant->access <= WEIR_PASS);
+		if (grant->mapped)
+			check_holder(vm, i, grant);
 	}
 }
 
@@ -194,12 +279,14 @@ static void check_mapping(u32 vm, u64 first)
 
 	assert_true(page->pages <= table->window_pages - first);
 	assert_false(machine_closed(vm));
-	if (page->state == WINDOW_MAPPED) {
-		grant = &table_of(page->sharer)->grant[page->grant];
-		assert_true(grant->mapped && grant->window_page == first);
+	if (page->state != WINDOW_SCRATCH) {
+		grant = &table_of(page->home)->grant[page->grant];
+		assert_true(grant->mapped && grant->holder == vm && grant->window_page == first);
 		assert_int_equal(grant->pages, page->pages);
-		kind = grant->access == WEIR_READ_WRITE ? STAGE2_SHARED : STAGE2_SHARED_READ;
+		kind = grant->access == WEIR_READ ? STAGE2_SHARED_READ : STAGE2_SHARED;
 	}
+	if (page->state == WINDOW_OFFERED)
+		kind = STAGE2_NONE;
 	for (u64 i = 0; i < page->pages; i++) {
 		u64 ipa = VM_WINDOW_BASE + (first + i) * PAGE_SIZE;
 
@@ -207,7 +294,9 @@ static void check_mapping(u32 vm, u64 first)
 		assert_true(i == 0 || page[i].pages == 0);
 		assert_int_equal(fake_stage2_kind(&machine.vm[vm]->stage2, ipa), kind);
 		assert_int_equal(fake_stage2_pa(&machine.vm[vm]->stage2, ipa),
-				 grant ? pool_pa(page->sharer, page->grant + i).raw : scratch);
+				 kind == STAGE2_NONE ? 0
+				 : grant	     ? pool_pa(page->home, page->grant + i).raw
+						     : scratch);
 	}
 }
 

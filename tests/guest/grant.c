@@ -84,7 +84,7 @@ TEST(share_refuses_bad_arguments)
 	CHECK_IS(call(WEIR_FN_GRANT_SHARE, grants, pages - 1, 2, 0).status, WEIR_INVALID);
 	CHECK_IS(call(WEIR_FN_GRANT_SHARE, grants, ~0ull, 2, 0).status, WEIR_INVALID);
 	CHECK_IS(call(WEIR_FN_GRANT_SHARE, grants, 0, (1ull << 32) + 1, 0).status, WEIR_INVALID);
-	CHECK_IS(call(WEIR_FN_GRANT_SHARE, grants, 0, 1, 2).status, WEIR_INVALID);
+	CHECK_IS(call(WEIR_FN_GRANT_SHARE, grants, 0, 1, 3).status, WEIR_INVALID);
 	CHECK_IS(call(WEIR_FN_GRANT_SHARE, grants, 0, 1, ~0ull).status, WEIR_INVALID);
 }
 

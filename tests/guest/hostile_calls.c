@@ -204,9 +204,9 @@ TEST(what_was_not_granted_is_not_mapped)
 	for (uint64_t index = 0; index < HANDLE_INDICES / 16; index++) {
 		for (uint64_t generation = 0; generation < 3; generation++) {
 			uint32_t pages = 0;
-			enum weir_status status =
-				weir_grant_map(hostile_victim[index % 2], generation << 16 | index,
-					       0, &pages, NULL);
+			enum weir_status status = weir_grant_map(
+				hostile_victim[index % 2],
+				generation << 22 | index / 64 % 8 << 16 | index, 0, &pages, NULL);
 
 			CHECK(status == WEIR_INVALID || status == WEIR_STALE ||
 			      status == WEIR_DENIED);

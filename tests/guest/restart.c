@@ -151,9 +151,9 @@ static void share_own(uint64_t life)
 	for (uint64_t word = 0; word < PAGE_SIZE / 8; word++)
 		page[word] = pattern(life, word);
 	EXPECT(weir_grant_share(grants, 0, 1, WEIR_READ_WRITE, &grant) == WEIR_OK);
-	EXPECT(grant >> 16 == life);
+	EXPECT(grant >> 22 == life);
 	if (life > 1)
-		EXPECT(weir_grant_revoke(grant - GENERATION) == WEIR_STALE);
+		EXPECT(weir_grant_revoke(grant - (1ull << 22)) == WEIR_STALE);
 	weir_port_publish(grants, grant);
 }
 

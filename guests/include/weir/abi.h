@@ -56,6 +56,7 @@ enum weir_function {
 	WEIR_FN_GRANT_MAP = 17,	      /* grant.h */
 	WEIR_FN_GRANT_UNMAP = 18,     /* grant.h */
 	WEIR_FN_GRANT_REVOKE = 19,    /* grant.h */
+	WEIR_FN_GRANT_PASS = 20,      /* grant.h */
 	WEIR_FN_BLOCK_INFO = 24,      /* block.h */
 	WEIR_FN_BLOCK_SUBMIT = 25,    /* block.h */
 	WEIR_FN_UPCALL_REGISTER = 32, /* upcall.h */
@@ -95,7 +96,8 @@ enum weir_region {
 
 /*
  * Handles: ports, grants and VMs. Bits 15:0 are an index, bits 63:16 a generation that is never reused
- * while the machine runs; 0 is no handle. A handle of something that has gone answers WEIR_STALE.
+ * while the machine runs (of a grant, 63:22; bits 21:16 are its home); 0 is no handle. A handle of
+ * something that has gone answers WEIR_STALE.
  */
 typedef uint64_t weir_handle;
 

@@ -150,6 +150,9 @@ static struct vm *make_vm(u32 id, u32 vcpus)
 	vm->window_bytes = config->window_bytes;
 	stage2_init(&vm->stage2, id + 1, no_tables);
 	stage2_make_tables(&vm->stage2, IPA(VM_WINDOW_BASE), vm->window_bytes);
+	stage2_map(&vm->stage2, IPA(vm_pool_base(vm)),
+		   PA(vm->ram.raw + vm->ram_bytes - vm->pool_bytes), vm->pool_bytes, STAGE2_RAM,
+		   false);
 	vm->vcpu_count = vcpus;
 	for (u32 i = 0; i < vcpus; i++) {
 		vm->vcpu[i] = aligned_alloc(16, align_up(sizeof(struct vcpu), 16));
