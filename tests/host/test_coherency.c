@@ -180,19 +180,6 @@ void machine_off(void)
 {
 }
 
-bool passthrough_prepare(struct vm *of)
-{
-	(void)of;
-	return true;
-}
-
-bool passthrough_step(struct vm *of, bool give)
-{
-	(void)of;
-	(void)give;
-	return false;
-}
-
 /* ---- A VM ---------------------------------------------------------------------------------------- */
 
 static void fill_random(u8 *bytes, u64 count)
