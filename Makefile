@@ -98,8 +98,6 @@ COLD_SOURCES := $(wildcard core/manifest*.c core/vm*.c drivers/*.c) arch/arm64/c
 	core/base/log.c core/machine.c core/main.c core/memory.c core/monitor.c core/platform.c core/probe.c \
 	core/tree_walk.c core/watchdog.c core/passthrough.c \
 	core/vdev/vgic_v2.c core/vdev/vuart.c ipc/block.c ipc/grant.c ipc/ipc.c ipc/manage.c
-# This is hot, and gets no slower by it.
-COLD_SOURCES += core/irq.c
 $(COLD_SOURCES:%=$(B)/weir/%.o): WEIR_FLAGS += -Os
 
 # gcc compiles all of it as one when it links: hot paths get shorter by a tenth, and text by a twentieth,

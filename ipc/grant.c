@@ -353,11 +353,11 @@ static void window_scratch(struct vm *holder, u64 first) NEEDS(&holder->ipc->gra
 /* Nobody else sees its pages any more: home does. */
 static void grant_close(struct vm *home, struct grant *grant) NEEDS(&home->ipc->grant.lock)
 {
-	bool *shared = &home->ipc->grant.shared[grant - home->ipc->grant.grant];
+	u64 first = (u64)(grant - home->ipc->grant.grant);
 
 	pool_show(home, grant, true);
 	for (u32 i = 0; i < grant->pages; i++)
-		shared[i] = false;
+		home->ipc->grant.shared[first + i] = false;
 	grant->mapped = false;
 	grant->pages = 0;
 }
