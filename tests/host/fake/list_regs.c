@@ -162,19 +162,10 @@ void gic_set(enum gic_set registers, u32 intid)
 {
 	struct spi *spi = spi_of(intid);
 
-	switch (registers) {
-	case GIC_ENABLE:
-	case GIC_DISABLE:
-		spi->enabled = registers == GIC_ENABLE;
-		break;
-	case GIC_DEACTIVATE:
+	if (registers == GIC_DEACTIVATE)
 		spi->active = false;
-		break;
-	case GIC_UNPEND: /* a level stays */
-		break;
-	default:
-		fail();
-	}
+	else if (registers != GIC_UNPEND) /* a level stays */
+		spi->enabled = registers == GIC_ENABLE;
 }
 
 void gic_deactivate(u32 intid)
