@@ -37,8 +37,8 @@ void irq_pass(u32 intid, struct vm *vm, bool edge)
 	gic_set(GIC_DISABLE, intid);
 }
 
-/* Any but those that each core has. */
-static void device_interrupt(u32 intid)
+/* Any but those that each core has. Out of line, and small: the others are hot. */
+__attribute__((noinline, cold)) static void device_interrupt(u32 intid)
 {
 	if (intid >= 32 && intid < 32 + ARRAY_SIZE(passed) && passed[intid - 32]) {
 		vgic_hardware_came(passed[intid - 32], intid);
