@@ -177,29 +177,24 @@ static bool submit_waiting(struct waiting *queue, struct block_device *device) N
  * The device was full, or others wait for it. What made it full may have been done since, and its
  * completion may have looked at the count too early: so submit_waiting() asks once more. The driver
  * answers "full" under the lock under which it makes room, so after that answer a completion
- * follows which sees the count.
+ * follows which sees the count. The VM does not end meanwhile: its end begins with requests when no
+ * vCPU of it is on a core any more (core/life.c).
  */
 static void wait_for_device(struct block_slot *slot, struct block_device *device)
 {
 	struct waiting *queue = &waiting[slot->device_index];
-	struct vm *vm = slot->vcpu->vm;
-	struct block_turn *turn = &vm->ipc->block.turn[slot->device_index];
-	bool off, more = false;
+	struct block_turn *turn = &slot->vcpu->vm->ipc->block.turn[slot->device_index];
+	bool more;
 
 	spin_lock(&queue->lock);
-	off = stopped(vm);
-	if (!off) {
-		if (list_empty(&turn->waiting))
-			list_append(&queue->turns, &turn->link);
-		list_append(&turn->waiting, &slot->request.link);
-		__atomic_store_n(&queue->count, queue->count + 1, __ATOMIC_RELAXED);
-		more = submit_waiting(queue, device);
-	}
+	if (list_empty(&turn->waiting))
+		list_append(&queue->turns, &turn->link);
+	list_append(&turn->waiting, &slot->request.link);
+	__atomic_store_n(&queue->count, queue->count + 1, __ATOMIC_RELAXED);
+	more = submit_waiting(queue, device);
 	spin_unlock(&queue->lock);
 	if (more)
 		block_device_again(device);
-	if (off)
-		complete(slot, WEIR_IO); /* the VM ended on another core just now: drops it */
 }
 
 /* The device has done a request. Driver's interrupt, without the driver's lock. */

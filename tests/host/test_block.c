@@ -60,7 +60,6 @@ bool vm_ram(const struct vm *vm, ipa_t ipa, u64 bytes, pa_t *pa)
 
 static u64 shared_ipa; /* one page of a is in a grant, 0: none */
 static bool grant_locked;
-static struct vm *stop_in_pool_check;
 
 static u32 device_done[2]; /* calls for each VM, and those of them when it was idle */
 static u32 device_done_idle[2];
@@ -92,8 +91,6 @@ void grant_unlock(struct vm *vm) NO_THREAD_SAFETY
 	(void)vm;
 	assert_true(grant_locked);
 	grant_locked = false;
-	if (stop_in_pool_check)
-		stop_all(stop_in_pool_check);
 }
 
 bool grant_in_pool(const struct vm *vm, pa_t pa, u64 bytes)
@@ -251,7 +248,6 @@ static int set_up_hardware(void **state)
 	(void)state;
 	device_count = 0;
 	shared_ipa = 0;
-	stop_in_pool_check = 0;
 	fake_log_reset();
 	fake_pend_reset();
 	for (u32 i = 0; i < 2; i++)
@@ -1140,17 +1136,6 @@ TEST(vm_that_stopped_drops_what_waits_and_leaves_the_others_waiting)
 	assert_true(block_vm_idle(a));
 }
 
-TEST(request_that_is_being_made_while_its_vm_stops_does_not_wait)
-{
-	fill_device();
-	stop_in_pool_check = a; /* by another core, after the slot was taken */
-	assert_int_equal(submit(0, WEIR_BLOCK_READ, 0, 1, POOL, 300), WEIR_OK);
-	stop_in_pool_check = 0;
-	serve_all(0);
-	assert_int_equal(hardware[0].served, 85);
-	assert_true(block_vm_idle(a));
-}
-
 TEST(each_request_that_ends_after_its_vm_is_told_and_the_last_finds_it_idle)
 {
 	memset(device_done, 0, sizeof(device_done));
@@ -1284,7 +1269,6 @@ int main(void)
 		RUN_SERVICE(used_index_that_runs_ahead_is_refused),
 		RUN_SERVICE(vm_that_stopped_hears_no_more_and_is_idle_when_dma_is_over),
 		RUN_SERVICE(vm_that_stopped_drops_what_waits_and_leaves_the_others_waiting),
-		RUN_SERVICE(request_that_is_being_made_while_its_vm_stops_does_not_wait),
 		RUN_SERVICE(each_request_that_ends_after_its_vm_is_told_and_the_last_finds_it_idle),
 		RUN_SERVICE(vm_that_started_again_has_its_slots_and_completions_as_new),
 		RUN_SERVICE(pages_are_busy_from_submit_to_completion),
