@@ -298,17 +298,16 @@ static bool check_core(struct reader *reader, const char *name, u64 core, u32 co
 /* Cores that the manifest names; false: it names none. */
 static bool read_cores(struct reader *reader, struct manifest_vm *vm, u32 cores)
 {
-	u32 bytes;
-	const u8 *list = reader_value(reader, "cores", &bytes);
+	struct blob list = reader_value(reader, "cores");
 
-	if (!list)
+	if (!list.data)
 		return false;
-	if (!bytes || bytes % 4) {
-		reader_complain(reader, "cores", "has %u bytes; write numbers", bytes);
+	if (!list.bytes || list.bytes % 4) {
+		reader_complain(reader, "cores", "has %lu bytes; write numbers", list.bytes);
 		return true;
 	}
-	for (u32 i = 0; i < bytes / 4; i++) {
-		u64 core = reader_cell(list, i);
+	for (u32 i = 0; i < list.bytes / 4; i++) {
+		u64 core = reader_cell(list.data, i);
 
 		if (check_core(reader, "cores", core, cores) &&
 		    reader->manifest->communication_cores & BIT(core))
@@ -316,7 +315,7 @@ static bool read_cores(struct reader *reader, struct manifest_vm *vm, u32 cores)
 					core);
 	}
 	for (u32 i = 0; i < MAX_VCPUS; i++)
-		vm->core[i] = (u32)reader_cell(list, i % (bytes / 4));
+		vm->core[i] = (u32)reader_cell(list.data, i % (list.bytes / 4));
 	vm->cores_named = true;
 	return true;
 }
@@ -634,18 +633,18 @@ static void check_ports(struct manifest *manifest)
 
 static void read_communication_cores(struct reader *reader, u32 cores, struct manifest *manifest)
 {
-	u32 bytes, mask = 0;
-	const u8 *list = reader_value(reader, "communication-cores", &bytes);
+	u32 mask = 0;
+	struct blob list = reader_value(reader, "communication-cores");
 
-	if (!list)
+	if (!list.data)
 		return;
-	if (!bytes || bytes % 4) {
-		reader_complain(reader, "communication-cores", "has %u bytes; write numbers",
-				bytes);
+	if (!list.bytes || list.bytes % 4) {
+		reader_complain(reader, "communication-cores", "has %lu bytes; write numbers",
+				list.bytes);
 		return;
 	}
-	for (u32 i = 0; i < bytes / 4; i++) {
-		u64 core = reader_cell(list, i);
+	for (u32 i = 0; i < list.bytes / 4; i++) {
+		u64 core = reader_cell(list.data, i);
 
 		if (!check_core(reader, "communication-cores", core, cores))
 			continue;

@@ -11,7 +11,7 @@
 
 void reader_complain(struct reader *reader, const char *property, const char *format, ...)
 {
-	char text[200];
+	static char text[200];
 	va_list arguments;
 
 	va_start(arguments, format);
@@ -32,20 +32,14 @@ static const struct rule *find_rule(const struct reader *reader, const char *nam
 	return rule->name ? rule : 0;
 }
 
-/* 0: there is none. */
-const u8 *reader_value(const struct reader *reader, const char *name, u32 *bytes)
+struct blob reader_value(const struct reader *reader, const char *name)
 {
-	const struct blob *value = &reader->value[find_rule(reader, name) - reader->rules];
-
-	*bytes = (u32)value->bytes;
-	return value->data;
+	return reader->value[find_rule(reader, name) - reader->rules];
 }
 
 bool reader_has(const struct reader *reader, const char *name)
 {
-	u32 bytes;
-
-	return reader_value(reader, name, &bytes) != 0;
+	return reader_value(reader, name).data != 0;
 }
 
 u64 reader_cell(const u8 *data, u32 index)
@@ -69,51 +63,48 @@ static bool check_number(struct reader *reader, const struct rule *rule, u64 val
 u64 reader_number(struct reader *reader, const char *name, u64 standard)
 {
 	const struct rule *rule = find_rule(reader, name);
-	u32 bytes;
-	const u8 *data = reader_value(reader, name, &bytes);
+	struct blob value = reader_value(reader, name);
 
-	if (!data)
+	if (!value.data)
 		return standard;
-	if (bytes != 4) {
-		reader_complain(reader, name, "has %u bytes; write one number", bytes);
+	if (value.bytes != 4) {
+		reader_complain(reader, name, "has %lu bytes; write one number", value.bytes);
 		return standard;
 	}
-	return check_number(reader, rule, reader_cell(data, 0)) ? reader_cell(data, 0) : standard;
+	return check_number(reader, rule, reader_cell(value.data, 0)) ? reader_cell(value.data, 0)
+								      : standard;
 }
 
 bool reader_flag(struct reader *reader, const char *name)
 {
-	u32 bytes;
-	bool present = reader_value(reader, name, &bytes) != 0;
+	struct blob value = reader_value(reader, name);
 
-	if (bytes)
+	if (value.bytes)
 		reader_complain(reader, name, "has a value; write the name only");
-	return present && !bytes;
+	return value.data && !value.bytes;
 }
 
 /* One terminated string without a 0 inside; else 0. */
 const char *reader_text(struct reader *reader, const char *name)
 {
 	const struct rule *rule = find_rule(reader, name);
-	u32 bytes;
-	const char *data = (const char *)reader_value(reader, name, &bytes);
+	struct blob value = reader_value(reader, name);
+	const char *text = value.data;
 
-	if (!data)
+	if (!text)
 		return 0;
-	if (bytes && bytes - 1 <= rule->high && strnlen(data, bytes) == bytes - 1)
-		return data;
-	reader_complain(reader, name, "has %u bytes; %s", bytes, rule->remedy);
+	if (value.bytes && value.bytes - 1 <= rule->high &&
+	    strnlen(text, value.bytes) == value.bytes - 1)
+		return text;
+	reader_complain(reader, name, "has %lu bytes; %s", value.bytes, rule->remedy);
 	return 0;
 }
 
 struct blob reader_blob(struct reader *reader, const char *name)
 {
-	struct blob blob = { 0 };
-	u32 bytes;
+	struct blob blob = reader_value(reader, name);
 
-	blob.data = reader_value(reader, name, &bytes);
-	blob.bytes = bytes;
-	if (blob.data && !bytes)
+	if (blob.data && !blob.bytes)
 		reader_complain(reader, name, "is empty; %s", find_rule(reader, name)->remedy);
 	return blob;
 }
@@ -149,8 +140,10 @@ static void check_twice(struct reader *reader, const char *property, const char 
 /* A list of strings, or 0 if there is none. */
 const char *reader_names(struct reader *reader, const char *name, u32 *bytes)
 {
-	const char *list = (const char *)reader_value(reader, name, bytes);
+	struct blob value = reader_value(reader, name);
+	const char *list = value.data;
 
+	*bytes = (u32)value.bytes;
 	if (!list)
 		return 0;
 	if (*bytes && *list && !list[*bytes - 1]) {

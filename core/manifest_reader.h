@@ -37,8 +37,8 @@ PRINTF(3, 4)
 void reader_complain(struct reader *reader, const char *property, const char *format, ...);
 
 bool reader_has(const struct reader *reader, const char *name);
-/* The bytes as they are; 0: there are none. */
-const u8 *reader_value(const struct reader *reader, const char *name, u32 *bytes);
+/* The bytes as they are; data 0: there is no such property. */
+struct blob reader_value(const struct reader *reader, const char *name);
 u64 reader_number(struct reader *reader, const char *name, u64 standard);
 bool reader_flag(struct reader *reader, const char *name);
 const char *reader_text(struct reader *reader, const char *name); /* 0: absent or wrong */
