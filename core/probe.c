@@ -10,12 +10,7 @@
 
 bool probe_memory(u64 pa, u32 *value)
 {
-	const char *page;
-
-	if (pa >> 48)
-		return false;
-	page = mmu_window(WINDOW_SOURCE, PA(align_down(pa, PAGE_SIZE)));
-	return cpu_probe(page + (pa & PAGE_MASK & ~3ul), value);
+	return !(pa >> 48) && cpu_probe(mmu_window(WINDOW_SOURCE, PA(align_down(pa, 4))), value);
 }
 
 void probe_banks(struct platform *platform)

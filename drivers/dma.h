@@ -45,17 +45,15 @@ static inline u32 dma_address(const struct dma_range *range, pa_t pa, u64 bytes)
 	return (u32)address;
 }
 
-/*
- * The most of one transfer, where the device is not coherent: what is done for it is then some 600
- * instructions. The driver's max_segment_bytes is no more than that.
- */
-#define DMA_SYNC_BYTES 8192u
-
 /* It sees the caches, or a line of them is no longer than a sector. */
 bool dma_usable(const struct dma_range *range);
 
-/* What was written before is in memory, and no cache will write over what the device writes. Orders that,
- * and all writes before, before the register write that follows. */
+/*
+ * Some 4 instructions for each line: who calls it bounds the bytes (sdhci_adma.c: 32 KiB a request).
+ *
+ * What was written before is in memory, and no cache will write over what the device writes. Orders that,
+ * and all writes before, before the register write that follows.
+ */
 void dma_for_device(const struct dma_range *range, pa_t pa, u64 bytes);
 /* The device is known to be done: what it has written is what is read from now on. */
 void dma_for_cpu(const struct dma_range *range, pa_t pa, u64 bytes);

@@ -233,12 +233,10 @@ static u32 *block_memory(const struct sdhci *sd, enum window window)
 {
 	const struct block_segment *segment = sd->request->segment;
 	u64 offset = (u64)sd->done_blocks * BLOCK_SECTOR_BYTES;
-	u64 pa;
 
 	for (; offset >= segment->bytes; segment++)
 		offset -= segment->bytes;
-	pa = segment->pa.raw + offset;
-	return (u32 *)((u8 *)mmu_window(window, PA(align_down(pa, PAGE_SIZE))) + (pa & PAGE_MASK));
+	return mmu_window(window, PA(segment->pa.raw + offset));
 }
 
 /* The guest may read and write its page past the caches. */
