@@ -548,24 +548,51 @@ bool grant_vm_revoke(struct vm *vm, u64 *at)
 	return *at < table->pool_pages;
 }
 
+#define STEP_SCRUBS 2 /* under the locks */
+
+/*
+ * Zeroes some pages of what was passed to the VM, from page `done` of the mapping on: what a dead VM
+ * had is nobody else's. Under home's lock, for home could take them back at any time. Returns the
+ * next page to be done; 0: there is nothing to do any more.
+ */
+static u64 window_scrub(struct vm *vm, struct vm *home, u64 first, u64 done)
+{
+	const struct window_page *page = &vm->ipc->grant.window[first];
+	const struct grant *grant = &home->ipc->grant.grant[page->grant];
+	u64 end = 0;
+
+	lock_both(vm, home);
+	if (page->state != WINDOW_SCRATCH && grant->access == WEIR_PASS && done < page->pages) {
+		end = min(done + STEP_SCRUBS, (u64)page->pages);
+		for (; done < end; done++)
+			cache_scrub(mmu_window(WINDOW_TARGET, pool_pa(home, page->grant + done)));
+	}
+	unlock_both(vm, home);
+	return end;
+}
+
+/* *at: a page of the window, and above PAGE_BITS how much of what begins there is scrubbed. */
+#define PAGE_BITS 32
+
 bool grant_vm_unmap(struct vm *vm, u64 *at)
 {
 	const struct grant_vm *table = &vm->ipc->grant;
-	u64 end = min(*at + STEP_PAGES, table->window_pages);
+	u64 page = (u32)*at, scrubbed = *at >> PAGE_BITS;
+	u64 end = min(page + STEP_PAGES, table->window_pages);
+	struct vm *home;
 
-	while (*at < end) {
-		u64 page = (*at)++;
-		struct vm *home;
-
-		/* Mappings only end from now on, and only this VM ends its own: no lock to look. */
-		if (!__atomic_load_n(&table->window[page].pages, __ATOMIC_RELAXED))
-			continue;
-		home = window_home(vm, page);
-		if (home)
+	/* Mappings only end from now on, and only this VM ends its own: no lock to look. */
+	while (page < end && !__atomic_load_n(&table->window[page].pages, __ATOMIC_RELAXED))
+		page++;
+	if (page < end) {
+		home = window_home(vm, page); /* 0: it was revoked on its way just now */
+		scrubbed = home ? window_scrub(vm, home, page, scrubbed) : 0;
+		if (home && !scrubbed)
 			window_unmap(vm, home, page);
-		break;
+		page += !scrubbed;
 	}
-	return *at < table->window_pages;
+	*at = scrubbed << PAGE_BITS | page;
+	return page < table->window_pages;
 }
 
 bool grant_vm_reset(struct vm *vm, u64 *at)

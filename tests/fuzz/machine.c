@@ -310,6 +310,13 @@ u32 machine_owner(u64 pa)
 	return MACHINE_VMS;
 }
 
+/* RAM is no memory of the host. */
+void cache_scrub(void *page)
+{
+	if (machine_owner((u64)page) == MACHINE_VMS)
+		memset(page, 0, PAGE_SIZE);
+}
+
 static void drop_line(const char *line, size_t length)
 {
 	assert_int_equal(strlen(line), length);

@@ -468,6 +468,45 @@ TEST(a_passed_page_goes_along_a_chain_and_home)
 	assert_int_equal(revoke(0, grant), WEIR_STALE);
 }
 
+TEST(what_was_passed_to_a_vm_that_ends_comes_home_zeroed)
+{
+	weir_handle mapped = share(0, 0, 10, 5, WEIR_PASS), offered = share(0, 0, 20, 2, WEIR_PASS),
+		    on;
+	weir_handle shared = share(0, 0, 30, 2, WEIR_READ_WRITE),
+		    revoked = share(0, 0, 40, 2, WEIR_PASS);
+
+	assert_int_equal(map(1, 0, mapped, 5), WEIR_OK);
+	assert_int_equal(map(1, 0, offered, 12), WEIR_OK);
+	assert_int_equal(weir_grant_pass_on(PORT(1), 12, &on), WEIR_OK);
+	assert_int_equal(map(1, 0, shared, 20), WEIR_OK);
+	assert_int_equal(map(1, 0, revoked, 30), WEIR_OK);
+	assert_int_equal(revoke(0, revoked), WEIR_OK);
+	ipc_vm_end(1);
+	for (u64 i = 0; i < FAKE_POOL_PAGES; i++)
+		assert_int_equal(ipc_scrubs(0, i), (i >= 10 && i < 15) || i == 20 || i == 21);
+	assert_int_equal(
+		fake_stage2_pa(&ipc_vm(0)->stage2, vm_pool_base(ipc_vm(0)) + 14 * PAGE_SIZE),
+		ipc_pool_pa(0, 14));
+	assert_int_equal(revoke(0, mapped), WEIR_STALE);
+	assert_int_equal(revoke(0, shared), WEIR_OK);
+}
+
+/* Between two steps of its end. */
+TEST(what_home_takes_back_from_a_vm_that_ends_is_not_zeroed_any_more)
+{
+	weir_handle grant = share(0, 0, 10, 8, WEIR_PASS);
+	u64 at = 0;
+
+	assert_int_equal(map(1, 0, grant, 5), WEIR_OK);
+	assert_true(grant_vm_unmap(ipc_vm(1), &at));
+	assert_int_equal(revoke(0, grant), WEIR_OK);
+	while (grant_vm_unmap(ipc_vm(1), &at))
+		;
+	assert_int_equal(ipc_scrubs(0, 10), 1);
+	assert_int_equal(ipc_scrubs(0, 17), 0);
+	assert_sees(1, 5, STAGE2_NONE, 0);
+}
+
 TEST(what_was_shared_cannot_be_passed_on)
 {
 	weir_handle grant = share(0, 0, 3, 2, WEIR_READ_WRITE), on = 0;
@@ -504,6 +543,8 @@ int main(void)
 		CASE(share_with_a_vm_that_stopped_is_closed),
 		CASE(a_page_is_in_at_most_one_grant),
 		CASE(a_passed_page_goes_along_a_chain_and_home),
+		CASE(what_was_passed_to_a_vm_that_ends_comes_home_zeroed),
+		CASE(what_home_takes_back_from_a_vm_that_ends_is_not_zeroed_any_more),
 		CASE(what_was_shared_cannot_be_passed_on),
 		CASE(a_page_out_of_generations_is_not_given_again),
 		CASE(share_waits_for_the_disk),

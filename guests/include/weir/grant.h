@@ -47,7 +47,7 @@
  *   errors: WEIR_INVALID: no such grant. WEIR_STALE: it was revoked or returned before.
  *
  * When a VM ends, its grants are revoked; what it had mapped is unmapped, so what was passed to it, and
- * what it passed on and was not taken yet, goes home; shared grants stay, not mapped. When it starts
+ * what it passed on and was not taken yet, goes home, zeroed; shared grants stay, not mapped. When it starts
  * again, it may map those anew.
  *
  * Source: ipc/grant.c. Tests: tests/guest/grant.c, tests/guest/pass.c, tests/guest/restart_peer.c,

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ipc_vms.h"
+#include "core/memory.h"
 #include "core/timeout.h"
 
 #define VMS	 4
@@ -14,6 +15,7 @@ static struct {
 	struct vm *vm[VMS];
 	u32 vm_count;
 	u32 pends[VMS][MAX_VCPUS][32];
+	u32 scrubs[VMS][FAKE_POOL_PAGES];
 	u32 block_vm;
 	u64 block_page;
 } machine;
@@ -310,6 +312,23 @@ struct weir_result weir_call(u32 function, u64 a1, u64 a2, u64 a3, u64 a4, u64 a
 u64 ipc_pool_pa(u32 vm, u64 page)
 {
 	return ipc_vm(vm)->ram.raw + 4 * PAGE_SIZE + page * PAGE_SIZE;
+}
+
+u32 ipc_scrubs(u32 vm, u64 page)
+{
+	return machine.scrubs[vm][page];
+}
+
+/* Pool pages are no memory of the host. */
+void cache_scrub(void *at)
+{
+	u64 pa = (u64)at;
+	u32 vm = (u32)(pa >> 32) - 1;
+
+	if (vm < machine.vm_count && pa - ipc_pool_pa(vm, 0) < FAKE_POOL_PAGES * PAGE_SIZE)
+		machine.scrubs[vm][(pa - ipc_pool_pa(vm, 0)) / PAGE_SIZE]++;
+	else
+		memset(at, 0, PAGE_SIZE);
 }
 
 u64 ipc_scratch_pa(u32 vm)

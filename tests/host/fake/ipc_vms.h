@@ -57,6 +57,7 @@ u32 ipc_pends(const struct vcpu *vcpu, u32 intid);
 
 /* Physical address of a page of a VM's pool; its scratch page. */
 u64 ipc_pool_pa(u32 vm, u64 page);
+u32 ipc_scrubs(u32 vm, u64 page); /* how often that page was zeroed */
 u64 ipc_scratch_pa(u32 vm);
 
 /* What block_pages_busy() says of a page of a VM's pool; UINT64_MAX: none is busy. */
