@@ -2,8 +2,8 @@
  * Driver for SD host controllers (sdhci.h): steps, requests, interrupt and timer.
  *
  * Owns:  struct sdhci and the registers.
- * Locks: lock guards `request` between submit, on any core, and the rest, which runs on the
- *	  interrupt's core alone. `done` is called without it.
+ * Locks: lock is held where `request` changes: in submit, on any core, and at its end. The rest
+ *	  runs on the interrupt's core alone. `done` is called without it.
  *
  * What comes next is always one of three functions: `answered` or `refused`, when the command that was
  * sent has ended, and `later`, when the timer fires. A step sets them, begins something and returns.
@@ -52,6 +52,12 @@ void sdhci_wait(struct sdhci *sd, u32 microseconds, sdhci_step later)
 {
 	sd->later = later;
 	sd->place.set_timer(sd->place.context, microseconds);
+}
+
+void sdhci_hear(struct sdhci *sd, u32 status)
+{
+	sd->heard = status;
+	sdhci_write(sd, SIGNAL_ENABLE, status);
 }
 
 void sdhci_rest(struct sdhci *sd)
@@ -117,16 +123,6 @@ static void reset_lines(struct sdhci *sd, sdhci_step then)
 	sd->polls = 0;
 	sdhci_write(sd, RESET_CLOCK, sdhci_read(sd, RESET_CLOCK) | RESET_LINES);
 	lines_reset(sd);
-}
-
-static struct block_request *taken(struct sdhci *sd)
-{
-	struct block_request *request;
-
-	spin_lock(&sd->lock);
-	request = sd->request;
-	spin_unlock(&sd->lock);
-	return request;
 }
 
 /* Then sdhci_timer() begins the next request. */
@@ -225,6 +221,7 @@ static void stop(struct sdhci *sd)
  */
 static void failed(struct sdhci *sd)
 {
+	sdhci_hear(sd, sd->wanted);
 	reset_lines(sd, stop);
 }
 
@@ -290,7 +287,8 @@ static void start(struct sdhci *sd, const struct block_request *request)
 	sd->moving = sd->adma && !sd->resets && sdhci_adma_start(sd, request);
 	if (sd->moving)
 		sd->done_blocks = sd->blocks; /* none is left for move_block() */
-	sdhci_write(sd, SIGNAL_ENABLE, sd->wanted);
+	/* Blocks that this core moves are not looked at before there was a pause. */
+	sdhci_hear(sd, sd->wanted & ~(sd->moving ? 0 : STATUS_DATA | STATUS_TRANSFER));
 	sdhci_write(sd, BLOCK_COUNT_SIZE, sd->blocks << 16 | BLOCK_SECTOR_BYTES);
 	sdhci_send(sd, reads ? READ_MULTIPLE : WRITE_MULTIPLE, (u32)at,
 		   RESPONSE_48 | COMMAND_DATA | MODE_COUNT | MODE_MULTI | MODE_AUTO_STOP |
@@ -305,7 +303,8 @@ static void start(struct sdhci *sd, const struct block_request *request)
  */
 static void next_request(struct sdhci *sd)
 {
-	const struct block_request *request = taken(sd);
+	/* Pairs with the unlock in submit. Only this core takes a request away again. */
+	const struct block_request *request = __atomic_load_n(&sd->request, __ATOMIC_ACQUIRE);
 
 	if (!request || sd->later)
 		return;
@@ -319,11 +318,18 @@ static void next_request(struct sdhci *sd)
 
 static void resume(struct sdhci *sd)
 {
-	sdhci_write(sd, SIGNAL_ENABLE, sd->wanted);
+	sdhci_hear(sd, sd->wanted);
 	sdhci_wait(sd, BLOCK_US, hangs);
 }
 
-/* One block a call; what is ready after it raises the interrupt again, when the pause is over. */
+/* What comes next raises the interrupt when it is over. */
+static void pause(struct sdhci *sd)
+{
+	sdhci_hear(sd, sd->wanted & ~(STATUS_DATA | STATUS_TRANSFER));
+	sdhci_wait(sd, PAUSE_US, resume);
+}
+
+/* One block a call. */
 static void move_block(struct sdhci *sd, u32 status)
 {
 	if (sd->done_blocks == sd->blocks)
@@ -332,12 +338,8 @@ static void move_block(struct sdhci *sd, u32 status)
 		read_block(sd);
 	else
 		write_block(sd);
-	if (++sd->done_blocks == sd->blocks) {
-		sdhci_wait(sd, BLOCK_US, hangs);
-		return;
-	}
-	sdhci_write(sd, SIGNAL_ENABLE, sd->wanted & ~STATUS_DATA);
-	sdhci_wait(sd, PAUSE_US, resume);
+	sd->done_blocks++;
+	pause(sd);
 }
 
 /* ---- Interrupt and timer --------------------------------------------------------------------- */
@@ -382,6 +384,8 @@ static void command_status(struct sdhci *sd, u32 status)
 	}
 	if (sd->started && status & STATUS_DATA)
 		move_block(sd, status);
+	else if (sd->started && status & STATUS_COMMAND && !sd->moving)
+		pause(sd);
 	sd->awaited &= ~status;
 	if (!sd->awaited)
 		sd->started ? sd->answered(sd) : sdhci_wait(sd, APART_US, sd->answered);
@@ -396,11 +400,8 @@ static struct sdhci *sdhci_of(struct block_device *device)
 static bool sdhci_interrupt(struct block_device *device)
 {
 	struct sdhci *sd = sdhci_of(device);
-	u32 status = sdhci_read(sd, STATUS);
+	u32 status = sdhci_read(sd, STATUS) & sd->heard;
 
-	/* The interrupt came for something else. */
-	if (sd->later == resume)
-		status &= ~STATUS_DATA;
 	/* Data is acknowledged before it is moved, so that the next block's comes again. An interrupt
 	 * of others is none of ours, and no write of ours. */
 	if (status)

@@ -257,7 +257,7 @@ static void controller_reset(struct sdhci *sd)
 	}
 	sdhci_stands(sd);
 	sdhci_write(sd, STATUS_ENABLE, sd->wanted);
-	sdhci_write(sd, SIGNAL_ENABLE, sd->wanted);
+	sdhci_hear(sd, sd->wanted);
 	sd->polls = 0;
 	power(sd);
 }

@@ -93,6 +93,7 @@ struct sdhci {
 	struct block_device device; /* first: converted by a cast */
 	struct sdhci_place place;
 	u32 wanted; /* of STATUS; a slot that sees no cards says nothing about them */
+	u32 heard;  /* of it now: what raises the interrupt, and what that looks at */
 	struct spinlock lock;
 	struct block_request *request; /* taken, and not done yet */
 
@@ -141,6 +142,7 @@ static inline bool sdhci_card_there(const struct sdhci *sd)
 void sdhci_wait(struct sdhci *sd, u32 microseconds, sdhci_step later);
 /* Something is looked at again, `again`, after so long, unless that was done POLLS times. */
 void sdhci_poll(struct sdhci *sd, u32 microseconds, sdhci_step again, sdhci_step otherwise);
+void sdhci_hear(struct sdhci *sd, u32 status);
 /* Nothing is under way: the next request may begin. */
 void sdhci_rest(struct sdhci *sd);
 /* A command; if it is refused there is no card, unless the caller sets `refused` after this. */
