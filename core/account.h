@@ -35,8 +35,9 @@ struct account {
 	u64 exit[ACCOUNT_REASONS];
 	u64 events;			   /* sent or published by it, to closed channels too */
 	u64 block_requests, block_sectors; /* accepted */
-	u64 run;   /* a clock: on its core, the exits served for it included */
-	u64 steal; /* a clock: ready, while its core runs others */
+	u64 block_ticks; /* of any core, to move their data; added by who ends a request, in turn */
+	u64 run;	 /* a clock: on its core, the exits served for it included */
+	u64 steal;	 /* a clock: ready, while its core runs others */
 };
 
 static inline void account_exit(struct account *account, enum account_reason reason)

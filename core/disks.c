@@ -12,6 +12,7 @@
 #include "core/irq.h"
 #include "core/memory.h"
 #include "core/probe.h"
+#include "core/sched.h"
 #include "core/timeout.h"
 #include "drivers/bcm2835_mailbox.h"
 #include "drivers/block_device.h"
@@ -116,6 +117,7 @@ static void find_card(const struct platform *platform, const struct platform_sdh
 		.table = slot->lines,
 		.table_address = dma_address(&node->dma, mmu_heap_pa(slot->lines), DMA_LINE_BYTES),
 		.set_timer = set_timer,
+		.worked = sched_lent,
 		.context = slot,
 	};
 

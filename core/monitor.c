@@ -156,6 +156,7 @@ static void add_account(struct account *sum, const struct account *of)
 	sum->events += read_once(of->events);
 	sum->block_requests += read_once(of->block_requests);
 	sum->block_sectors += read_once(of->block_sectors);
+	sum->block_ticks += read_once(of->block_ticks);
 	sum->run += account_clock_value(run, now);
 	sum->steal += account_clock_value(steal, now);
 }
@@ -170,9 +171,10 @@ static u64 ticks_to_ms(u64 ticks)
 static void say_use(const char *name, const struct account *sum)
 {
 	log_line("%s: run %lu ms, steal %lu ms, %lu hypercalls, %lu events, %lu block requests of "
-		 "%lu KiB",
+		 "%lu KiB in %lu ms",
 		 name, ticks_to_ms(sum->run), ticks_to_ms(sum->steal), sum->exit[ACCOUNT_HYPERCALL],
-		 sum->events, sum->block_requests, sum->block_sectors / 2);
+		 sum->events, sum->block_requests, sum->block_sectors / 2,
+		 ticks_to_ms(sum->block_ticks));
 }
 
 static void say_exits(const char *name, const struct account *sum)

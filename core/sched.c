@@ -190,6 +190,18 @@ void sched_block(void)
 		sched_wake(vcpu);
 }
 
+void sched_lent(u64 ticks)
+{
+	struct core *core = this_core();
+	struct vcpu *vcpu = core->loaded;
+
+	if (!vcpu)
+		return;
+	core->slice_from += ticks;
+	vcpu->charged_at += ticks;
+	write_once(vcpu->account.run, vcpu->account.run + ticks);
+}
+
 void sched_again(void)
 {
 	write_once(this_core()->needed, true);

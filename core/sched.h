@@ -32,6 +32,9 @@ bool sched_stop(struct vcpu *vcpu, bool ending);
 /* The current vCPU waits for an interrupt (WFI). */
 void sched_block(void);
 
+/* This core has worked for another vCPU than the one that it has loaded, whose time that is not. */
+void sched_lent(u64 ticks);
+
 /* At the end of an exit with *vcpu->sched_needed: who runs next on this core. Idles, handling
  * interrupts, until there is one. */
 struct vcpu *sched_next(void);

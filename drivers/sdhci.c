@@ -14,6 +14,7 @@
  */
 #include "arch/arm64/cache.h"
 #include "arch/arm64/mmu.h"
+#include "arch/arm64/timer.h"
 #include "core/base/log.h"
 #include "drivers/sdhci_private.h"
 
@@ -37,8 +38,8 @@ enum {
 #define ANSWER_US 100000u
 #define BLOCK_US  2000000u
 /*
- * After each block, and before the next request: as long as a block takes at the fast clock. In that time
- * the guests of the core have it for themselves, whatever others ask of the card.
+ * Before and after each block that this core moves, and before the next request: as long as a block takes at the
+ * fast clock. In that time the guests of the core have it for themselves, whatever others ask of the card.
  */
 #define PAUSE_US 50u
 #define POLLS	 100u /* of any kind, then the card or the controller is given up */
@@ -332,12 +333,17 @@ static void pause(struct sdhci *sd)
 /* One block a call. */
 static void move_block(struct sdhci *sd, u32 status)
 {
+	u64 ticks = timer_now();
+
 	if (sd->done_blocks == sd->blocks)
 		return;
 	if (status & STATUS_READ)
 		read_block(sd);
 	else
 		write_block(sd);
+	ticks = timer_now() - ticks;
+	sd->request->ticks += ticks;
+	sd->place.worked(ticks);
 	sd->done_blocks++;
 	pause(sd);
 }

@@ -30,6 +30,8 @@ struct sdhci_place {
 	 * at all. On the interrupt's core, like sdhci_timer(). */
 	void (*set_timer)(void *context, u32 microseconds);
 	void *context;
+	/* The core has moved data of a request for so many ticks. On the interrupt's core. */
+	void (*worked)(u64 ticks);
 };
 
 /*

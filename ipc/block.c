@@ -89,6 +89,7 @@ static struct block_slot *take_slot(struct vcpu *self, pa_t pa, u32 bytes)
 		block->free &= ~BIT(index);
 		slot = &block->slot[index];
 		slot->request.segment_count = bytes != 0;
+		slot->request.ticks = 0;
 		slot->request.segment[0].pa = pa;
 		slot->request.segment[0].bytes = bytes;
 		block->reach[index] = (struct block_reach){ pa.raw, pa.raw + bytes };
@@ -124,6 +125,7 @@ static void complete(struct block_slot *slot, enum weir_status status)
 	bool tell;
 
 	spin_lock(&block->lock);
+	write_once(vcpu->account.block_ticks, vcpu->account.block_ticks + slot->request.ticks);
 	free_slot(block, slot->index);
 	tell = !stopped(vcpu->vm);
 	if (tell) {

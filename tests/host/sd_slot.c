@@ -9,7 +9,7 @@
 
 struct fake_sd hw;
 u8 medium[SECTORS * SECTOR];
-u64 now_us, deadline_us, card_us;
+u64 now_us, deadline_us, card_us, worked_ticks;
 struct block_device *device;
 u8 *memory;
 struct sdhci_place place;
@@ -29,6 +29,11 @@ static void set_timer(void *context, u32 microseconds)
 {
 	assert_ptr_equal(context, &hw);
 	deadline_us = microseconds ? now_us + microseconds : 0;
+}
+
+static void count_work(u64 ticks)
+{
+	worked_ticks += ticks;
 }
 
 bool step(void)
@@ -143,6 +148,7 @@ int prepare(void **state)
 	deadline_us = 0;
 	card_us = 120;
 	raised = false;
+	worked_ticks = 0;
 	fake_sd_init(&hw, medium, SECTORS, &now_us);
 	memory = heap_alloc(4 * PAGE_SIZE);
 	place = (struct sdhci_place){
@@ -154,6 +160,7 @@ int prepare(void **state)
 		.raise = raise_interrupt,
 		.set_timer = set_timer,
 		.context = &hw,
+		.worked = count_work,
 	};
 	return 0;
 }

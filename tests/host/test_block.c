@@ -622,6 +622,33 @@ TEST(accepted_requests_and_their_sectors_are_counted)
 	assert_int_equal(self->account.block_sectors, 4);
 }
 
+/* A driver that moves the data itself. */
+static enum weir_status submit_and_work(struct block_device *device, struct block_request *request)
+{
+	(void)device;
+	assert_int_equal(request->ticks, 0);
+	request->ticks = 7;
+	request->done(request, WEIR_OK);
+	return WEIR_OK;
+}
+
+TEST(time_that_moving_data_took_is_the_vcpus_that_asked)
+{
+	static const struct block_device_ops working = { .submit = submit_and_work };
+	struct block_device *device = block_device_get(0);
+	const struct block_device_ops *ops = device->ops;
+
+	submit(0, WEIR_BLOCK_READ, 0, 3, BUFFER, 0);
+	serve_all(0);
+	assert_int_equal(self->account.block_ticks, 0);
+	device->ops = &working;
+	for (u64 i = 0; i < 3; i++)
+		assert_int_equal(read_one(i), WEIR_OK);
+	device->ops = ops;
+	assert_int_equal(self->account.block_ticks, 21);
+	assert_int_equal(a->vcpu[1]->account.block_ticks, 0);
+}
+
 TEST(submit_refuses_more_than_the_completion_ring_holds)
 {
 	for (u64 i = 0; i < WEIR_COMPLETIONS; i++)
@@ -1238,6 +1265,7 @@ int main(void)
 		RUN_SERVICE(submit_refuses_buffers_that_are_shared),
 		RUN_SERVICE(flush_takes_no_sectors_and_no_buffer),
 		RUN_SERVICE(accepted_requests_and_their_sectors_are_counted),
+		RUN_SERVICE(time_that_moving_data_took_is_the_vcpus_that_asked),
 		RUN_SERVICE(submit_refuses_more_than_the_completion_ring_holds),
 		RUN_SERVICE(a_part_is_its_own_sectors_of_the_device),
 		RUN_SERVICE(a_disk_that_does_not_fit_its_device_is_missing),

@@ -15,6 +15,7 @@
 #include "core/irq.h"
 #include "core/memory.h"
 #include "core/probe.h"
+#include "core/sched.h"
 #include "core/timeout.h"
 #include "drivers/bcm2835_mailbox.h"
 #include "drivers/block_device.h"
@@ -72,6 +73,14 @@ void gic_pend(u32 intid)
 {
 	assert_int_equal(intid, INTID);
 	pended = true;
+}
+
+static u32 lent;
+
+void sched_lent(u64 ticks)
+{
+	(void)ticks;
+	lent++;
 }
 
 void irq_register(u32 intid, u32 core, bool edge, void (*handler)(void *context), void *context)
@@ -196,6 +205,8 @@ static void read_first(enum weir_status status)
 		;
 	assert_int_equal(ends, 1);
 	assert_int_equal(ended_with, status);
+	assert_int_equal(lent, status == WEIR_OK); /* of its one block */
+	lent = 0;
 }
 
 /* These go on with the machine that the first found. */

@@ -276,6 +276,7 @@ TEST(statistics_are_of_the_vm_and_of_each_vcpu_of_several)
 				  .events = 4,
 				  .block_requests = 5,
 				  .block_sectors = 16,
+				  .block_ticks = 7000000,
 				  .run = 2000000 };
 	vcpus[2][1].account =
 		(struct account){ .exit = { [ACCOUNT_HYPERCALL] = 1, [ACCOUNT_OTHER] = 2 },
@@ -284,11 +285,11 @@ TEST(statistics_are_of_the_vm_and_of_each_vcpu_of_several)
 	run("statistics writer");
 	assert_int_equal(fake_log_count(), 6);
 	expect(0, "writer: run 5 ms, steal 1 ms, 11 hypercalls, 4 events, 5 block requests of 8 "
-		  "KiB");
+		  "KiB in 7 ms");
 	expect(1, "writer: exits: PSCI 0, MMIO 0, aborts 0, registers 0, waits 3, FP 0, interrupts "
 		  "0, other 2");
 	expect(2, "writer vCPU 0: run 2 ms, steal 0 ms, 10 hypercalls, 4 events, 5 block requests "
-		  "of 8 KiB");
+		  "of 8 KiB in 7 ms");
 	expect(5, "writer vCPU 1: exits: PSCI 0, MMIO 0, aborts 0, registers 0, waits 0, FP 0, "
 		  "interrupts 0, other 2");
 	run("statistics");

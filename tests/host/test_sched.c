@@ -918,6 +918,47 @@ TEST(blocked_throttled_and_stopped_time_is_neither_run_nor_steal)
 	assert_int_equal(steal_time(b), 2 * MS);
 }
 
+TEST(what_the_core_does_for_others_is_nobodys_time)
+{
+	add(a, 0, 3, 1000, 10000);
+	sched_start(a);
+	add_ready(b, 0, 2);
+	assert_ptr_equal(next(), a);
+	now += MS - 100;
+	fake_timer_set(now);
+	sched_lent(MS / 2);
+	assert_int_equal(run_time(a), MS / 2 - 100);
+	pass(100);
+	assert_ptr_equal(next(), a); /* half of the budget is left */
+	pass(MS / 2 - 1);
+	assert_ptr_equal(next(), a);
+	pass(1);
+	assert_ptr_equal(next(), b);
+	assert_int_equal(run_time(a), MS);
+}
+
+TEST(what_the_core_does_for_others_is_of_no_slice)
+{
+	add_ready(a, 0, 3);
+	add_ready(b, 0, 3);
+	assert_ptr_equal(next(), a);
+	pass(4 * MS);
+	sched_lent(2 * MS);
+	pass(1 * MS);
+	assert_ptr_equal(next(), a);
+	pass(2 * MS);
+	assert_ptr_equal(next(), b);
+}
+
+TEST(a_core_without_a_vcpu_may_work_for_others)
+{
+	add(a, 0, 3, 0, 0);
+	sched_lent(MS);
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(run_time(a), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -963,6 +1004,9 @@ int main(void)
 		RUN_ON_CORES(decided_is_when_the_core_last_chose_even_if_nobody),
 		RUN_ON_CORES(run_and_steal_are_the_time_on_the_core_and_the_time_ready_without_it),
 		RUN_ON_CORES(blocked_throttled_and_stopped_time_is_neither_run_nor_steal),
+		RUN_ON_CORES(what_the_core_does_for_others_is_nobodys_time),
+		RUN_ON_CORES(what_the_core_does_for_others_is_of_no_slice),
+		RUN_ON_CORES(a_core_without_a_vcpu_may_work_for_others),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);

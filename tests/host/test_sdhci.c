@@ -4,7 +4,8 @@
  *
  * Sources: tests/host/sd_slot.c drivers/sdhci.c drivers/sdhci_identification.c core/base/log.c
  * Sources: tests/host/fake/sd_host.c tests/host/fake/heap.c tests/host/fake/log.c
- * Sources: tests/host/fake/cache.c tests/host/fake/panic.c drivers/sdhci_adma.c drivers/dma.c
+ * Sources: tests/host/fake/cache.c tests/host/fake/panic.c tests/host/fake/timer.c
+ * Sources: drivers/sdhci_adma.c drivers/dma.c
  */
 #include <string.h>
 #include "sd_slot.h"
@@ -317,6 +318,25 @@ TEST(core_has_a_pause_after_each_request)
 	check_ended(&requests[3], WEIR_OK);
 }
 
+static u64 clock_ticks;
+
+static void tick(void)
+{
+	fake_timer_set(++clock_ticks);
+}
+
+/* Of which a register's access is a tick here. */
+TEST(time_that_blocks_take_of_the_core_is_the_requests)
+{
+	probe_good();
+	hw.access = tick;
+	check_runs(request(0, BLOCK_READ, 0, 4), WEIR_OK);
+	assert_int_equal(requests[0].request.ticks, 4 * SECTOR / 4);
+	check_runs(request(1, BLOCK_WRITE, 0, 2), WEIR_OK);
+	assert_int_equal(requests[1].request.ticks, 2 * SECTOR / 4);
+	assert_int_equal(worked_ticks, 6 * SECTOR / 4);
+}
+
 /* Interrupts of the line's other devices, and requests of other cores, do not end it. */
 TEST(pause_is_not_cut_short)
 {
@@ -469,6 +489,7 @@ int main(void)
 		RUN_AFTER(prepare, next_request_may_come_from_done),
 		RUN_AFTER(prepare, core_has_a_pause_after_each_block),
 		RUN_AFTER(prepare, core_has_a_pause_after_each_request),
+		RUN_AFTER(prepare, time_that_blocks_take_of_the_core_is_the_requests),
 		RUN_AFTER(prepare, pause_is_not_cut_short),
 		RUN_AFTER(prepare, failure_in_a_pause_leaves_nothing_masked),
 		RUN_AFTER(prepare, interrupts_that_mean_nothing_change_nothing),

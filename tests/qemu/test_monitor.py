@@ -10,7 +10,7 @@ from test_guests import BOARDS, board_name, make_disks
 
 KEY = "\x1d"
 USE = re.compile(r"^weir: (\w+): run (\d+) ms, steal (\d+) ms, (\d+) hypercalls, (\d+) events, "
-                 r"(\d+) block requests of (\d+) KiB$")
+                 r"(\d+) block requests of (\d+) KiB in (\d+) ms$")
 EXITS = re.compile(r"^weir: \w+: exits: PSCI (\d+), MMIO (\d+), aborts (\d+), registers (\d+), "
                    r"waits (\d+), FP (\d+), interrupts (\d+), other (\d+)$")
 
