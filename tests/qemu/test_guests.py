@@ -70,10 +70,7 @@ SETTINGS = {
     "budget": dict(icount=True),
     "block_error": dict(disks=2, errors=DISK_ERRORS),
     "hostile_access": dict(icount=True, cores=3),
-    # The card's timers cut QEMU's turns short, so that another core may have one in the middle of a path (seen in
-    # traces of both cores): what comes late there does so by that turn as well, which is as long again.
-    "hostile_calls": dict(icount=True, cores=3, disks=1, on_card={
-        "beside": "place=0 bound-ns=16000", "above": "place=1 bound-ns=16000"}),
+    "hostile_calls": dict(icount=True, cores=3, disks=1),
     "hostile_liar": dict(cores=5, disks=1),
     "hostile_psci": dict(icount=True, cores=3),
     "hostile_psci_cores": dict(cores=3),
@@ -153,9 +150,6 @@ def test_guest(boot, image, tmp_path, name, board):
                        settings.get("slow", {}) if "board" not in board else {})
     if "board" in board and len(disks) > 1:
         blob, disks = join_disks(tmp_path, blob, disks)
-    for vm, text in settings.get("on_card", {}).items() if "board" in board else ():
-        blob = shutil.copy(blob, tmp_path / f"{vm}.dtb")
-        subprocess.run(["fdtput", "-t", "s", blob, f"/vms/{vm}", "bootargs", text], check=True)
     machine = boot(blob, allowed=settings.get("allowed", ()), cores=settings.get("cores", 2), disks=disks,
                    icount=settings.get("icount", False), **board)
     lines = machine.end()
