@@ -8,8 +8,8 @@
 
 #define SYSTEM_RESET 0x84000009u
 #define CPU_ON	     0xc4000003u
-#define RESCUE_NS    1000000ull /* as long as a way to destroy oneself may take */
-#define KERNEL	     0x80000ul	/* from the start of RAM */
+#define RESCUE_US    1000      /* as long as a way to destroy oneself may take, if not given */
+#define KERNEL	     0x80000ul /* from the start of RAM */
 
 #define SCTLR_M	  (1ul << 0)
 #define SCTLR_A	  (1ul << 1)
@@ -329,7 +329,9 @@ static void start_rescue(void)
 
 	memcpy(code, program, sizeof(program));
 	__asm__ volatile("dc civac, %0\n\tdsb sy" ::"r"(code) : "memory");
-	weir_call(CPU_ON, 1, (uint64_t)code, timer_now() + timer_ticks(RESCUE_NS), 0, 0, 0);
+	weir_call(CPU_ON, 1, (uint64_t)code,
+		  timer_now() + timer_ticks(1000 * bootargs_number("rescue-us", RESCUE_US)), 0, 0,
+		  0);
 }
 
 int main(void)
