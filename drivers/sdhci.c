@@ -406,14 +406,14 @@ static struct sdhci *sdhci_of(struct block_device *device)
 static bool sdhci_interrupt(struct block_device *device)
 {
 	struct sdhci *sd = sdhci_of(device);
-	u32 status = sdhci_read(sd, STATUS) & sd->heard;
+	u32 all = sdhci_read(sd, STATUS), status = all & sd->heard;
 
 	/* Data is acknowledged before it is moved, so that the next block's comes again. An interrupt
 	 * of others is none of ours, and no write of ours. */
 	if (status)
 		sdhci_write(sd, STATUS, status);
-	/* Data that is over was not late, HC 2.2.18. */
-	if (status & STATUS_TRANSFER)
+	/* Data that is over was not late, HC 2.2.18; that it is may be unheard in a pause. */
+	if (all & STATUS_TRANSFER)
 		status &= ~STATUS_LATE;
 	if (status & STATUS_CARD)
 		card_changed(sd, status);

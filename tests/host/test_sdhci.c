@@ -221,6 +221,19 @@ TEST(timeout_that_comes_with_the_end_is_none)
 	check_ended(&requests[0], WEIR_OK);
 }
 
+/* In the pause after the last block the end is not listened for. */
+TEST(timeout_that_comes_with_an_early_end_is_none)
+{
+	probe_good();
+	card_us = 1;
+	begin(request(0, BLOCK_WRITE, 5, 2));
+	while (!(hw.status & 2))
+		assert_true(step());
+	hw.status |= 1u << 20;
+	run();
+	check_ended(&requests[0], WEIR_OK);
+}
+
 TEST(end_before_all_blocks_is_an_error)
 {
 	probe_good();
@@ -482,6 +495,7 @@ int main(void)
 		RUN_AFTER(prepare, all_that_comes_in_one_interrupt_is_served),
 		RUN_AFTER(prepare, last_block_and_the_end_come_together),
 		RUN_AFTER(prepare, timeout_that_comes_with_the_end_is_none),
+		RUN_AFTER(prepare, timeout_that_comes_with_an_early_end_is_none),
 		RUN_AFTER(prepare, end_before_all_blocks_is_an_error),
 		RUN_AFTER(prepare, blocks_may_take_their_time),
 		RUN_AFTER(prepare, last_sector_of_the_card_is_read),
