@@ -286,6 +286,8 @@ static COLD void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32
 	} else if (!active) {
 		place_pending(vcpu, bank, intid, index, bank->physical & bit);
 		return;
+	} else if (bank->physical & bit && waiting) {
+		reg |= LIST_REG_EOI; /* the guest itself has made it pending */
 	} else if (bank->physical & bit || is_timer_line(bank, intid)) {
 		/* A hardware one cannot be pending and active: its next comes physically. */
 		reg |= LIST_REG_HARDWARE | LIST_REG_PHYSICAL(intid);

@@ -653,6 +653,27 @@ TEST(device_spi_is_ended_by_its_guest_and_comes_again)
 	}
 }
 
+/* Pending again by the guest's own write while it handles the first: that is not lost. */
+TEST(device_spi_that_its_guest_pends_while_it_is_active_comes_again)
+{
+	for (u32 version = 2; version <= 3; version++) {
+		start_device(version, 1);
+		device_interrupt();
+		assert_int_equal(fake_acknowledge(), SPI);
+		gicd_write(0x204, 1u << (SPI - 32));
+		fake_end(SPI);
+		while (fake_maintenance())
+			vgic_sync(&vcpus[0]);
+		expect(SPI);
+		while (fake_maintenance())
+			vgic_sync(&vcpus[0]);
+		assert_false(fake_spi_active(SPI));
+		expect_nothing();
+		device_interrupt();
+		expect(SPI);
+	}
+}
+
 TEST(device_spi_is_deactivated_for_the_guest_where_its_end_would_lose_the_line)
 {
 	start_device(2, 1);
@@ -1405,6 +1426,7 @@ int main(void)
 		RUN(timer_is_deactivated_for_the_guest_where_its_end_would_lose_the_line),
 		RUN(device_spi_is_enabled_and_disabled_where_it_comes_from),
 		RUN(device_spi_is_ended_by_its_guest_and_comes_again),
+		RUN(device_spi_that_its_guest_pends_while_it_is_active_comes_again),
 		RUN(device_spi_is_deactivated_for_the_guest_where_its_end_would_lose_the_line),
 		RUN(device_spi_follows_its_vcpu_from_core_to_core),
 		RUN(device_spi_goes_to_the_core_of_the_vcpu_that_it_is_routed_to),
