@@ -232,7 +232,7 @@ static bool offered(const struct port *port, const struct vm *home, const struct
 
 	if (giver->vm == home)
 		return &giver->port[grant->port] == port->peer;
-	if (!grant->mapped || grant->holder != giver->vm->id)
+	if (!grant->mapped || grant->holder != giver->vm->id || giver->vm->ipc->grant.stopped)
 		return false;
 	page = &giver->vm->ipc->grant.window[grant->window_page];
 	return page->state == WINDOW_OFFERED && &giver->port[page->port] == port->peer;
@@ -245,13 +245,15 @@ static enum weir_status map_check(const struct port *port, const struct vm *home
 {
 	const struct grant_vm *own = &port->owner->vm->ipc->grant;
 
+	if (grant->ending)
+		return WEIR_STALE;
 	if (!offered(port, home, grant))
 		return WEIR_DENIED;
 	if (own->stopped)
 		return WEIR_CLOSED;
 	if (!in_range(first, grant->pages, own->window_pages))
 		return WEIR_INVALID;
-	if ((grant->mapped && port_peer_vm(port) == home) || grant->ending)
+	if (grant->mapped && port_peer_vm(port) == home)
 		return WEIR_BUSY;
 	for (u64 i = 0; i < grant->pages; i++)
 		if (own->window[first + i].state != WINDOW_FREE)
@@ -582,8 +584,8 @@ bool grant_vm_unmap(struct vm *vm, u64 *at)
 	struct vm *home;
 
 	/* Mappings only end from now on, and only this VM ends its own: no lock to look. */
-	while (page < end && !__atomic_load_n(&table->window[page].pages, __ATOMIC_RELAXED))
-		page++;
+	for (; page < end && !__atomic_load_n(&table->window[page].pages, __ATOMIC_RELAXED); page++)
+		scrubbed = 0;
 	if (page < end) {
 		home = window_home(vm, page); /* 0: it was revoked on its way just now */
 		scrubbed = home ? window_scrub(vm, home, page, scrubbed) : 0;

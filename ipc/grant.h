@@ -8,7 +8,7 @@
  * DMA and sharing exclude each other. Only pages of the pool can be shared, so for a buffer outside
  * of it (grant_in_pool() is false) there is nothing to do. Else the block service holds the
  * submitter's grant lock while it asks grant_pages_shared() and registers the request, and
- * grant_share() asks block_pages_busy() under the same lock before it commits:
+ * grant_share_call() asks block_pages_busy() under the same lock before it commits:
  *
  *	grant_lock(vm);
  *	if (grant_pages_shared(vm, pa, bytes))

@@ -145,7 +145,7 @@ static bool given(const struct port *own, u32 home, const struct grant *grant)
 
 	if (giver->vm->id == home)
 		return &giver->port[grant->port] == own->peer;
-	if (!grant->mapped || grant->holder != giver->vm->id)
+	if (!grant->mapped || grant->holder != giver->vm->id || giver->vm->ipc->grant.stopped)
 		return false;
 	page = &giver->vm->ipc->grant.window[grant->window_page];
 	return page->state == WINDOW_OFFERED && &giver->port[page->port] == own->peer;

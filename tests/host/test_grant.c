@@ -507,6 +507,25 @@ TEST(what_home_takes_back_from_a_vm_that_ends_is_not_zeroed_any_more)
 	assert_sees(1, 5, STAGE2_NONE, 0);
 }
 
+TEST(what_vanishes_between_two_steps_leaves_the_next_mapping_whole_to_be_zeroed)
+{
+	weir_handle one = share(0, 0, 10, 8, WEIR_PASS), two = share(0, 0, 20, 8, WEIR_PASS), on;
+	u64 at = 0;
+
+	assert_int_equal(map(1, 0, one, 5), WEIR_OK);
+	assert_int_equal(map(1, 0, two, 20), WEIR_OK);
+	assert_int_equal(weir_grant_pass_on(PORT(1), 5, &on), WEIR_OK);
+	ipc_vm(1)->ipc->grant.stopped = true; /* as the step before does */
+	assert_true(grant_vm_unmap(ipc_vm(1), &at));
+	assert_int_equal(ipc_scrubs(0, 10), 1);
+	assert_int_equal(map(2, 1, one, 0), WEIR_DENIED); /* who gave it is dying */
+	assert_int_equal(revoke(0, one), WEIR_OK);
+	while (grant_vm_unmap(ipc_vm(1), &at))
+		;
+	for (u64 i = 20; i < 28; i++)
+		assert_int_equal(ipc_scrubs(0, i), 1);
+}
+
 TEST(what_was_shared_cannot_be_passed_on)
 {
 	weir_handle grant = share(0, 0, 3, 2, WEIR_READ_WRITE), on = 0;
@@ -545,6 +564,7 @@ int main(void)
 		CASE(a_passed_page_goes_along_a_chain_and_home),
 		CASE(what_was_passed_to_a_vm_that_ends_comes_home_zeroed),
 		CASE(what_home_takes_back_from_a_vm_that_ends_is_not_zeroed_any_more),
+		CASE(what_vanishes_between_two_steps_leaves_the_next_mapping_whole_to_be_zeroed),
 		CASE(what_was_shared_cannot_be_passed_on),
 		CASE(a_page_out_of_generations_is_not_given_again),
 		CASE(share_waits_for_the_disk),

@@ -22,8 +22,8 @@
  *   out: x1 = pages, x2 = enum weir_access.
  *   errors: WEIR_INVALID: port, x2 never was a grant of another VM, or x3 and the pages do not lie
  *	     in the window. WEIR_STALE: the port or grant handle is old. WEIR_DENIED: the grant was
- *	     not given by the port that x1 is joined to. WEIR_BUSY: it is mapped already, it is being
- *	     revoked, or something is mapped at that place.
+ *	     not given by the port that x1 is joined to. WEIR_BUSY: it is mapped already, or something
+ *	     is mapped at that place.
  *   Pages are Normal write-back memory, not executable, and writable but with WEIR_READ.
  *
  * WEIR_FN_GRANT_PASS: pass on what was passed, and is mapped: it leaves the window at once, and that
