@@ -30,8 +30,9 @@ struct core {
 	bool needed;	/* sched_next() has something to decide */
 	u32 pinned;	/* vCPUs of this core; boot only */
 	struct vcpu *loaded;
-	u64 slice_from;	      /* the last decision: until then its vCPU's slice is charged, ticks */
-	struct timeout slice; /* of the loaded vCPU, while it has equals that are ready */
+	u64 decided;	       /* when the last decision was, ticks */
+	u64 slice_from;	       /* until then the loaded vCPU's slice is charged, ticks */
+	struct timeout slice;  /* of the loaded vCPU, while it has equals that are ready */
 	struct timeout budget; /* of the loaded vCPU */
 };
 
@@ -209,7 +210,7 @@ void sched_again(void)
 
 u64 sched_decided(void)
 {
-	return this_core()->slice_from;
+	return this_core()->decided;
 }
 
 bool sched_stop(struct vcpu *vcpu, bool ending)
@@ -381,7 +382,7 @@ static struct vcpu *decide(struct core *core)
 		load(core, next, now);
 	else if (next) /* Perhaps READY or BLOCKED in between: then nobody kicked it. */
 		vgic_settle(next);
-	core->slice_from = now;
+	core->slice_from = core->decided = now;
 	if (next)
 		meter(core, next, now);
 	if (rivals)
