@@ -2,8 +2,9 @@
  * What a vCPU has used and asked for, from boot to power-off: a restart of its VM does not reset it.
  *
  * Owner: the counters are written only by the core that the vCPU is pinned to, by plain increments;
- * any core may read a word at any time, once, as it stands at that moment. The clock `steal` alone is
- * also started by others, under the lock of that core's run queue. Sums for a VM are made by who
+ * any core may read a word at any time, once, as it stands at that moment. The clock `steal` is also
+ * started by others, under the lock of that core's run queue, and block_ticks is written by who ends
+ * its requests, one at a time. Sums for a VM are made by who
  * shows them (monitor.c).
  */
 #pragma once

@@ -4,7 +4,7 @@
  * own numbers.
  *
  * Read-only after boot. Source: passthrough.c. Tests: tests/host/test_passthrough.c,
- * tests/guest/passthrough.c
+ * tests/guest/passthrough_rtc.c, passthrough_timer.c
  */
 #pragma once
 

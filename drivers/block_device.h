@@ -6,7 +6,7 @@
  * find devices at boot and register them; devices are numbered in the order of their addresses.
  * An interrupt is short: what it leaves is done in the next one, which it raises itself.
  * Locks: one per device, taken inside; `done` is called without it.
- * Source: block_device.c, virtio_blk.c
+ * Sources: block_device.c, virtio_blk.c, sdhci.c
  */
 #pragma once
 

@@ -6,7 +6,7 @@
  * The driver never waits: a card is found and served in steps, each begun by the controller's
  * interrupt or by a timer that the driver asks for. All of that happens on one core, the one that
  * the interrupt is routed to; other cores only leave a request and raise that interrupt.
- * Sources: sdhci.c, sdhci_identification.c. Tests: tests/host/test_sdhci*.c
+ * Sources: sdhci.c, sdhci_identification.c, sdhci_adma.c. Tests: tests/host/test_sdhci*.c
  */
 #pragma once
 
