@@ -68,7 +68,7 @@ enum gic_set {
 	GIC_UNPEND = 0x280,
 	GIC_DEACTIVATE = 0x380,
 };
-/* Of an SPI; it is done on return. */
+/* Of an SPI. A disabled one may still come for a moment on GICv3: who has the handler sees to it. */
 void gic_set(enum gic_set registers, u32 intid);
 
 /* Active state of a PPI of this core, for interrupts that guests deactivate. */
