@@ -105,15 +105,18 @@ u32 gic_version(void)
 	return is_v3 ? 3 : 2;
 }
 
-/* The system registers of GICv3's CPU interface need no context but the core itself. */
-u32 gic_acknowledge(void)
+/*
+ * The system registers of GICv3's CPU interface need no context but the core itself. `inline`, for they are on
+ * the way of every interrupt, and are called at boot, too.
+ */
+inline u32 gic_acknowledge(void)
 {
 	if (is_v3)
 		return (u32)READ_SYSREG(S3_0_C12_C12_0); /* ICC_IAR1_EL1 */
 	return gic_v2_acknowledge();
 }
 
-void gic_drop(u32 intid)
+inline void gic_drop(u32 intid)
 {
 	if (is_v3)
 		WRITE_SYSREG(S3_0_C12_C12_1, intid); /* ICC_EOIR1_EL1 */
@@ -121,7 +124,7 @@ void gic_drop(u32 intid)
 		gic_v2_drop(intid);
 }
 
-void gic_deactivate(u32 intid)
+inline void gic_deactivate(u32 intid)
 {
 	if (is_v3)
 		WRITE_SYSREG(S3_0_C12_C11_1, intid); /* ICC_DIR_EL1 */
