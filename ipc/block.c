@@ -372,7 +372,7 @@ bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes)
 		struct block_vcpu *block = &vm->vcpu[i]->ipc->block;
 
 		spin_lock(&block->lock);
-		found = reaches(block, pa.raw, pa.raw + bytes);
+		found = block->free != UINT64_MAX && reaches(block, pa.raw, pa.raw + bytes);
 		spin_unlock(&block->lock);
 	}
 	return found;

@@ -1,0 +1,46 @@
+/* What giving a page costs its home, while the peer (grant_take.c) sleeps: share, pass, revoke in use. */
+#include "tests/bench/grant.h"
+
+static uint64_t share[SAMPLES], pass[SAMPLES], revoke[SAMPLES];
+
+static uint64_t give(enum weir_access access, weir_handle *grant)
+{
+	uint64_t start = ticks();
+
+	weir_grant_share(port, 0, 1, access, grant);
+	return ticks() - start;
+}
+
+static bool measure(uint32_t i)
+{
+	uint64_t taken = 0, start;
+	weir_handle grant = 0;
+
+	task_sleep(SETTLE_NS);
+	share[i] = give(WEIR_READ_WRITE, &grant);
+	if (weir_grant_revoke(grant) != WEIR_OK)
+		return false;
+	pass[i] = give(WEIR_PASS, &grant);
+	weir_port_publish(port, grant);
+	while (weir_port_peer(port, &taken, NULL) == WEIR_OK && taken != grant)
+		event_wait(port, TASK_FOREVER);
+	task_sleep(SETTLE_NS);
+	start = ticks();
+	if (weir_grant_revoke(grant) != WEIR_OK)
+		return false;
+	revoke[i] = ticks() - start;
+	return true;
+}
+
+int main(void)
+{
+	if (weir_port_find(weir_here(), "bench", &port) != WEIR_OK)
+		return 1;
+	for (uint32_t i = 0; i < SAMPLES; i++)
+		if (!measure(i))
+			return 1;
+	report_row("grant.share", 1, share, SAMPLES);
+	report_row("grant.pass4k", 1, pass, SAMPLES);
+	report_row("grant.revoke4k", 1, revoke, SAMPLES);
+	return 0;
+}
