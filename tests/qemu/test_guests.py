@@ -71,6 +71,7 @@ SETTINGS = {
     "block_error": dict(disks=2, errors=DISK_ERRORS),
     "hostile_access": dict(icount=True, cores=3),
     "hostile_calls": dict(icount=True, cores=3, disks=1),
+    "hostile_calls_disk": dict(cores=3, disks=1),
     "hostile_liar": dict(cores=5, disks=1),
     "hostile_psci": dict(icount=True, cores=3),
     "hostile_psci_cores": dict(cores=3),
