@@ -243,10 +243,14 @@ RARE enum weir_status event_find_call(struct vcpu *self, const struct call_args 
 static void port_close(struct port *port)
 {
 	struct port *peer = port->peer;
+	bool was_open;
 
 	spin_lock(&port->owner->lock);
+	was_open = port->open;
 	port->open = false;
 	spin_unlock(&port->owner->lock);
+	if (!was_open) /* the VM ends before it has been rebuilt: the peer knows */
+		return;
 
 	spin_lock(&peer->owner->lock);
 	peer->peer_open = false;
