@@ -168,6 +168,8 @@ u32 grants_map_errors(u32 vm, weir_handle port, weir_handle grant, u64 first)
 	if (errors)
 		return errors;
 	found = &table_of(home)->grant[index_of(grant)];
+	if (found->ending) /* in the midst of a revocation */
+		return one(WEIR_STALE);
 	if (!given(own, home, found))
 		errors |= one(WEIR_DENIED);
 	if (found->mapped && own->peer->owner->vm->id == home)
