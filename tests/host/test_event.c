@@ -280,6 +280,16 @@ TEST(both_ends_may_stop)
 	assert_int_equal(next(2, 0), 0);
 }
 
+/* It was stopped again before it had been rebuilt. */
+TEST(a_port_that_is_closed_already_tells_nobody_again)
+{
+	ipc_vm_end(1);
+	while (next(0, 0) >= 0)
+		;
+	ipc_vm_end(1);
+	assert_int_equal(next(0, 0), -1);
+}
+
 TEST(peer_of_a_vm_that_started_again_is_told_and_goes_on)
 {
 	weir_handle a = port_of(0, "ab");
@@ -652,6 +662,7 @@ int main(void)
 		CASE(channels_beyond_the_vm_s_ports_are_not_joined),
 		CASE(channels_to_a_refused_vm_are_not_joined),
 		CASE(a_vm_without_ports_gets_one_slot_and_no_port),
+		CASE(a_port_that_is_closed_already_tells_nobody_again),
 		CASE(rings_have_a_slot_for_every_port),
 		CASE(random_events_reach_an_honest_receiver_each_once),
 		CASE(a_head_that_lies_harms_its_owner_only),
