@@ -1,9 +1,11 @@
 /*
- * Event channels: ports, the event rings of each vCPU, and who is told.
+ * Event channels: ports, the event rings of each vCPU, and who is told. Which ports there are
+ * besides those of channels is port.c's.
  *
  * Owns:  struct port, struct event_ring.
  * Locks: vm->ipc->event.lock guards that VM's ports and rings. A send takes one lock, the
- *	  receiver's: what it reads of the sender's port is fixed while the sender runs (ipc.h).
+ *	  receiver's: the sender's `peer` may just have changed, so it looks there whether the port
+ *	  takes sends from this one (`from`, ipc.h).
  * ABI:   guests/include/weir/event.h
  *
  * A port is pending if and only if the position of its last entry lies in [head, tail) of its ring.
@@ -17,15 +19,7 @@
 #include "core/base/panic.h"
 #include "core/base/string.h"
 #include "core/memory.h"
-
-#define FIRST_GENERATION  1
-#define HANDLE_INDEX_BITS 16
-#define PORTS_MAX	  (1u << HANDLE_INDEX_BITS)
-
-static u64 handle_index(weir_handle handle)
-{
-	return handle & (PORTS_MAX - 1);
-}
+#include "ipc/port.h"
 
 static u64 ring_slots(const struct manifest_vm *config)
 {
@@ -67,10 +61,12 @@ static struct vcpu *port_enter(struct port *port) NEEDS(&port->owner->lock)
 	 * that head, and we enter the port again.
 	 */
 	WEIR_ORDERED(S1, dmb ish, full_barrier());
-	if (port->entered > ring_head(ring))
+	if (port->entered > ring_head(ring)) {
+		port->latched = true; /* it may be masked */
 		return 0;
+	}
 
-	ring->slot[ring->tail & ring->mask] = (u32)handle_index(port->handle);
+	ring->slot[ring->tail & ring->mask] = (u32)port->handle & (PORTS_MAX - 1);
 	ring->tail++;
 	port->entered = ring->tail;
 	/* [S2] the entry before the tail. Pairs with [R2], the load of the tail in weir_event_next.
@@ -79,14 +75,13 @@ static struct vcpu *port_enter(struct port *port) NEEDS(&port->owner->lock)
 	return ring->vcpu;
 }
 
-/* Leaves a word, if there is one, and makes the port pending. WEIR_CLOSED: nobody is there. */
-static enum weir_status port_signal(struct port *port, const u64 *word)
+enum weir_status port_signal(const struct port *sender, struct port *port, const u64 *word)
 {
 	struct vcpu *target = 0;
 	bool open;
 
 	spin_lock(&port->owner->lock);
-	open = port->open;
+	open = port->from == sender;
 	if (open) {
 		if (word)
 			port->word = *word;
@@ -98,10 +93,10 @@ static enum weir_status port_signal(struct port *port, const u64 *word)
 	return open ? WEIR_OK : WEIR_CLOSED;
 }
 
-enum weir_status event_port(struct vm *vm, weir_handle handle, struct port **port)
+enum weir_status port_lookup(struct vm *vm, weir_handle handle, struct port **port)
 {
 	const struct event_vm *event = &vm->ipc->event;
-	u64 index = handle_index(handle);
+	u64 index = handle & (BIT(HANDLE_INDEX_BITS) - 1);
 
 	if (index >= event->port_count)
 		return WEIR_INVALID;
@@ -109,9 +104,18 @@ enum weir_status event_port(struct vm *vm, weir_handle handle, struct port **por
 	if ((*port)->handle == handle)
 		return WEIR_OK;
 	/* Generations count up: 0 and those to come were never given out. */
-	if (handle > (*port)->handle || handle < PORTS_MAX)
+	if (handle > (*port)->handle || handle < BIT(HANDLE_INDEX_BITS))
 		return WEIR_INVALID;
 	return WEIR_STALE;
+}
+
+enum weir_status event_port(struct vm *vm, weir_handle handle, struct port **port)
+{
+	enum weir_status status = port_lookup(vm, handle, port);
+
+	if (status == WEIR_OK && (*port)->kind != PORT_CHANNEL)
+		return WEIR_DENIED;
+	return status;
 }
 
 bool event_peer_open(struct port *port)
@@ -126,8 +130,10 @@ bool event_peer_open(struct port *port)
 
 void event_raise(struct vm *vm, u32 index)
 {
-	assert(index < vm->ipc->event.port_count);
-	port_signal(&vm->ipc->event.port[index], 0);
+	struct port *port = &vm->ipc->event.port[index];
+
+	assert(index < vm->ipc->event.channel_count);
+	port_signal(port->peer, port, 0);
 }
 
 enum weir_status event_send_call(struct vcpu *self, const struct call_args *in,
@@ -137,11 +143,11 @@ enum weir_status event_send_call(struct vcpu *self, const struct call_args *in,
 	struct port *port;
 
 	(void)out;
-	status = event_port(self->vm, in->x1, &port);
+	status = port_lookup(self->vm, in->x1, &port);
 	if (status != WEIR_OK)
 		return status;
 	account_event(&self->account);
-	return port_signal(port->peer, 0);
+	return port_signal(port, read_once(port->peer), 0);
 }
 
 enum weir_status event_publish_call(struct vcpu *self, const struct call_args *in,
@@ -151,11 +157,11 @@ enum weir_status event_publish_call(struct vcpu *self, const struct call_args *i
 	struct port *port;
 
 	(void)out;
-	status = event_port(self->vm, in->x1, &port);
+	status = port_lookup(self->vm, in->x1, &port);
 	if (status != WEIR_OK)
 		return status;
 	account_event(&self->account);
-	return port_signal(port->peer, &in->x2);
+	return port_signal(port, read_once(port->peer), &in->x2);
 }
 
 RARE enum weir_status event_peer_call(struct vcpu *self, const struct call_args *in,
@@ -164,7 +170,7 @@ RARE enum weir_status event_peer_call(struct vcpu *self, const struct call_args 
 	enum weir_status status;
 	struct port *port;
 
-	status = event_port(self->vm, in->x1, &port);
+	status = port_lookup(self->vm, in->x1, &port);
 	if (status != WEIR_OK)
 		return status;
 
@@ -175,16 +181,23 @@ RARE enum weir_status event_peer_call(struct vcpu *self, const struct call_args 
 	return WEIR_OK;
 }
 
+RARE bool port_unread(const struct port *port)
+{
+	u64 entered = port->masked ? port->entered - PORT_MASKED : port->entered;
+
+	return entered > ring_head(port->ring);
+}
+
 /* A port whose old entry is unread stays, or it could be in two rings at once. */
 static enum weir_status port_bind(struct port *port, struct event_ring *ring)
 	NEEDS(&port->owner->lock)
 {
 	if (port->ring == ring)
 		return WEIR_OK;
-	if (port->entered > ring_head(port->ring))
+	if (port_unread(port))
 		return WEIR_BUSY;
 	port->ring = ring;
-	port->entered = 0;
+	port->entered = port->masked ? PORT_MASKED : 0;
 	return WEIR_OK;
 }
 
@@ -200,7 +213,7 @@ RARE enum weir_status event_bind_call(struct vcpu *self, const struct call_args 
 	if (in->x2 >= vm->vcpu_count || in->x3 >= WEIR_EVENT_PRIORITIES)
 		return WEIR_INVALID;
 	target = vm->vcpu[index_nospec(in->x2, vm->vcpu_count)];
-	status = event_port(vm, in->x1, &port);
+	status = port_lookup(vm, in->x1, &port);
 	if (status != WEIR_OK)
 		return status;
 
@@ -231,8 +244,8 @@ RARE enum weir_status event_find_call(struct vcpu *self, const struct call_args 
 	if (strlen(name) != in->x1)
 		return WEIR_NOT_FOUND; /* no name of the manifest has a 0 inside */
 
-	for (u32 i = 0; i < event->port_count; i++) {
-		if (strcmp(event->port[i].name, name) == 0) {
+	for (u32 i = 0; i < event->channel_count; i++) {
+		if (strcmp(event->name[i], name) == 0) {
 			out->x1 = event->port[i].handle;
 			return WEIR_OK;
 		}
@@ -240,14 +253,14 @@ RARE enum weir_status event_find_call(struct vcpu *self, const struct call_args 
 	return WEIR_NOT_FOUND;
 }
 
-static void port_close(struct port *port)
+static void channel_close(struct port *port)
 {
 	struct port *peer = port->peer;
 	bool was_open;
 
 	spin_lock(&port->owner->lock);
-	was_open = port->open;
-	port->open = false;
+	was_open = port->from;
+	port->from = 0;
 	spin_unlock(&port->owner->lock);
 	if (!was_open) /* the VM ends before it has been rebuilt: the peer knows */
 		return;
@@ -255,51 +268,63 @@ static void port_close(struct port *port)
 	spin_lock(&peer->owner->lock);
 	peer->peer_open = false;
 	spin_unlock(&peer->owner->lock);
-	port_signal(peer, 0);
+	port_signal(port, peer, 0);
 }
+
+/* A step looks at so many ports that are nobody's. */
+#define STEP_PORTS 64u
 
 RARE bool event_vm_stop(struct vm *vm, u64 *at)
 {
 	struct event_vm *event = &vm->ipc->event;
+	u64 end = min(*at + STEP_PORTS, event->fresh);
 
-	if (*at == event->port_count)
-		return false;
-	port_close(&event->port[(*at)++]);
-	return true;
+	if (*at < event->channel_count) {
+		channel_close(&event->port[(*at)++]);
+		return true;
+	}
+	while (*at < end)
+		if (port_close(&event->port[(*at)++], PORT_ANY_HANDLE) == WEIR_OK)
+			break;
+	return *at < event->fresh;
 }
 
 /*
  * The port is as new, under another handle; then its peer sees it open, and is told. The order of
- * the two locks is that of port_close(): each end's `peer_open` is kept by the other.
+ * the two locks is that of channel_close(): each end's `peer_open` is kept by the other.
  */
-static void port_reset(struct port *port)
+static void channel_reset(struct port *port)
 {
 	struct port *peer = port->peer;
-	struct vm *vm = port->owner->vm;
 
 	spin_lock(&port->owner->lock);
-	port->handle += PORTS_MAX; /* the next generation */
-	port->ring = &vm->vcpu[0]->ipc->event.ring[0];
-	port->entered = 0;
-	port->word = 0;
-	port->open = true;
+	port_begin(port, PORT_CHANNEL);
+	port->from = peer;
+	port->handle += BIT(HANDLE_INDEX_BITS); /* the next generation */
 	spin_unlock(&port->owner->lock);
 
 	spin_lock(&peer->owner->lock);
 	peer->peer_open = true;
 	peer->word = 0;
 	spin_unlock(&peer->owner->lock);
-	port_signal(peer, 0);
+	port_signal(port, peer, 0);
 }
 
 RARE bool event_vm_reset(struct vm *vm, u64 *at)
 {
 	struct event_vm *event = &vm->ipc->event;
 
-	if (*at == event->port_count)
+	if (*at == event->channel_count) {
+		port_reset_all(event);
 		return false;
-	port_reset(&event->port[(*at)++]);
+	}
+	channel_reset(&event->port[(*at)++]);
 	return true;
+}
+
+static u32 ports_of(const struct manifest_vm *config)
+{
+	return min(config->ports, PORTS_MAX);
 }
 
 /* Channels of the manifest that end at a VM, or as many of them as it may have ports. */
@@ -313,17 +338,30 @@ static u32 channels_of(const struct vm *vm, const struct manifest *manifest)
 		if (channel->end[0] == vm->id || channel->end[1] == vm->id)
 			count++;
 	}
-	return min(count, min(vm->config->ports, PORTS_MAX));
+	return min(count, ports_of(vm->config));
+}
+
+u64 event_heap_bytes(const struct manifest_vm *config)
+{
+	return heap_cost(ports_of(config) * sizeof(struct port)) +
+	       heap_cost(ports_of(config) * sizeof(const char *));
 }
 
 RARE void event_vm_create(struct vm *vm, const struct manifest *manifest)
 {
 	struct event_vm *event = &vm->ipc->event;
+	u32 channels = channels_of(vm, manifest);
 
 	event->vm = vm;
-	event->port_room = channels_of(vm, manifest);
-	if (event->port_room)
-		event->port = heap_alloc(event->port_room * sizeof(*event->port));
+	event->port_count = ports_of(vm->config);
+	if (event->port_count)
+		event->port = heap_alloc(event->port_count * sizeof(*event->port));
+	if (channels)
+		event->name = heap_alloc(channels * sizeof(*event->name));
+	for (u32 i = 0; i < event->port_count; i++) {
+		event->port[i].handle = PORT_CLOSED | i;
+		event->port[i].owner = event;
+	}
 }
 
 RARE void event_vcpu_reset(struct vcpu *vcpu, u32 *slots)
@@ -343,27 +381,23 @@ RARE void event_vcpu_reset(struct vcpu *vcpu, u32 *slots)
 	ipc->out->event_slots = count;
 }
 
-/* The next port of a VM; 0 if it has no room for one more. */
-static struct port *port_add(struct vm *vm, const char *name)
+/* The next port of a VM, which has room for it; at boot, without a lock. */
+static struct port *channel_add(struct vm *vm, const char *name) NO_THREAD_SAFETY
 {
 	struct event_vm *event = &vm->ipc->event;
-	struct port *port = &event->port[event->port_count];
+	struct port *port = &event->port[event->channel_count];
 
-	*port = (struct port){
-		.handle = (weir_handle)FIRST_GENERATION << HANDLE_INDEX_BITS | event->port_count,
-		.owner = event,
-		.ring = &vm->vcpu[0]->ipc->event.ring[0],
-		.open = true,
-		.peer_open = true,
-		.name = name,
-	};
-	event->port_count++;
+	port_begin(port, PORT_CHANNEL);
+	port->handle = BIT(HANDLE_INDEX_BITS) | event->channel_count; /* the first generation */
+	port->peer_open = true;
+	event->name[event->channel_count++] = name;
+	event->fresh = event->channel_count;
 	return port;
 }
 
 static bool has_room(const struct vm *vm, const struct manifest_channel *channel)
 {
-	if (vm->ipc->event.port_count < vm->ipc->event.port_room)
+	if (vm->ipc->event.channel_count < vm->ipc->event.port_count)
 		return true;
 	log_line("channel %s: not joined: VM %s has no more than %u ports (property ports)",
 		 channel->name, vm->config->name, vm->config->ports);
@@ -382,10 +416,12 @@ static void join(const struct manifest *manifest, const struct manifest_channel 
 	}
 	if (!has_room(first, channel) || !has_room(second, channel))
 		return;
-	one = port_add(first, channel->name);
-	other = port_add(second, channel->name);
+	one = channel_add(first, channel->name);
+	other = channel_add(second, channel->name);
 	one->peer = other;
+	one->from = other;
 	other->peer = one;
+	other->from = one;
 }
 
 RARE void event_connect(const struct manifest *manifest)

@@ -3,7 +3,7 @@
  *
  * Owns:  struct port, struct event_ring: the ports and the event rings of each VM.
  * Locks: vm->ipc->event.lock guards that VM's ports and rings; no call holds two of them.
- * ABI:   guests/include/weir/event.h. Source: event.c. Tests: tests/host/test_event.c
+ * ABI:   guests/include/weir/event.h. Source: event.c, port.c. Tests: tests/host/test_event.c
  */
 #pragma once
 
@@ -11,8 +11,9 @@
 
 /* Bytes of one vCPU's event rings, whole pages. */
 u64 event_ring_bytes(const struct manifest_vm *config);
+u64 event_heap_bytes(const struct manifest_vm *config); /* of a VM's ports, at most */
 
-/* Boot: the VM's ports, none joined. */
+/* Boot: the VM's ports, none open. */
 void event_vm_create(struct vm *vm, const struct manifest *manifest);
 /* While no port is open: empty rings of a vCPU in `slots` (event_ring_bytes()); its pages are
  * zeroed. */
@@ -20,20 +21,22 @@ void event_vcpu_reset(struct vcpu *vcpu, u32 *slots);
 /* Boot, when every VM has its ports: joins the manifest's channels, in their order. */
 void event_connect(const struct manifest *manifest);
 /*
- * Steps of ipc_vm_stop() and ipc_vm_rebuild(), one port each: it is closed, or open again as new
- * under another handle, and its peer is told. False: there is none at *at.
+ * Steps of ipc_vm_stop() and ipc_vm_rebuild(), one port each: it is closed, or, if a channel's,
+ * open again as new under another handle, and its peer is told. False: there are no more.
  */
 bool event_vm_stop(struct vm *vm, u64 *at);
 bool event_vm_reset(struct vm *vm, u64 *at);
 
 /*
- * The VM's own port behind a handle. WEIR_INVALID: there is no such port; WEIR_STALE: it was closed
- * and opened again since. Called by a vCPU of the VM; no lock.
+ * The VM's own end of a channel behind a handle. WEIR_INVALID: there is no such port; WEIR_STALE: it
+ * was closed since; WEIR_DENIED: it is no channel's: its number may be another port's tomorrow. Called
+ * by a vCPU of the VM; no lock.
  */
 enum weir_status event_port(struct vm *vm, weir_handle handle, struct port **port);
 /* Is the VM at the other end there? It may go at any time. */
 bool event_peer_open(struct port *port);
-/* Makes a port pending: "look again". Not under an event lock; other ipc locks may be held. */
+/* Makes a channel's port pending: "look again". Not under an event lock; other ipc locks may be held.
+ */
 void event_raise(struct vm *vm, u32 port);
 
 /* Handlers of ipc/hypercall.c. */
@@ -47,3 +50,12 @@ enum weir_status event_publish_call(struct vcpu *self, const struct call_args *i
 				    struct call_results *out);
 enum weir_status event_peer_call(struct vcpu *self, const struct call_args *in,
 				 struct call_results *out);
+/* Of ports that are opened by call (port.c). */
+enum weir_status port_open_call(struct vcpu *self, const struct call_args *in,
+				struct call_results *out);
+enum weir_status port_connect_call(struct vcpu *self, const struct call_args *in,
+				   struct call_results *out);
+enum weir_status port_close_call(struct vcpu *self, const struct call_args *in,
+				 struct call_results *out);
+enum weir_status port_mask_call(struct vcpu *self, const struct call_args *in,
+				struct call_results *out);

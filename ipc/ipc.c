@@ -31,8 +31,8 @@ u64 ipc_heap_bytes(const struct manifest_vm *config)
 	u64 vcpu = heap_cost(vcpu_shared_bytes(config)) + heap_cost(sizeof(struct vcpu_ipc)) +
 		   block_vcpu_heap_bytes();
 
-	return heap_cost(sizeof(struct vm_ipc)) + heap_cost(config->ports * sizeof(struct port)) +
-	       config->vcpus * vcpu + grant_heap_bytes(config);
+	return heap_cost(sizeof(struct vm_ipc)) + event_heap_bytes(config) + config->vcpus * vcpu +
+	       grant_heap_bytes(config);
 }
 
 /* One writer to a page: the guest to `in`, EL2 to all others. */

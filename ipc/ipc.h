@@ -30,29 +30,59 @@ struct event_ring {
 	const u64 *shared_head; /* in weir_in: the guest may write anything at any time */
 };
 
+/* What a port is for. PORT_FREE also while a call is about to open or to close it. */
+enum port_kind { PORT_FREE, PORT_CHANNEL, PORT_PEER, PORT_IPI };
+
 /*
- * One end of a channel. `handle`, `peer`, `owner` and `name` are fixed while the VM that owns the
- * port runs (handle: each time it starts again it is another) or for ever (the others), so the
- * port's own VM reads them without a lock; the rest is guarded by owner->lock.
+ * A port. Its own VM's vCPUs read `handle`, `owner` and `peer` without a lock; all else, and what
+ * changes these, is guarded by owner->lock. `owner` is fixed; the ends of a manifest's channel are
+ * each other's `peer` for ever. Of other ports `peer` changes while the VM runs, but always names a
+ * port, and whether a send may pass is said at the other end by `from`.
  */
 struct port {
-	weir_handle handle; /* generation << 16 | number */
-	struct port *peer;
+	weir_handle handle; /* generation << 16 | number; with PORT_CLOSED nobody's */
+	struct port *peer;  /* where sends go: the port itself (IPI), or a port of nobody */
 	struct event_vm *owner;
 	struct event_ring *ring; /* where its events go */
-	u64 entered;		 /* position after its last entry in `ring`; 0: none */
-	u64 word;		 /* what the peer published last */
-	bool open;		 /* this end's VM is there */
-	bool peer_open;		 /* the peer's VM is there; kept by the peer */
-	const char *name;	 /* the channel's */
+	u64 entered; /* position after its last entry in `ring`, 0: none; PORT_MASKED is added */
+	u64 word;    /* what the peer published last */
+	const struct port *from; /* whose sends arrive; itself: only EL2's do; 0: it is closed */
+	u8 kind;		 /* enum port_kind */
+	u8 vm;			 /* PORT_PEER: which VM may connect, or has */
+	bool waiting;		 /* PORT_PEER: opened, and nobody has connected yet */
+	bool peer_open;		 /* the other end is there; kept by the peer */
+	bool masked;
+	bool latched; /* there was a send while it was masked, or pending */
+	u16 next;     /* in the list of free ports that it is in */
 };
 
+_Static_assert(sizeof(struct port) == 64, "a port is a line of a cache");
+
+/* Ports of a VM, at most; the bit above the numbers marks handles that fit no port. */
+#define PORTS_MAX   (1u << 15)
+#define PORT_CLOSED (1ul << 15)
+/* Above every position: a masked port looks like one that is pending. */
+#define PORT_MASKED BIT(63)
+
+/* First in, first out, so that a number is not given out again soon. */
+struct port_list {
+	u32 count;
+	u16 first, last;
+};
+
+/*
+ * The ports of a VM: those of channels come first. Those from `fresh` on have had no owner in this
+ * life of the VM; of the others that have none, some have an old entry that is unread.
+ */
 struct event_vm {
 	struct spinlock lock;
 	struct vm *vm;
-	u32 port_count; /* fixed after boot */
-	u32 port_room;
+	u32 port_count;	   /* fixed after boot */
+	u32 channel_count; /* fixed after boot */
+	u32 fresh;
+	struct port_list free, unread;
 	struct port *port;
+	const char **name; /* of channels */
 };
 
 struct event_vcpu {

@@ -204,7 +204,7 @@ void events_follow(u32 vm, bool sure)
 	if (blind) /* half of it may have been done */
 		return;
 	for (u32 i = 0; i < model->ports; i++) {
-		bool open = machine.vm[vm]->ipc->event.port[i].open;
+		bool open = machine.vm[vm]->ipc->event.port[i].from;
 
 		if (open && !model->port[i].open)
 			port_opened(vm, i, sure);
@@ -330,7 +330,7 @@ static void check_ring(const struct vm *vm, const struct event_ring *ring, u64 *
 		assert_true(port < event->port_count && !(seen >> port & 1));
 		seen |= 1u << port;
 	}
-	for (u32 i = 0; i < event->port_count; i++) {
+	for (u32 i = 0; i < event->channel_count; i++) {
 		const struct port *port = &event->port[i];
 
 		if (port->ring != ring)
@@ -359,13 +359,13 @@ static void check_queue(const struct vcpu *vcpu, u32 priority, const struct queu
 
 static void check_ports(const struct vm *vm, const struct model *model)
 {
-	assert_int_equal(vm->ipc->event.port_count, model->ports);
+	assert_int_equal(vm->ipc->event.channel_count, model->ports);
 	for (u32 i = 0; i < model->ports; i++) {
 		const struct port *port = &vm->ipc->event.port[i];
 
-		assert_int_equal(port->open, model->port[i].open);
+		assert_int_equal(port->from != 0, model->port[i].open);
 		assert_int_equal(port->peer_open, events_peer_open(vm->id, i));
-		if (!port->open) {
+		if (!port->from) {
 			assert_false(machine_runs(vm->id));
 			continue;
 		}

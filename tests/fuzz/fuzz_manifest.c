@@ -3,7 +3,7 @@
  * what it has read: the guests' trees and what each VM has for communication.
  *
  * Sources: core/manifest.c core/manifest_reader.c core/guest_tree.c core/base/log.c core/timeout.c
- * Sources: ipc/event.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c
+ * Sources: ipc/event.c ipc/port.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c
  * Sources: drivers/block_device.c tests/fuzz/tree_input.c
  * Sources: tests/host/fake/gic_pend.c
  * Sources: tests/host/fake/heap.c tests/host/fake/stage2.c tests/host/fake/timer.c
@@ -287,7 +287,7 @@ static void boot(void)
 	for (u32 i = 0; i < manifest.vm_count; i++) {
 		if (!vms[i])
 			continue;
-		for (u32 p = 0; p < vms[i]->ipc->event.port_count; p++) {
+		for (u32 p = 0; p < vms[i]->ipc->event.channel_count; p++) {
 			const struct port *port = &vms[i]->ipc->event.port[p];
 
 			assert_true(port->peer->peer == port && port->owner->vm == vms[i]);

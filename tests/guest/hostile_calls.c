@@ -87,6 +87,8 @@ static void check_outcome(uint32_t number, const struct weir_result *result)
 		CHECK_IS(values_or, 0);
 	else if (number == WEIR_FN_GRANT_SHARE)
 		CHECK_IS(weir_grant_revoke(result->value[0]), WEIR_OK);
+	else if (number == WEIR_FN_PORT_OPEN || number == WEIR_FN_PORT_CONNECT)
+		CHECK_IS(weir_port_close(result->value[0]), WEIR_OK);
 	if (tap_failure.line)
 		printf("# call %u answered %ld\n", number, result->status);
 }
@@ -107,6 +109,8 @@ static void undo(void)
 		continue;
 	for (uint64_t page = 0; page < 256; page++)
 		weir_grant_unmap(page);
+	for (uint32_t i = 0; i < HOSTILE_VICTIMS; i++)
+		weir_port_mask(hostile_victim[i], false);
 }
 
 TEST(it_has_victims)
@@ -192,7 +196,8 @@ TEST(ports_of_others_cannot_be_named)
 			int64_t status = call(WEIR_FN(calls[(index + generation) % 3]), a).status;
 
 			own += status == WEIR_OK;
-			CHECK(status == WEIR_OK || status == WEIR_INVALID);
+			CHECK(status == WEIR_OK || status == WEIR_INVALID ||
+			      (status == WEIR_STALE && index > 1)); /* it has opened some */
 		}
 	}
 	CHECK_IS(own, HOSTILE_VICTIMS);

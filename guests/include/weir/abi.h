@@ -65,7 +65,11 @@ enum weir_function {
 	WEIR_FN_VM_START = 37,	      /* manage.h */
 	WEIR_FN_VM_STOP = 38,	      /* manage.h */
 	WEIR_FN_VM_RESTART = 39,      /* manage.h */
-	WEIR_FN_COUNT = 40,
+	WEIR_FN_PORT_OPEN = 40,	      /* event.h */
+	WEIR_FN_PORT_CONNECT = 41,    /* event.h */
+	WEIR_FN_PORT_CLOSE = 42,      /* event.h */
+	WEIR_FN_PORT_MASK = 43,	      /* event.h */
+	WEIR_FN_COUNT = 48,
 };
 
 /*

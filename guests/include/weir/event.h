@@ -7,6 +7,12 @@
  * be spurious: an event means "look again". Within one priority events arrive in the order of
  * their sends.
  *
+ * A VM has as many ports as the manifest says (`ports`: 128 by default, up to 8,192). Those of the
+ * manifest's channels are the first ones and stay for ever; the others are opened and closed by
+ * call, also to a peer (WEIR_PORT_PEER): one VM opens a port for the other and tells it the handle,
+ * by WEIR_FN_PORT_PUBLISH for example, and the other connects to it. All ports are sent on, bound,
+ * masked and asked for their peer in the same way.
+ *
  * Event rings: for each priority `event_slots` words of 4 bytes (port numbers), written by Weir
  * only, one ring after the other from the address in x3 of WEIR_FN_PAGES. Positions are counted in
  * events since start and never wrap (64 bits); slot = position & (event_slots - 1).
@@ -20,7 +26,8 @@
  *
  * WEIR_FN_EVENT_SEND: make the peer's port pending.
  *   in:  x1 = port handle.
- *   errors: WEIR_INVALID: no such port. WEIR_STALE: an old handle. WEIR_CLOSED: the peer is off.
+ *   errors: WEIR_INVALID: no such port. WEIR_STALE: an old handle. WEIR_CLOSED: the peer is off, or
+ *	     has closed its port; or the port has no other end yet.
  *   What the caller wrote to shared memory before the call is visible to the peer after the event.
  *
  * WEIR_FN_PORT_BIND: choose the vCPU and priority that a port's events go to. At start: vCPU 0,
@@ -38,20 +45,57 @@
  *   out: x1 = the word that the peer published last, 0 before; x2 = 1 if the peer is open.
  *   errors: WEIR_INVALID, WEIR_STALE.
  *
+ * WEIR_FN_PORT_OPEN: a new port, bound to vCPU 0, priority 0, not masked.
+ *   in:  x1 = enum weir_port_kind, x2 = what the kind says.
+ *	  WEIR_PORT_PEER: for the VM that port x2, of a channel or of this kind, is joined to or was
+ *	    opened for: it may connect, once, in whatever life. Then there is an event on the port.
+ *	  WEIR_PORT_IPI: joined to itself, a signal between vCPUs of this VM. x2 = 0.
+ *   out: x1 = port handle.
+ *   errors: WEIR_INVALID: x1 is no kind, or x2 not what it says. WEIR_STALE: x2 is an old handle.
+ *	     WEIR_QUOTA: no port is free. One that was closed with an event unread is in use until
+ *	     all events of this VM that were pending then have been read.
+ *
+ * WEIR_FN_PORT_CONNECT: a new port, joined to one that a peer has opened.
+ *   in:  x1 = port handle, which names the peer as x2 of WEIR_PORT_PEER does; x2 = the handle of
+ *	  the peer's port.
+ *   out: x1 = port handle. The peer gets an event on its port, and sees it open.
+ *   errors: WEIR_INVALID: x1 is no port that names a VM, or x2 never was a port of it. WEIR_STALE:
+ *	     x1 or x2 is an old handle. WEIR_DENIED: x2 was not opened for this VM. WEIR_BUSY: x2 was
+ *	     connected already. WEIR_QUOTA: no port is free, as above.
+ *
+ * WEIR_FN_PORT_CLOSE: give back a port that was opened or connected. Its peer gets an event and sees
+ *   it closed; what it sends is WEIR_CLOSED from then on; its own port it closes when it likes.
+ *   in:  x1 = port handle. An event of it that was not read yet may still be.
+ *   errors: WEIR_INVALID. WEIR_STALE. WEIR_DENIED: a port of a manifest's channel.
+ *
+ * WEIR_FN_PORT_MASK: hold back events of a port, or no more. While it is masked it is not made
+ *   pending; if there was a send meanwhile, it is when it is unmasked. What was pending before stays
+ *   so. A port that is masked already stays so with WEIR_OK, and so one that is not.
+ *   in:  x1 = port handle, x2 = 1: mask, 0: unmask.
+ *   errors: WEIR_INVALID: no such port, or x2 is neither. WEIR_STALE.
+ *
  * When a VM ends, its peers get an event on each port that is joined to it; from before that on
  * their sends answer WEIR_CLOSED and x2 of WEIR_FN_PORT_PEER is 0. When it starts again they get
  * another event on each: x2 is 1, x1 is 0, sends arrive (the two events may coalesce). The peers'
  * handles stay; those of the VM itself are new, the old ones answer WEIR_STALE, its bindings are
  * those of the start and the peers' words are 0: what it has to know, they publish again.
+ * Ports that it opened or connected are closed when it ends, and it has none when it starts again.
  *
- * Source: ipc/event.c. Tests: tests/guest/event.c, tests/guest/restart_peer.c,
- * tests/host/test_event.c. Since ABI 1.
+ * Ports that are opened by call are for events: grants go by channels of the manifest (grant.h).
+ *
+ * Source: ipc/event.c, ipc/port.c. Tests: tests/guest/event.c, tests/guest/port.c,
+ * tests/guest/restart_peer.c, tests/host/test_event.c, tests/host/test_port.c. Since ABI 1.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <weir/hypercall.h>
 #include <weir/order.h>
+
+enum weir_port_kind {
+	WEIR_PORT_PEER = 1,
+	WEIR_PORT_IPI = 2,
+};
 
 static inline uint32_t weir_port_number(weir_handle port)
 {
@@ -98,6 +142,45 @@ static inline enum weir_status weir_port_peer(weir_handle port, uint64_t *word, 
 	if ((enum weir_status)result.status == WEIR_OK && open)
 		*open = result.value[1] != 0;
 	return (enum weir_status)result.status;
+}
+
+/* A call whose result is a port. */
+static inline enum weir_status weir_port_make(uint32_t number, uint64_t a1, uint64_t a2,
+					      weir_handle *port)
+{
+	struct weir_result result = weir_call(WEIR_FN(number), a1, a2, 0, 0, 0, 0);
+
+	if ((enum weir_status)result.status == WEIR_OK)
+		*port = result.value[0];
+	return (enum weir_status)result.status;
+}
+
+/* For the VM that `joined` is joined to; it is to be told the handle. */
+static inline enum weir_status weir_port_open_peer(weir_handle joined, weir_handle *port)
+{
+	return weir_port_make(WEIR_FN_PORT_OPEN, WEIR_PORT_PEER, joined, port);
+}
+
+static inline enum weir_status weir_port_open_ipi(weir_handle *port)
+{
+	return weir_port_make(WEIR_FN_PORT_OPEN, WEIR_PORT_IPI, 0, port);
+}
+
+/* To `theirs`, which the VM that `joined` is joined to has opened. */
+static inline enum weir_status weir_port_connect(weir_handle joined, weir_handle theirs,
+						 weir_handle *port)
+{
+	return weir_port_make(WEIR_FN_PORT_CONNECT, joined, theirs, port);
+}
+
+static inline enum weir_status weir_port_close(weir_handle port)
+{
+	return weir_do(WEIR_FN_PORT_CLOSE, port, 0, 0, 0, 0);
+}
+
+static inline enum weir_status weir_port_mask(weir_handle port, bool masked)
+{
+	return weir_do(WEIR_FN_PORT_MASK, port, masked, 0, 0, 0);
 }
 
 /*
