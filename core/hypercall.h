@@ -28,6 +28,8 @@ u64 ipc_heap_bytes(const struct manifest_vm *config);
 bool ipc_vm_stop(struct vm *vm, struct vm_work *work);
 bool ipc_vm_idle(const struct vm *vm);
 bool ipc_vm_rebuild(struct vm *vm, struct vm_work *work);
+/* The VM is in another state: whoever watches it is told. No lock is held. ipc/port_source.c */
+void ipc_vm_changed(const struct vm *vm);
 /* Does the VM's grant window show a page there? Waits for a change that another core has begun.
  * ipc/grant.c */
 bool ipc_window_shows(struct vm *vm, ipa_t ipa);

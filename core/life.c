@@ -84,6 +84,8 @@ static void build_step(struct vm *vm)
 		vm->state = VM_RUNNING;
 	}
 	spin_unlock(&vm->lock);
+	if (done)
+		ipc_vm_changed(vm);
 	if (done && vm->life > 1)
 		log_line("%s starts again", vm->config->name);
 }
@@ -116,6 +118,7 @@ static void try_end(struct vm *vm)
 		build(vm);
 		return;
 	}
+	ipc_vm_changed(vm);
 	if (__atomic_sub_fetch(&alive, 1, __ATOMIC_ACQ_REL) || stay)
 		return;
 	log_line("all VMs are off, powering off");
@@ -273,8 +276,10 @@ void vm_step(struct vm *vm)
 {
 	enum vm_state state = read_once(vm->state);
 
-	if (vm->work.state != state)
+	if (vm->work.state != state) {
 		vm->work = (struct vm_work){ .state = state };
+		ipc_vm_changed(vm);
+	}
 	if (state == VM_DYING)
 		close_step(vm);
 	else

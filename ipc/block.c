@@ -18,6 +18,7 @@
 #include "core/base/log.h"
 #include "core/life.h"
 #include "core/memory.h"
+#include "ipc/event.h"
 #include "ipc/grant.h"
 #include "ipc/ipc.h"
 
@@ -140,7 +141,7 @@ static void complete(struct block_slot *slot, enum weir_status status)
 	}
 	spin_unlock(&block->lock);
 	if (tell)
-		vgic_pend(vcpu, WEIR_INTID_BLOCK);
+		event_block_done(vcpu);
 	else
 		vm_device_done(vcpu->vm);
 }

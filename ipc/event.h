@@ -3,7 +3,7 @@
  *
  * Owns:  struct port, struct event_ring: the ports and the event rings of each VM.
  * Locks: vm->ipc->event.lock guards that VM's ports and rings; no call holds two of them.
- * ABI:   guests/include/weir/event.h. Source: event.c, port.c. Tests: tests/host/test_event.c
+ * ABI:   guests/include/weir/event.h. Source: event.c, port.c, port_source.c. Tests: tests/host/test_event.c
  */
 #pragma once
 
@@ -18,6 +18,7 @@ void event_vm_create(struct vm *vm, const struct manifest *manifest);
 /* While no port is open: empty rings of a vCPU in `slots` (event_ring_bytes()); its pages are
  * zeroed. */
 void event_vcpu_reset(struct vcpu *vcpu, u32 *slots);
+void event_vcpu_create(struct vcpu *vcpu); /* boot, before that */
 /* Boot, when every VM has its ports: joins the manifest's channels, in their order. */
 void event_connect(const struct manifest *manifest);
 /*
@@ -39,6 +40,9 @@ bool event_peer_open(struct port *port);
  */
 void event_raise(struct vm *vm, u32 port);
 
+/* A completion is in the vCPU's `out` page: tells it, by its port or by WEIR_INTID_BLOCK. As above. */
+void event_block_done(struct vcpu *vcpu);
+
 /* Handlers of ipc/hypercall.c. */
 enum weir_status event_find_call(struct vcpu *self, const struct call_args *in,
 				 struct call_results *out);
@@ -50,12 +54,14 @@ enum weir_status event_publish_call(struct vcpu *self, const struct call_args *i
 				    struct call_results *out);
 enum weir_status event_peer_call(struct vcpu *self, const struct call_args *in,
 				 struct call_results *out);
-/* Of ports that are opened by call (port.c). */
+/* Of ports that are opened by call (port.c, port_source.c). */
 enum weir_status port_open_call(struct vcpu *self, const struct call_args *in,
 				struct call_results *out);
 enum weir_status port_connect_call(struct vcpu *self, const struct call_args *in,
 				   struct call_results *out);
 enum weir_status port_close_call(struct vcpu *self, const struct call_args *in,
+				 struct call_results *out);
+enum weir_status port_timer_call(struct vcpu *self, const struct call_args *in,
 				 struct call_results *out);
 enum weir_status port_mask_call(struct vcpu *self, const struct call_args *in,
 				struct call_results *out);

@@ -43,7 +43,8 @@
 	ROW(WEIR_FN_PORT_OPEN, port_open, 2)             \
 	ROW(WEIR_FN_PORT_CONNECT, port_connect, 2)       \
 	ROW(WEIR_FN_PORT_CLOSE, port_close, 1)           \
-	ROW(WEIR_FN_PORT_MASK, port_mask, 2)
+	ROW(WEIR_FN_PORT_MASK, port_mask, 2)             \
+	ROW(WEIR_FN_PORT_TIMER, port_timer, 2)
 
 static enum weir_status version_call(struct vcpu *self, const struct call_args *in,
 				     struct call_results *out)

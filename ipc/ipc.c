@@ -56,6 +56,7 @@ static void vcpu_create(struct vcpu *vcpu)
 	ipc->out = (struct weir_out *)(pages + PAGE_SIZE);
 	vcpu->ipc = ipc;
 	map_pages(vcpu->vm, ipc->shared_ipa, pages, bytes);
+	event_vcpu_create(vcpu);
 	event_vcpu_reset(vcpu, (u32 *)(pages + 2 * PAGE_SIZE));
 	upcall_vcpu_create(vcpu);
 }

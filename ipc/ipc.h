@@ -30,8 +30,19 @@ struct event_ring {
 	const u64 *shared_head; /* in weir_in: the guest may write anything at any time */
 };
 
-/* What a port is for. PORT_FREE also while a call is about to open or to close it. */
-enum port_kind { PORT_FREE, PORT_CHANNEL, PORT_PEER, PORT_IPI };
+/*
+ * What a port is for; PORT_PEER to PORT_VM_STATE are the numbers of the ABI. PORT_FREE also while a
+ * call is about to open it.
+ */
+enum port_kind {
+	PORT_FREE,
+	PORT_PEER,
+	PORT_IPI,
+	PORT_TIMER,
+	PORT_BLOCK,
+	PORT_VM_STATE,
+	PORT_CHANNEL,
+};
 
 /*
  * A port. Its own VM's vCPUs read `handle`, `owner` and `peer` without a lock; all else, and what
@@ -48,9 +59,9 @@ struct port {
 	u64 word;    /* what the peer published last */
 	const struct port *from; /* whose sends arrive; itself: only EL2's do; 0: it is closed */
 	u8 kind;		 /* enum port_kind */
-	u8 vm;			 /* PORT_PEER: which VM may connect, or has */
-	bool waiting;		 /* PORT_PEER: opened, and nobody has connected yet */
-	bool peer_open;		 /* the other end is there; kept by the peer */
+	u8 of; /* PORT_PEER: which VM may connect, or has; TIMER, BLOCK: vCPU; VM_STATE: VM */
+	bool waiting;	/* PORT_PEER: opened, and nobody has connected yet */
+	bool peer_open; /* the other end is there; kept by the peer */
 	bool masked;
 	bool latched; /* there was a send while it was masked, or pending */
 	u16 next;     /* in the list of free ports that it is in */
@@ -85,8 +96,12 @@ struct event_vm {
 	const char **name; /* of channels */
 };
 
+#define PORT_SOURCES 2u /* PORT_TIMER and PORT_BLOCK, of which a vCPU has one each */
+
 struct event_vcpu {
 	struct event_ring ring[WEIR_EVENT_PRIORITIES];
+	struct port *source[PORT_SOURCES]; /* lock: event.lock; also read without it */
+	struct timeout timer;		   /* owner: the vCPU's core; may outlive the port */
 };
 
 /* A grant of the VM's own pool; its index in the table is its first page. Lock: grant.lock. */

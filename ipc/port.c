@@ -122,13 +122,19 @@ void port_begin(struct port *port, enum port_kind kind)
 	port->peer_open = kind == PORT_IPI;
 }
 
-/* From now on its VM has the port. */
-static weir_handle give_handle(struct port *port) NEEDS(&port->owner->lock)
+/* Everything is ready: the VM has the port from now on. Or it came to nothing. */
+static enum weir_status finish(struct port *port, enum weir_status status, struct call_results *out)
 {
 	u64 generation = (port->handle >> HANDLE_INDEX_BITS) + 1;
 
-	port->handle = generation << HANDLE_INDEX_BITS | (u64)(port - port->owner->port);
-	return port->handle;
+	spin_lock(&port->owner->lock);
+	if (status == WEIR_OK)
+		port->handle = generation << HANDLE_INDEX_BITS | (port->handle & (PORTS_MAX - 1));
+	else
+		give_back(port);
+	out->x1 = port->handle;
+	spin_unlock(&port->owner->lock);
+	return status;
 }
 
 /* ---- Opening --------------------------------------------------------------------------------- */
@@ -147,7 +153,7 @@ static enum weir_status named_vm(struct vm *vm, weir_handle handle, u8 *named)
 	else if (port->kind == PORT_CHANNEL)
 		*named = (u8)port->peer->owner->vm->id;
 	else if (port->kind == PORT_PEER)
-		*named = port->vm;
+		*named = port->of;
 	else
 		status = WEIR_INVALID;
 	spin_unlock(&port->owner->lock);
@@ -155,48 +161,69 @@ static enum weir_status named_vm(struct vm *vm, weir_handle handle, u8 *named)
 }
 
 /* What x2 says, for the kind in x1. */
-static enum weir_status open_check(struct vm *vm, const struct call_args *in, u8 *named)
+static enum weir_status open_check(const struct vcpu *self, const struct call_args *in, u8 *of)
 {
 	switch (in->x1) {
-	case WEIR_PORT_PEER:
-		return named_vm(vm, in->x2, named);
-	case WEIR_PORT_IPI:
+	case PORT_PEER:
+		return named_vm(self->vm, in->x2, of);
+	case PORT_VM_STATE:
+		return port_watch_check(self->vm, in->x2, of);
+	case PORT_IPI:
+	case PORT_TIMER:
+	case PORT_BLOCK:
+		*of = (u8)self->index;
 		return in->x2 ? WEIR_INVALID : WEIR_OK;
 	default:
 		return WEIR_INVALID;
 	}
 }
 
-/* 0: no port is free. */
-static weir_handle open_port(struct event_vm *event, enum port_kind kind, u8 named) NO_THREAD_SAFETY
+/* A port that has no handle yet. */
+static enum weir_status open_port(struct vcpu *self, enum port_kind kind, u8 of,
+				  struct port **port) NO_THREAD_SAFETY
 {
-	weir_handle handle = 0;
-	struct port *port;
+	struct event_vm *event = &self->vm->ipc->event;
+	struct port **source = port_source(self, kind);
+	enum weir_status status = WEIR_OK;
 
 	spin_lock(&event->lock);
-	port = take(event);
-	if (port) {
-		port_begin(port, kind);
-		port->vm = named;
-		port->waiting = kind == PORT_PEER;
-		handle = give_handle(port);
+	if (source && *source) {
+		status = WEIR_BUSY;
+	} else if (!(*port = take(event))) {
+		status = WEIR_QUOTA;
+	} else {
+		port_begin(*port, kind);
+		(*port)->of = of;
+		(*port)->waiting = kind == PORT_PEER;
+		if (source)
+			write_once(*source, *port);
 	}
 	spin_unlock(&event->lock);
-	return handle;
+	return status;
 }
+
+_Static_assert(PORT_PEER == (int)WEIR_PORT_PEER && PORT_IPI == (int)WEIR_PORT_IPI &&
+		       PORT_TIMER == (int)WEIR_PORT_TIMER && PORT_BLOCK == (int)WEIR_PORT_BLOCK &&
+		       PORT_VM_STATE == (int)WEIR_PORT_VM_STATE,
+	       "a kind of the ABI is one of ipc/");
 
 enum weir_status port_open_call(struct vcpu *self, const struct call_args *in,
 				struct call_results *out)
 {
 	enum weir_status status;
-	u8 named = 0;
+	struct port *port;
+	u8 of = 0;
 
-	status = open_check(self->vm, in, &named);
+	status = open_check(self, in, &of);
+	if (status == WEIR_OK)
+		status = open_port(self, (enum port_kind)in->x1, of, &port);
 	if (status != WEIR_OK)
 		return status;
-	out->x1 = open_port(&self->vm->ipc->event, in->x1 == WEIR_PORT_PEER ? PORT_PEER : PORT_IPI,
-			    named);
-	return out->x1 ? WEIR_OK : WEIR_QUOTA;
+	if (in->x1 == PORT_TIMER) /* a former port's may be still to come */
+		timeout_cancel(&self->ipc->event.timer);
+	if (in->x1 == PORT_VM_STATE && !port_watch(port))
+		status = WEIR_BUSY;
+	return finish(port, status, out);
 }
 
 /* ---- Connecting ------------------------------------------------------------------------------ */
@@ -207,7 +234,7 @@ static enum weir_status connect_check(const struct port *port, weir_handle handl
 {
 	if (port->handle != handle)
 		return WEIR_STALE;
-	if (port->kind != PORT_PEER || port->vm != asks->id)
+	if (port->kind != PORT_PEER || port->of != asks->id)
 		return WEIR_DENIED;
 	return port->waiting ? WEIR_OK : WEIR_BUSY;
 }
@@ -241,7 +268,7 @@ static struct port *take_joined(struct event_vm *event, u8 vm, struct port *peer
 	own = take(event);
 	if (own) {
 		port_begin(own, PORT_PEER);
-		own->vm = vm;
+		own->of = vm;
 		own->peer = peer;
 		own->from = peer;
 		own->peer_open = true;
@@ -266,14 +293,7 @@ enum weir_status port_connect_call(struct vcpu *self, const struct call_args *in
 	own = take_joined(&self->vm->ipc->event, named, peer);
 	if (!own)
 		return WEIR_QUOTA;
-	status = join(in->x2, own);
-	spin_lock(&own->owner->lock);
-	if (status == WEIR_OK)
-		out->x1 = give_handle(own);
-	else
-		give_back(own);
-	spin_unlock(&own->owner->lock);
-	return status;
+	return finish(own, join(in->x2, own), out);
 }
 
 /* ---- Closing --------------------------------------------------------------------------------- */
@@ -295,6 +315,17 @@ static void forget(struct port *port, const struct port *gone)
 		port_signal(port, port, 0);
 }
 
+/* The vCPU that it was a source of has none any more. */
+static void leave_source(struct port *port) NEEDS(&port->owner->lock)
+{
+	struct vcpu *vcpu;
+
+	if (port->kind != PORT_TIMER && port->kind != PORT_BLOCK)
+		return;
+	vcpu = port->owner->vm->vcpu[port->of];
+	write_once(*port_source(vcpu, (enum port_kind)port->kind), 0);
+}
+
 enum weir_status port_close(struct port *port, weir_handle handle)
 {
 	struct port *peer;
@@ -307,10 +338,14 @@ enum weir_status port_close(struct port *port, weir_handle handle)
 		port->handle |= PORT_CLOSED;
 		port->from = 0;
 		write_once(port->peer, &nowhere);
+		leave_source(port);
 	}
 	spin_unlock(&port->owner->lock);
 	if (!mine)
 		return WEIR_STALE;
+
+	if (port->kind == PORT_VM_STATE)
+		port_unwatch(port);
 
 	if (peer != port)
 		forget(peer, port);

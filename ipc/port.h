@@ -9,6 +9,7 @@
 
 #define HANDLE_INDEX_BITS 16
 #define PORT_ANY_HANDLE	  0ul
+#define PORT_ANY_VM	  0xffu /* `of` of a port of kind PORT_VM_STATE */
 
 /*
  * Leaves a word, if there is one, and makes the port pending, if it takes what `sender` sends: else
@@ -28,5 +29,15 @@ void port_begin(struct port *port, enum port_kind kind) NEEDS(&port->owner->lock
  * if it is not PORT_ANY_HANDLE, is not the port's any more, or it is nobody's already. port.c
  */
 enum weir_status port_close(struct port *port, weir_handle handle);
+/* Where a vCPU keeps its port of this kind; 0: it has many, or none. port_source.c */
+struct port **port_source(struct vcpu *vcpu, enum port_kind kind);
+/*
+ * What x2 of WEIR_FN_PORT_OPEN says for PORT_VM_STATE. Then an open port of the kind is told of
+ * changes until it is forgotten; false: too many are. port_source.c
+ */
+enum weir_status port_watch_check(const struct vm *vm, weir_handle watched, u8 *of);
+bool port_watch(struct port *port);
+void port_unwatch(const struct port *port);
+
 /* Nobody has a port that is no channel's, and all rings are empty: so is the list of the free. port.c */
 void port_reset_all(struct event_vm *event);

@@ -16,6 +16,7 @@
 #include "drivers/block_device.c" /* NOLINT: to empty its table between tests */
 #include "drivers/virtio_blk.h"
 #include "ipc/block.h"
+#include "ipc/event.h"
 #include "ipc/grant.h"
 #include "ipc/ipc.h"
 
@@ -96,6 +97,11 @@ void grant_unlock(struct vm *vm) NO_THREAD_SAFETY
 bool grant_in_pool(const struct vm *vm, pa_t pa, u64 bytes)
 {
 	return pa.raw + bytes > vm->ram.raw + vm->ram_bytes - vm->pool_bytes;
+}
+
+void event_block_done(struct vcpu *vcpu)
+{
+	vgic_pend(vcpu, WEIR_INTID_BLOCK);
 }
 
 bool grant_pages_shared(const struct vm *vm, pa_t pa, u64 bytes)

@@ -95,6 +95,11 @@ bool ipc_vm_stop(struct vm *of, struct vm_work *work)
 	return false;
 }
 
+void ipc_vm_changed(const struct vm *of)
+{
+	(void)of;
+}
+
 bool ipc_vm_idle(const struct vm *of)
 {
 	(void)of;

@@ -1,7 +1,7 @@
 /*
  * Event channels: ports, rings, and that no event is lost.
  *
- * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/port.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
+ * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
  * Sources: core/base/log.c tests/host/fake/ipc_vms.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/panic.c

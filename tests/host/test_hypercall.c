@@ -1,7 +1,7 @@
 /*
  * The hypercall table and its dispatcher, and the calls of weir/abi.h.
  *
- * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/port.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
+ * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
  * Sources: core/base/log.c tests/host/fake/ipc_vms.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/panic.c
@@ -46,6 +46,7 @@ static const struct {
 	{ WEIR_FN_PORT_OPEN, 2, { WEIR_PORT_IPI, 0 }, WEIR_OK },
 	{ WEIR_FN_PORT_CONNECT, 2, { PORT, PORT }, WEIR_DENIED },
 	{ WEIR_FN_PORT_MASK, 2, { PORT, 1 }, WEIR_OK },
+	{ WEIR_FN_PORT_TIMER, 2, { PORT, 1 }, WEIR_INVALID },
 	{ WEIR_FN_PORT_CLOSE, 1, { PORT | 1 }, WEIR_OK },
 };
 

@@ -5,7 +5,7 @@
  * The scheduler here is the test: turn(vm) is a turn of a VM's vCPU 0, and says what comes next.
  *
  * Sources: core/life.c core/timeout.c core/base/log.c drivers/block_device.c
- * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/port.c ipc/grant.c ipc/upcall.c ipc/manage.c ipc/block.c
+ * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/upcall.c ipc/manage.c ipc/block.c
  * Sources: tests/host/fake/heap.c tests/host/fake/log.c tests/host/fake/stage2.c
  * Sources: tests/host/fake/timer.c tests/host/fake/cpu.c tests/host/fake/panic.c
  * Sources: tests/host/fake/cache.c tests/host/fake/gic_pend.c

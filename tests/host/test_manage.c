@@ -1,7 +1,7 @@
 /*
  * The calls of the right "manage": who may, what is looked up, what core/life.c is asked for.
  *
- * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/port.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
+ * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
  * Sources: core/base/log.c tests/host/fake/ipc_vms.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/panic.c

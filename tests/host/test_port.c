@@ -1,7 +1,7 @@
 /*
  * Ports that are opened by call: opening, connecting, closing, masking; numbers and generations.
  *
- * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/port.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
+ * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
  * Sources: core/base/log.c tests/host/fake/ipc_vms.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/panic.c
@@ -106,7 +106,7 @@ TEST(open_gives_ports_behind_those_of_channels)
 
 TEST(open_rejects_what_is_no_kind)
 {
-	static const u64 kinds[] = { 0, 100, 1ul << 32 | WEIR_PORT_IPI, UINT64_MAX };
+	static const u64 kinds[] = { 0, 6, 100, 1ul << 32 | WEIR_PORT_IPI, UINT64_MAX };
 
 	for (u32 i = 0; i < ARRAY_SIZE(kinds); i++)
 		assert_int_equal(open_call(kinds[i], 0), WEIR_INVALID);

@@ -69,6 +69,7 @@ enum weir_function {
 	WEIR_FN_PORT_CONNECT = 41,    /* event.h */
 	WEIR_FN_PORT_CLOSE = 42,      /* event.h */
 	WEIR_FN_PORT_MASK = 43,	      /* event.h */
+	WEIR_FN_PORT_TIMER = 44,      /* event.h */
 	WEIR_FN_COUNT = 48,
 };
 

@@ -50,8 +50,18 @@
  *	  WEIR_PORT_PEER: for the VM that port x2, of a channel or of this kind, is joined to or was
  *	    opened for: it may connect, once, in whatever life. Then there is an event on the port.
  *	  WEIR_PORT_IPI: joined to itself, a signal between vCPUs of this VM. x2 = 0.
+ *	  WEIR_PORT_TIMER: the calling vCPU's deadline has passed (WEIR_FN_PORT_TIMER). x2 = 0.
+ *	  WEIR_PORT_BLOCK: a completion is there for the calling vCPU, whose block requests raise
+ *	    this port and no more WEIR_INTID_BLOCK, until it is closed. Whoever opens or closes it
+ *	    looks at the completions then, for one may just have been announced. x2 = 0.
+ *	  WEIR_PORT_VM_STATE: a VM is in another state: weir/manage.h tells which. x2 = the VM's
+ *	    handle, which stands for all its lives, or 0: any VM.
+ *	  The last three have no other end: sends on them are WEIR_CLOSED.
  *   out: x1 = port handle.
  *   errors: WEIR_INVALID: x1 is no kind, or x2 not what it says. WEIR_STALE: x2 is an old handle.
+ *	     WEIR_BUSY: the calling vCPU has a port of this kind already (timer, block); 8 ports of
+ *	     the machine watch VMs already. WEIR_DENIED: no right "manage" (VM state).
+ *	     WEIR_NOT_FOUND: no VM is at the position that x2 names (VM state).
  *	     WEIR_QUOTA: no port is free. One that was closed with an event unread is in use until
  *	     all events of this VM that were pending then have been read.
  *
@@ -74,6 +84,12 @@
  *   in:  x1 = port handle, x2 = 1: mask, 0: unmask.
  *   errors: WEIR_INVALID: no such port, or x2 is neither. WEIR_STALE.
  *
+ * WEIR_FN_PORT_TIMER: an event on the port, once, when the virtual counter has reached a value; at
+ *   once if it has. Setting it again replaces it. By the vCPU that opened the port, wherever that is
+ *   bound to; the vCPU's own timer is another.
+ *   in:  x1 = port handle, x2 = counter value, 0: none any more.
+ *   errors: WEIR_INVALID: no port of this kind. WEIR_STALE. WEIR_DENIED: of another vCPU.
+ *
  * When a VM ends, its peers get an event on each port that is joined to it; from before that on
  * their sends answer WEIR_CLOSED and x2 of WEIR_FN_PORT_PEER is 0. When it starts again they get
  * another event on each: x2 is 1, x1 is 0, sends arrive (the two events may coalesce). The peers'
@@ -83,7 +99,7 @@
  *
  * Ports that are opened by call are for events: grants go by channels of the manifest (grant.h).
  *
- * Source: ipc/event.c, ipc/port.c. Tests: tests/guest/event.c, tests/guest/port.c,
+ * Source: ipc/event.c, ipc/port.c, ipc/port_source.c. Tests: tests/guest/event.c, tests/guest/port.c,
  * tests/guest/restart_peer.c, tests/host/test_event.c, tests/host/test_port.c. Since ABI 1.
  */
 #pragma once
@@ -95,6 +111,9 @@
 enum weir_port_kind {
 	WEIR_PORT_PEER = 1,
 	WEIR_PORT_IPI = 2,
+	WEIR_PORT_TIMER = 3,
+	WEIR_PORT_BLOCK = 4,
+	WEIR_PORT_VM_STATE = 5,
 };
 
 static inline uint32_t weir_port_number(weir_handle port)
@@ -166,6 +185,22 @@ static inline enum weir_status weir_port_open_ipi(weir_handle *port)
 	return weir_port_make(WEIR_FN_PORT_OPEN, WEIR_PORT_IPI, 0, port);
 }
 
+static inline enum weir_status weir_port_open_timer(weir_handle *port)
+{
+	return weir_port_make(WEIR_FN_PORT_OPEN, WEIR_PORT_TIMER, 0, port);
+}
+
+static inline enum weir_status weir_port_open_block(weir_handle *port)
+{
+	return weir_port_make(WEIR_FN_PORT_OPEN, WEIR_PORT_BLOCK, 0, port);
+}
+
+/* `vm`: 0 for any. */
+static inline enum weir_status weir_port_open_vm_state(weir_handle vm, weir_handle *port)
+{
+	return weir_port_make(WEIR_FN_PORT_OPEN, WEIR_PORT_VM_STATE, vm, port);
+}
+
 /* To `theirs`, which the VM that `joined` is joined to has opened. */
 static inline enum weir_status weir_port_connect(weir_handle joined, weir_handle theirs,
 						 weir_handle *port)
@@ -181,6 +216,12 @@ static inline enum weir_status weir_port_close(weir_handle port)
 static inline enum weir_status weir_port_mask(weir_handle port, bool masked)
 {
 	return weir_do(WEIR_FN_PORT_MASK, port, masked, 0, 0, 0);
+}
+
+/* `ticks` of the virtual counter; 0: none. */
+static inline enum weir_status weir_port_timer(weir_handle port, uint64_t ticks)
+{
+	return weir_do(WEIR_FN_PORT_TIMER, port, ticks, 0, 0, 0);
 }
 
 /*
