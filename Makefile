@@ -204,8 +204,11 @@ rpi4: all $(RPI4_TREE)
 		--image $(B)/images/carry.dtb
 	@tools/card build/rpi4/sdcard.img $(RPI4_BOOT) --image $(B)/images/carry.dtb
 
-run: all $(if $(filter rpi4,$(BOARD)),$(RPI4_TREE))
-	@case "$$WEIR_INPUT" in /* | '') ;; *) WEIR_INPUT="$$WEIR_FROM/$$WEIR_INPUT" ;; esac; \
+EXAMPLE_IMAGE := $(if $(EXAMPLE),$(B)/guests/examples/$(EXAMPLE).dtb)
+RUN_EXAMPLE = tools/weir run $(EXAMPLE_IMAGE) --board '$(BOARD)' --weir $(B)/weir.bin
+run: all $(EXAMPLE_IMAGE) $(if $(filter rpi4,$(BOARD)),$(RPI4_TREE))
+	@$(if $(EXAMPLE),exec $(RUN_EXAMPLE);) \
+	case "$$WEIR_INPUT" in /* | '') ;; *) WEIR_INPUT="$$WEIR_FROM/$$WEIR_INPUT" ;; esac; \
 	tools/carry "$$WEIR_INPUT" --board '$(BOARD)' --weir $(B)/weir.bin --image $(B)/images/carry.dtb
 
 fmt:
@@ -217,6 +220,7 @@ clean:
 help:
 	@echo 'make                     set up what is missing, build $(B)/weir.bin and the images'
 	@echo 'make run [INPUT=file]    boot Weir on QEMU; the file crosses from one VM to another'
+	@echo 'make run EXAMPLE=name    a small one instead: a name of guests/examples/*.dts'
 	@echo 'make run BOARD=rpi4      the same on the Raspberry Pi 4, as QEMU has it (raspi4b)'
 	@echo 'make rpi4 [INPUT=file]   what a Raspberry Pi 4 boots: build/rpi4/boot, and build/rpi4/sdcard.img'
 	@echo 'make joined              one file of Weir and each image: $(B)/joined/*.bin, *.flash for -bios'

@@ -1,5 +1,6 @@
-# Guests: every guests/NAME.c, tests/guest/NAME.c and tests/bench/NAME.c is the one source file of a guest,
-# linked with the runtime of guests/lib into a raw image build/.../NAME.bin. Included by the Makefile.
+# Guests: every guests/NAME.c, guests/examples/NAME.c, tests/guest/NAME.c and tests/bench/NAME.c is the one
+# source file of a guest, linked with the runtime of guests/lib into a raw image build/.../NAME.bin. Included
+# by the Makefile.
 
 GUEST_FLAGS := $(TARGET_FLAGS) $(WARNINGS) -fno-stack-protector -mno-outline-atomics \
 	-I. -Iguests/include -Iguests/lib
@@ -11,6 +12,8 @@ GUEST_START := $(B)/guests/lib/start.S.o
 GUEST_LIB := $(B)/guests/lib/libweirguest.a
 
 GUEST_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard guests/*.c)))
+EXAMPLE_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard guests/examples/*.c)))
+EXAMPLE_IMAGES := $(patsubst %.dts,$(B)/%.dtb,$(sort $(wildcard guests/examples/*.dts)))
 GUEST_TEST_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard tests/guest/*.c)))
 # Without the runtime, and so without a place to be linked at.
 GUEST_TEST_BINARIES += $(patsubst %.S,$(B)/%.bin,$(wildcard tests/guest/*.S))
@@ -47,8 +50,13 @@ $(B)/tests/guest/%.bin: $(B)/tests/guest/%.S.o
 	$(call step,BIN,$@)
 	$(Q)$(OBJCOPY) -O binary $< $@
 
-.PHONY: guests tests-guests bench-guests install-headers
+$(B)/guests/examples/%.dtb: guests/examples/%.dts | $(EXAMPLE_BINARIES)
+	$(call step,IMAGE,$@)
+	$(Q)tools/weir image $< -I $(B)/guests/examples --deps $@.d -o $@
+
+.PHONY: guests examples tests-guests bench-guests install-headers
 guests: $(GUEST_BINARIES)
+examples: $(EXAMPLE_IMAGES)
 tests-guests: $(GUEST_TEST_BINARIES)
 bench-guests: $(GUEST_BENCH_BINARIES)
 

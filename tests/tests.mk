@@ -4,7 +4,7 @@
 CLANG_FORMAT ?= clang-format-14
 CPPCHECK ?= cppcheck
 
-CHECKS := check-format check-gcc check-debug check-clang check-cppcheck check-includes check-fp check-order check-models
+CHECKS := check-format check-gcc check-debug check-clang check-cxx check-cppcheck check-includes check-fp check-order check-models
 
 ORDER_GUESTS := guests/reader.elf guests/writer.elf
 
@@ -25,13 +25,24 @@ check-format:
 	git ls-files -co --exclude-standard '*.c' '*.h' | xargs $(CLANG_FORMAT) --dry-run -Werror
 
 # Warnings are errors in every build; clang's are those of -Wthread-safety too.
-check-gcc: all tests-guests
+check-gcc: all examples tests-guests
 
 check-debug:
 	$(Q)$(MAKE) --no-print-directory DEBUG=1 build/debug/weir.bin
 
 check-clang:
-	$(Q)$(MAKE) --no-print-directory LLVM=1 all tests-guests
+	$(Q)$(MAKE) --no-print-directory LLVM=1 all examples tests-guests
+
+# The para-virtual headers, each on its own, and the examples are C11 and C++: for guests, and for tests on the host.
+HEADERS := $(patsubst guests/include/%,%,$(sort $(wildcard guests/include/weir/*.h)))
+HEADER_FLAGS := -Wall -Wextra -Wshadow -Wcast-qual -Werror -fsyntax-only -ffreestanding -Iguests/include -Iguests/lib
+HEADER_COMPILERS := '$(CC) -xc -std=c11' '$(HOSTCC) -xc -std=c11' '$(CLANG) -xc++ -std=c++11' \
+	'$(CLANG) --target=aarch64-linux-gnu -xc++ -std=c++11'
+check-cxx:
+	$(Q)for compiler in $(HEADER_COMPILERS); do for header in $(HEADERS); do \
+		echo "#include <$$header>" | $$compiler $(HEADER_FLAGS) - || exit 1; done; done
+	$(Q)for example in guests/examples/*.c; do \
+		$(CLANG) --target=aarch64-linux-gnu -xc++ -std=c++11 $(HEADER_FLAGS) $$example || exit 1; done
 
 # Suppressed: what is there on purpose. tests/cppcheck.txt says why.
 check-cppcheck:

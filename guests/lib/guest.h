@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <weir/block.h>
+#include <weir/channel.h>
 #include <weir/event.h>
 #include <weir/grant.h>
 #include <weir/upcall.h>
@@ -157,6 +158,15 @@ struct region weir_region(enum weir_region which);
 #define PORTS_MAX 256u
 void event_handle(weir_handle port, void (*fn)(weir_handle port, void *arg), void *arg);
 bool event_wait(weir_handle port, uint64_t deadline);
+
+/*
+ * Channels: weir_channel_open (weir/channel.h) with all that it takes. Tasks wait for the channel, others
+ * run meanwhile; the pages come out of memory_shared(). The channel's other functions are those of
+ * weir/channel.h. Source: channel.c
+ */
+enum weir_status channel_open(struct weir_channel *channel, const char *name);
+/* The pages of pool and window that nobody has taken yet. */
+struct weir_space *memory_shared(void);
 
 /*
  * Block requests. The caller fills in the first group; the struct and the buffer belong to the

@@ -18,7 +18,7 @@ $(B)/tests/qemu/%.bin: tests/qemu/%.S build/setup.mk
 
 .PHONY: tests-build qemu-tests
 # All that the tests on QEMU boot: of both compilers, and with assertions, and the Raspberry Pi's tree.
-tests-build: all $(TEST_IMAGES) $(TEST_FIRMWARE) $(RPI4_TREE)
+tests-build: all $(EXAMPLE_IMAGES) $(TEST_IMAGES) $(TEST_FIRMWARE) $(RPI4_TREE)
 	$(Q)$(MAKE) --no-print-directory LLVM=1 build/clang/weir.bin
 	$(Q)$(MAKE) --no-print-directory DEBUG=1 build/debug/weir.bin
 

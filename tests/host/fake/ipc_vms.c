@@ -24,6 +24,7 @@ static u32 next_ports = 128;
 static u64 next_upcall_ms;
 static u32 next_refused = VMS;
 static _Thread_local struct vcpu *running;
+void (*ipc_after_call)(void);
 
 u32 vm_count(void)
 {
@@ -306,6 +307,8 @@ struct weir_result weir_call(u32 function, u64 a1, u64 a2, u64 a3, u64 a4, u64 a
 
 	for (u32 i = 0; i < 3; i++)
 		result.value[i] = running->arch.x[i + 1];
+	if (ipc_after_call)
+		ipc_after_call();
 	return result;
 }
 

@@ -52,6 +52,9 @@ struct weir_pages ipc_pages(u32 vm, u32 index);
 /* A call with all registers as given; the guest's x0 afterwards. x1..x3 are in arch.x. */
 s64 ipc_call(u64 x0, u64 x1, u64 x2, u64 x3, u64 x4, u64 x5, u64 x6);
 
+/* Called after each call of the wrappers, if it is set. */
+extern void (*ipc_after_call)(void);
+
 /* How often an interrupt was raised on a vCPU since the machine was made. */
 u32 ipc_pends(const struct vcpu *vcpu, u32 intid);
 
