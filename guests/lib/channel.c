@@ -21,6 +21,13 @@ static bool wait_as_task(struct weir_channel *channel)
 	return event_wait(channel->port, channel->deadline);
 }
 
+enum weir_status page_ring_open(struct weir_page_ring *ring, const char *name)
+{
+	if (!ring->channel.wait)
+		ring->channel.wait = wait_as_task;
+	return weir_page_ring_open(ring, weir_here(), memory_shared(), name);
+}
+
 enum weir_status channel_open(struct weir_channel *channel, const char *name)
 {
 	if (!channel->wait)

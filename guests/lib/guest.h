@@ -22,6 +22,7 @@
 #include <weir/channel.h>
 #include <weir/event.h>
 #include <weir/grant.h>
+#include <weir/page_ring.h>
 #include <weir/upcall.h>
 
 #ifdef __cplusplus
@@ -165,6 +166,8 @@ bool event_wait(weir_handle port, uint64_t deadline);
  * weir/channel.h. Source: channel.c
  */
 enum weir_status channel_open(struct weir_channel *channel, const char *name);
+/* The same of weir/page_ring.h. */
+enum weir_status page_ring_open(struct weir_page_ring *ring, const char *name);
 /* The pages of pool and window that nobody has taken yet. */
 struct weir_space *memory_shared(void);
 

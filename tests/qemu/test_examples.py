@@ -13,6 +13,7 @@ FOLDER = ROOT / "guests/examples"
 EXPECTED = {
     "signal": ["[ringer] rang 100 times", "[hearer] heard the bell until it had rung 100 times"],
     "record_stream": ["[source] sent 10000 records, sum 127771760", "[sink] received 10000 records, sum 127771760"],
+    "page_stream": ["[source] passed 1000 records, sum 259835904000", "[sink] received 1000 records, sum 259835904000"],
     "request_response": ["[client] 100 of 100 answers are right", "[server] gave 100 answers"],
 }
 

@@ -77,13 +77,6 @@ enum weir_channel_state {
 	WEIR_CHANNEL_ENDED, /* nothing goes any more, our pages are still shared */
 };
 
-enum weir_channel_wanted {
-	WEIR_CHANNEL_PEER,
-	WEIR_CHANNEL_RECORD,
-	WEIR_CHANNEL_ROOM,
-	WEIR_CHANNEL_DRAINED,
-};
-
 struct weir_channel {
 	/* The caller's, before it is opened first; 0: as said. */
 	uint32_t ring_pages;   /* of the ring to the peer, 1 to 63; 0: WEIR_CHANNEL_RING_PAGES */
@@ -101,7 +94,7 @@ struct weir_channel {
 	weir_handle peer_grant; /* the peer's, that we have mapped; 0: none */
 	weir_handle refused;	/* a word of the peer's that is not worth a second look */
 	enum weir_channel_state state;
-	enum weir_channel_wanted wanted;
+	enum weir_status (*arm)(struct weir_channel *channel); /* what it waits for */
 	uint64_t wanted_bytes;
 	uint32_t pool_page, window_page; /* the first ones that it has */
 	uint8_t *own;			 /* the pages that it shares */
@@ -276,7 +269,7 @@ static inline enum weir_status weir_channel_check(struct weir_channel *channel)
 }
 
 /* Has something happened at the port that is worth another step of opening? */
-static inline enum weir_status weir_channel_arm_open(const struct weir_channel *channel)
+static inline enum weir_status weir_channel_arm_open(struct weir_channel *channel)
 {
 	uint64_t word = 0;
 	bool open = false;
@@ -294,16 +287,22 @@ static inline enum weir_status weir_channel_arm_open(const struct weir_channel *
  */
 static inline enum weir_status weir_channel_arm(struct weir_channel *channel)
 {
-	switch (channel->wanted) {
-	case WEIR_CHANNEL_RECORD:
-		return weir_ring_arm_read(&channel->in);
-	case WEIR_CHANNEL_ROOM:
-		return weir_ring_arm_write(&channel->out, channel->wanted_bytes);
-	case WEIR_CHANNEL_DRAINED:
-		return weir_ring_arm_drained(&channel->out);
-	default:
-		return weir_channel_arm_open(channel);
-	}
+	return channel->arm(channel);
+}
+
+static inline enum weir_status weir_channel_arm_record(struct weir_channel *channel)
+{
+	return weir_ring_arm_read(&channel->in);
+}
+
+static inline enum weir_status weir_channel_arm_room(struct weir_channel *channel)
+{
+	return weir_ring_arm_write(&channel->out, channel->wanted_bytes);
+}
+
+static inline enum weir_status weir_channel_arm_drained(struct weir_channel *channel)
+{
+	return weir_ring_arm_drained(&channel->out);
 }
 
 #if defined(__aarch64__)
@@ -317,7 +316,7 @@ static inline bool weir_channel_wait_wfi(struct weir_channel *channel)
 
 	__asm__ volatile("mrs %0, daif\n\tmsr daifset, #2" : "=r"(flags)::"memory");
 	if (weir_channel_arm(channel) == WEIR_AGAIN &&
-	    (channel->wanted == WEIR_CHANNEL_PEER || weir_channel_check(channel) == WEIR_OK))
+	    (channel->state != WEIR_CHANNEL_OPEN || weir_channel_check(channel) == WEIR_OK))
 		__asm__ volatile("dsb sy\n\twfi" ::: "memory");
 	__asm__ volatile("msr daif, %1\n\tisb\n\tmrs %0, cntvct_el0"
 			 : "=r"(now)
@@ -335,19 +334,18 @@ static inline bool weir_channel_wait_wfi(struct weir_channel *channel)
 #endif
 
 /*
- * Sleeps once. `woken`: it did before, and found nothing to do when it was woken: so perhaps that was
+ * Sleeps once, unless there is what `arm` asks for. `woken`: it did before, and found nothing to do when it was woken: so perhaps that was
  * the peer's end.
  */
 static inline enum weir_status weir_channel_sleep(struct weir_channel *channel,
-						  enum weir_channel_wanted wanted, uint64_t bytes,
+						  enum weir_status (*arm)(struct weir_channel *),
 						  bool woken)
 {
 	bool in_time;
 
-	if (woken && wanted != WEIR_CHANNEL_PEER && weir_channel_check(channel) != WEIR_OK)
+	if (woken && weir_channel_check(channel) != WEIR_OK)
 		return WEIR_CLOSED;
-	channel->wanted = wanted;
-	channel->wanted_bytes = bytes;
+	channel->arm = arm;
 	in_time = channel->wait ? channel->wait(channel) : weir_channel_wait_wfi(channel);
 	return in_time ? WEIR_OK : WEIR_TIMEOUT;
 }
@@ -363,7 +361,7 @@ static inline enum weir_status weir_channel_open(struct weir_channel *channel,
 	enum weir_status status;
 
 	while ((status = weir_channel_try_open(channel, pages, space, name)) == WEIR_AGAIN) {
-		status = weir_channel_sleep(channel, WEIR_CHANNEL_PEER, 0, false);
+		status = weir_channel_sleep(channel, weir_channel_arm_open, false);
 		if (status != WEIR_OK)
 			return status;
 	}
@@ -440,8 +438,9 @@ static inline enum weir_status weir_channel_send(struct weir_channel *channel, c
 	enum weir_status status;
 	bool woken = false;
 
+	channel->wanted_bytes = bytes;
 	while ((status = weir_channel_try_send(channel, data, bytes)) == WEIR_AGAIN) {
-		status = weir_channel_sleep(channel, WEIR_CHANNEL_ROOM, bytes, woken);
+		status = weir_channel_sleep(channel, weir_channel_arm_room, woken);
 		if (status != WEIR_OK)
 			return status;
 		woken = true;
@@ -457,7 +456,7 @@ static inline enum weir_status weir_channel_receive(struct weir_channel *channel
 	bool woken = false;
 
 	while ((status = weir_channel_try_receive(channel, buffer, room, bytes)) == WEIR_AGAIN) {
-		status = weir_channel_sleep(channel, WEIR_CHANNEL_RECORD, 0, woken);
+		status = weir_channel_sleep(channel, weir_channel_arm_record, woken);
 		if (status != WEIR_OK)
 			return status;
 		woken = true;
@@ -473,7 +472,7 @@ static inline enum weir_status weir_channel_drain(struct weir_channel *channel)
 
 	while (channel->state == WEIR_CHANNEL_OPEN &&
 	       (status = weir_ring_arm_drained(&channel->out)) == WEIR_AGAIN) {
-		status = weir_channel_sleep(channel, WEIR_CHANNEL_DRAINED, 0, woken);
+		status = weir_channel_sleep(channel, weir_channel_arm_drained, woken);
 		if (status != WEIR_OK)
 			return status;
 		woken = true;
