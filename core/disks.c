@@ -1,8 +1,8 @@
 /*
  * The disks of the machine (disks.h): which driver serves which node, and the interrupts and timers
- * that the drivers ask for.
+ * that the drivers ask for, and reading at boot.
  *
- * Owns: struct card_slot, one for each SD host controller.
+ * Owns: struct card_slot, one for each SD host controller; struct boot_read, one for each device that is read.
  */
 #include "core/disks.h"
 
@@ -137,6 +137,53 @@ static void find_card(const struct platform *platform, const struct platform_sdh
 		irq_handle(0);
 	if (slot->device->sectors && !block_device_add(slot->device))
 		log_line("%s: one disk too many; it is ignored", slot->device->name);
+}
+
+/* ---- Reading at boot --------------------------------------------------------------------------- */
+
+#define READ_US 10000000u /* longer than a card's driver takes with all that it tries */
+
+/* A page for each device that is read; it is never given back, for one that hangs may still write there. */
+struct boot_read {
+	struct block_request request;
+	bool under_way;
+	enum weir_status status;
+	u8 sector[BLOCK_SECTOR_BYTES] __attribute__((aligned(BLOCK_SECTOR_BYTES)));
+};
+
+_Static_assert(sizeof(struct boot_read) <= PAGE_SIZE, "it is one page");
+
+static struct boot_read *reads[BLOCK_DEVICES_MAX];
+
+static void read_done(struct block_request *request, enum weir_status status)
+{
+	struct boot_read *read = container_of(request, struct boot_read, request);
+
+	read->status = status;
+	read->under_way = false;
+}
+
+const void *disks_read(struct block_device *device, u64 sector)
+{
+	u64 deadline = timer_now() + timer_from_us(READ_US);
+	struct boot_read *read = reads[device->index];
+
+	if (!read)
+		read = reads[device->index] = heap_page();
+	if (read->under_way)
+		return 0;
+	read->request = (struct block_request){
+		.operation = BLOCK_READ,
+		.sector = sector,
+		.segment_count = 1,
+		.segment[0] = { mmu_heap_pa(read->sector), BLOCK_SECTOR_BYTES },
+		.done = read_done,
+	};
+	read->under_way = device->ops->submit(device, &read->request) == WEIR_OK;
+	read->status = WEIR_IO;
+	while (read->under_way && timer_now() < deadline)
+		irq_handle(0);
+	return read->status == WEIR_OK ? read->sector : 0;
 }
 
 void disks_find(const struct platform *platform)

@@ -82,7 +82,7 @@ static const struct rule disk_rules[] = {
 	NUMBER("device", 0, 7, 1, "count the machine's disks from 0"),
 	NUMBER("first-sector", 0, UINT32_MAX, 1, "count sectors of 512 bytes from 0"),
 	NUMBER("sectors", 1, UINT32_MAX, 1, "give the length in sectors of 512 bytes"),
-	NUMBER("partition", 1, 128, 1, "count the partitions from 1"),
+	NUMBER("partition", 1, 4, 1, "name a primary one of an MBR"),
 	{ 0 },
 };
 
@@ -156,9 +156,11 @@ static void read_disk(struct reader *reader, struct manifest_disk *disk)
 	if (disk->first_sector + disk->sectors > 1ul << 32)
 		reader_complain(reader, "sectors", "ends at sector %lu (at most %lu); lower it",
 				disk->first_sector + disk->sectors, 1ul << 32);
-	if (reader_has(reader, "partition"))
+	disk->partition = (u32)reader_number(reader, "partition", 0);
+	if (disk->partition &&
+	    (reader_has(reader, "first-sector") || reader_has(reader, "sectors")))
 		reader_complain(reader, "partition",
-				"partition tables are not read; give first-sector and sectors");
+				"stands beside first-sector or sectors; keep one of the two");
 	disk->refused = reader->wrong;
 }
 

@@ -73,7 +73,11 @@ struct manifest_disk {
 	bool refused; /* it was wrong and said so */
 	u32 device;
 	u64 first_sector;
-	u64 sectors; /* 0: to the end of the device */
+	u64 sectors;   /* 0: to the end of the device */
+	u32 partition; /* 0: none; else the device's table gives the two above (core/partition.h) */
+	bool missing;  /* its partition is not to be had, and a line said so: its requests fail */
+	/* manifest_check_disks(): by VMs that are not refused. */
+	bool used, written;
 };
 
 struct manifest {
@@ -94,7 +98,10 @@ struct manifest {
  */
 bool manifest_read(const void *image, u64 bytes, u32 cores, struct manifest *manifest);
 
-/* When the machine's disks are known: refuses VMs whose disk is not there. manifest_disks.c */
+/*
+ * When the machine's disks are known: refuses VMs whose disk is not there, and finds the partitions. What a device
+ * holds is no mistake of the manifest's: without the partition of its disk a VM runs. manifest_disks.c
+ */
 void manifest_check_disks(const struct manifest *manifest);
 
 /* Room for the VM's device tree in its RAM: its own, or one that is written for it. */

@@ -1,9 +1,10 @@
 /*
  * The disks of the manifest against those of the machine, which are known later than the rest: a VM
- * whose disk is not there is refused as one whose core is not there.
+ * whose disk is not there is refused as one whose core is not there. What a partition is, its device says (partition.h).
  */
 #include "core/base/log.h"
 #include "core/manifest.h"
+#include "core/partition.h"
 #include "drivers/block_device.h"
 
 static void complain_of_place(const struct manifest_disk *disk, u64 device_sectors)
@@ -17,15 +18,18 @@ static void complain_of_place(const struct manifest_disk *disk, u64 device_secto
 }
 
 /* Says once for each disk what is wrong with it. Its device; 0: it is refused. */
-static const struct block_device *check_disk(struct manifest_disk *disk)
+static struct block_device *check_disk(struct manifest_disk *disk)
 {
-	const struct block_device *device = block_device_get(disk->device);
+	struct block_device *device = block_device_get(disk->device);
 
 	if (disk->refused)
 		return 0;
 	if (device && disk->first_sector < device->sectors &&
-	    disk->sectors <= device->sectors - disk->first_sector)
+	    disk->sectors <= device->sectors - disk->first_sector) {
+		if (disk->partition && !disk->sectors && !disk->missing)
+			disk->missing = !partition_find(disk, device);
 		return device;
+	}
 	disk->refused = true;
 	if (device)
 		complain_of_place(disk, device->sectors);
@@ -57,8 +61,56 @@ static void check_vm(const struct manifest *manifest, struct manifest_vm *vm)
 	}
 }
 
+static void note_use(const struct manifest *manifest, const struct manifest_vm *vm)
+{
+	for (u32 i = 0; i < vm->disk_count; i++) {
+		struct manifest_disk *disk = &manifest->disk[vm->disk[i]];
+
+		disk->used = true;
+		disk->written |= i < vm->writable_disk_count;
+	}
+}
+
+static u64 end_of(const struct manifest_disk *disk)
+{
+	return disk->sectors ? disk->first_sector + disk->sectors : UINT64_MAX;
+}
+
+/* Sectors of both, on the same device, and not only read. */
+static bool disputed(const struct manifest_disk *a, const struct manifest_disk *b)
+{
+	return a->used && b->used && !a->missing && !b->missing && a->device == b->device &&
+	       (a->written || b->written) && a->first_sector < end_of(b) &&
+	       b->first_sector < end_of(a);
+}
+
+/*
+ * What the table says was not known to who wrote the manifest: no two disks may then have the same sectors, and one of
+ * them written. Of two partitions the first has them.
+ */
+static void check_overlap(const struct manifest *manifest, u32 index)
+{
+	struct manifest_disk *disk = &manifest->disk[index];
+
+	for (u32 i = 0; i < manifest->disk_count && !disk->missing; i++) {
+		const struct manifest_disk *other = &manifest->disk[i];
+
+		if (i != index && (i < index || !other->partition) && disputed(disk, other))
+			disk->missing = !partition_missing(
+				disk, block_device_get(disk->device),
+				"it overlaps /disks/%s, and one of the two is written",
+				other->name);
+	}
+}
+
 void manifest_check_disks(const struct manifest *manifest)
 {
 	for (u32 i = 0; i < manifest->vm_count; i++)
 		check_vm(manifest, &manifest->vm[i]);
+	for (u32 i = 0; i < manifest->vm_count; i++)
+		if (!manifest->vm[i].refused)
+			note_use(manifest, &manifest->vm[i]);
+	for (u32 i = 0; i < manifest->disk_count; i++)
+		if (manifest->disk[i].partition)
+			check_overlap(manifest, i);
 }

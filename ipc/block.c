@@ -446,7 +446,7 @@ bool block_vm_reset(struct vm *vm, u64 *at)
 
 /*
  * The disk's place on its device; `device` stays 0 if it has none, which manifest_check_disks() has
- * said already.
+ * said already: its partition is not to be had.
  */
 static void open_disk(const struct vm *vm, const struct manifest_disk *config, bool writable,
 		      struct block_disk *disk)
@@ -454,7 +454,7 @@ static void open_disk(const struct vm *vm, const struct manifest_disk *config, b
 	struct block_device *device = block_device_get(config->device);
 	u64 largest;
 
-	if (!device || config->first_sector >= device->sectors ||
+	if (!device || config->missing || config->first_sector >= device->sectors ||
 	    config->sectors > device->sectors - config->first_sector)
 		return;
 	if (writable && device->read_only)

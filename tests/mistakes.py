@@ -62,7 +62,7 @@ def numbers():
     """Each number: of another type, too long, empty, below and above its range, not a multiple."""
     for kind, table in manifest.GROUPS.items():
         for name, rule in table.items():
-            if not isinstance(rule, manifest.Number) or name == "partition":
+            if not isinstance(rule, manifest.Number):
                 continue
             lacks = "memory-mib" if name == "memory-kib" else ""
             wrong = {"[61 62 00]": "has 3 bytes; write one number",
@@ -200,6 +200,10 @@ MISTAKES = [
     Mistake("disks", "vcpus", "vcpus = <1>;", "no such property; "),
     Mistake("disks", "sectors", "first-sector = <4096>; sectors = <0xfffff001>;",
             "ends at sector 4294967297 (at most 4294967296); "),
+    Mistake("disks", "partition", "partition = <1>; first-sector = <1>;",
+            "stands beside first-sector or sectors; ", tool="first-sector"),
+    Mistake("disks", "partition", "partition = <1>; sectors = <1>;",
+            "stands beside first-sector or sectors; ", tool="sectors"),
 ]
 
 # What else is in every manifest of mistakes, and right.

@@ -696,6 +696,11 @@ TEST(a_disk_that_does_not_fit_its_device_is_missing)
 	make_machine();
 	disks[1].first_sector = FIRST;
 	assert_int_equal(weir_block_info(A_PART, &info), WEIR_IO);
+	disks[1].missing = true;
+	make_machine();
+	disks[1].missing = false;
+	assert_int_equal(weir_block_info(A_PART, &info), WEIR_IO);
+	assert_int_equal(submit(A_PART, WEIR_BLOCK_READ, 0, 1, BUFFER, 0), WEIR_IO);
 	assert_int_equal(weir_block_info(A_WHOLE, &info), WEIR_OK);
 }
 

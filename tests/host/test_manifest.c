@@ -11,8 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "fake.h"
-#include "core/manifest.h"
-#include "drivers/block_device.h"
+#include "core/partition.h"
 
 #define CORES 4
 #define FULL  0
@@ -20,6 +19,22 @@
 #define THIRD 2
 
 static struct manifest manifest;
+
+/* core/partition.c has tests of its own. */
+bool partition_find(struct manifest_disk *disk, struct block_device *device)
+{
+	(void)disk, (void)device;
+	fail();
+	return false;
+}
+
+bool partition_missing(const struct manifest_disk *disk, const struct block_device *device,
+		       const char *format, ...)
+{
+	(void)disk, (void)device, (void)format;
+	fail();
+	return false;
+}
 
 static bool read_image(const void *tree)
 {
@@ -598,19 +613,41 @@ TEST(vm_with_more_channels_than_ports_is_refused)
 
 TEST(wrong_disk_refuses_who_wants_it)
 {
+	static const char *const beside[] = { "sectors", "first-sector" };
+
+	for (u32 i = 0; i < ARRAY_SIZE(beside); i++) {
+		void *tree = tree_load("system");
+
+		fake_log_reset();
+		set_number(tree, "/disks/system", "partition", 1);
+		set_number(tree, "/disks/system", beside[i], 100);
+		assert_true(read_image(tree));
+		assert_true(manifest.disk[0].refused);
+		assert_false(manifest.disk[1].refused);
+		assert_string_equal(
+			fake_log_text(0),
+			"manifest: /disks/system: partition: stands beside first-sector or "
+			"sectors; keep one of the two");
+		assert_string_equal(fake_log_text(1),
+				    "manifest: /vms/full: disks-read-only: the disk system was "
+				    "refused; correct that");
+		assert_int_equal(fake_log_count(), 2);
+		assert_true(manifest.vm[FULL].refused);
+		assert_false(manifest.vm[BARE].refused);
+	}
+}
+
+/* What the device says of it is asked for later, and once. */
+TEST(partition_arrives)
+{
 	void *tree = tree_load("system");
 
-	set_number(tree, "/disks/system", "partition", 1);
+	set_number(tree, "/disks/system", "partition", 4);
 	assert_true(read_image(tree));
-	assert_true(manifest.disk[0].refused);
-	assert_false(manifest.disk[1].refused);
-	assert_string_equal(fake_log_text(0), "manifest: /disks/system: partition: partition "
-					      "tables are not read; give first-sector and sectors");
-	assert_string_equal(fake_log_text(1), "manifest: /vms/full: disks-read-only: the disk "
-					      "system was refused; correct that");
-	assert_int_equal(fake_log_count(), 2);
-	assert_true(manifest.vm[FULL].refused);
-	assert_false(manifest.vm[BARE].refused);
+	assert_int_equal(fake_log_count(), 0);
+	assert_int_equal(manifest.disk[0].partition, 4);
+	assert_int_equal(manifest.disk[1].partition, 0);
+	assert_false(manifest.vm[FULL].refused);
 }
 
 TEST(disk_ends_where_sector_numbers_end)
@@ -833,6 +870,7 @@ int main(void)
 		RUN_AFTER(prepare, wrong_channel_is_left_out),
 		RUN_AFTER(prepare, vm_with_more_channels_than_ports_is_refused),
 		RUN_AFTER(prepare, wrong_disk_refuses_who_wants_it),
+		RUN_AFTER(prepare, partition_arrives),
 		RUN_AFTER(prepare, disk_ends_where_sector_numbers_end),
 		RUN_AFTER(prepare, disk_that_the_machine_lacks_refuses_who_wants_it),
 		RUN_AFTER(prepare, long_bootargs_get_a_second_page_for_the_tree),

@@ -131,10 +131,7 @@ def test_a_disk_that_is_not_there_refuses_its_vm(boot, tmp_path):
     disk = tmp_path / "disk"
     disk.write_bytes(bytes(1 << 20))
     refused = "was refused; correct that"
-    assert complaints(boot(compile_image(tmp_path / "image.dtb", text), disks=[disk]), 2) == [
-        "manifest: /disks/table: partition: partition tables are not read; give first-sector and "
-        "sectors",
-        f"manifest: /vms/f: disks: the disk table {refused}",
+    assert complaints(boot(compile_image(tmp_path / "image.dtb", text), disks=[disk]), 3) == [
         "manifest: /disks/none: device: 1 is not there, the machine has 1, numbered from 0; add a "
         "disk, or name another",
         f"manifest: /vms/a: disks-read-only: the disk none {refused}",
@@ -144,7 +141,9 @@ def test_a_disk_that_is_not_there_refuses_its_vm(boot, tmp_path):
         "manifest: /disks/long: sectors: sectors 2047+2 are not all among the 2048 of device 0; "
         "lower it",
         f"manifest: /vms/c: disks: the disk long {refused}",
-        f"manifest: /vms/e: disks: the disk none {refused}"]
+        f"manifest: /vms/e: disks: the disk none {refused}",
+        "manifest: /disks/table: partition: 1 of device 0 (virtio_mmio@a000000): there is no partition table, for "
+        "sector 0 does not end in 55 aa; its requests fail"]
 
 
 def test_a_device_that_cannot_be_given_refuses_its_vm(boot, tmp_path):

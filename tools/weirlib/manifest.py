@@ -106,7 +106,7 @@ DISK = {
     "device": Number(0, 7, "count the board's disks from 0"),
     "first-sector": Number(0, 0xFFFFFFFF, "count sectors of 512 bytes from 0"),
     "sectors": Number(1, 0xFFFFFFFF, "give the length in sectors of 512 bytes"),
-    "partition": Number(1, 128, "count the disk's partitions from 1"),
+    "partition": Number(1, 4, "name one of the four primary partitions of an MBR"),
 }
 TABLES = {"/": SYSTEM, "/vms/NAME": VM, "/channels/NAME": CHANNEL, "/disks/NAME": DISK}
 GROUPS = {"vms": VM, "channels": CHANNEL, "disks": DISK}

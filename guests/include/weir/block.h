@@ -14,7 +14,8 @@
  * WEIR_FN_BLOCK_INFO: about a disk.
  *   in:  x1 = index of the disk in the VM's manifest node: `disks` first, then `disks-read-only`.
  *   out: x1 = sectors of 512 bytes, x2 = flags (bit 0: read-only), x3 = largest request in sectors.
- *   errors: WEIR_NOT_FOUND: the VM has no such disk. WEIR_IO: its device is missing.
+ *   errors: WEIR_NOT_FOUND: the VM has no such disk. WEIR_IO: its device is missing, or
+ *	     the partition that it should be, which Weir's console tells.
  *
  * WEIR_FN_BLOCK_SUBMIT: start one request.
  *   in:  x1 = disk index in bits 7:0, enum weir_block_operation in bits 15:8, 0 above; x2 = first
@@ -23,7 +24,8 @@
  *   errors: WEIR_INVALID: operation, sector range, too many sectors for one request, or alignment.
  *	     WEIR_NOT_FOUND: no such disk. WEIR_DENIED: a write to a read-only disk. WEIR_FAULT:
  *	     the buffer is not the VM's own RAM, or is shared. WEIR_QUOTA: WEIR_COMPLETIONS requests
- *	     are in flight or not yet consumed. WEIR_IO: the device is missing or has failed.
+ *	     are in flight or not yet consumed. WEIR_IO: the device or the disk's partition is
+ *	     missing, or the device has failed.
  *   A device whose queue is full is no error: the request waits in the hypervisor, and the VMs that
  *   wait for a device get it in turn.
  *   The completion's status: WEIR_OK or WEIR_IO.
