@@ -54,17 +54,22 @@ static bool meets(const struct range *frame, u64 base, u64 bytes)
 
 /* ---- The device's own node ---- */
 
-/* A node of the interrupt controller has the distributor among its registers. */
+static bool is_of(const struct platform_device *device, const struct range *frame)
+{
+	return meets(frame, device->base.raw, device->bytes); /* 0 bytes: there is none */
+}
+
+/* All that a driver here has the registers of. A node of the interrupt controller has the distributor among its own. */
 static bool is_weirs(const struct platform *platform, const struct range *frame)
 {
-	bool own = meets(frame, platform->uart.base.raw, 1) ||
-		   meets(frame, platform->power.base.raw, 1) ||
+	bool own = is_of(&platform->uart, frame) || is_of(&platform->power, frame) ||
+		   is_of(&platform->mailbox, frame) ||
 		   meets(frame, platform->gic.distributor.raw, 1);
 
 	for (u32 i = 0; i < platform->sdhci_count; i++)
-		own |= meets(frame, platform->sdhci[i].device.base.raw, 1);
+		own |= is_of(&platform->sdhci[i].device, frame);
 	for (u32 i = 0; i < platform->virtio_mmio_count; i++)
-		own |= meets(frame, platform->virtio_mmio[i].base.raw, 1);
+		own |= is_of(&platform->virtio_mmio[i], frame);
 	return own;
 }
 
@@ -168,16 +173,70 @@ static bool shares_page(const struct passed *device, const struct tree_walk *wal
 	return false;
 }
 
+static bool has_line(const struct passed *device, u32 intid)
+{
+	for (u32 i = 0; i < device->interrupts; i++)
+		if (intid == device->intid[i])
+			return true;
+	return false;
+}
+
+/* Of the node that `parent` names; without the property, or the node, 0. */
+static u32 cells_of(const void *tree, int parent, const char *property)
+{
+	const fdt32_t *cells = parent < 0 ? 0 : fdt_getprop(tree, parent, property, 0);
+
+	return cells ? fdt32_ld(cells) : 0;
+}
+
+/*
+ * Does a list name a line of the device? Devicetree Specification 0.4, 2.4: each row is so many cells of the child, the
+ * parent's phandle, in a map its address, and the specifier as the parent has it. A row that cannot be read might.
+ */
+static bool lists_line(const struct passed *device, const struct tree_walk *walk, struct value list,
+		       u32 child, bool map)
+{
+	u32 gic = tree_cell(&walk->node[0], P_INTERRUPT_PARENT, 0), cells = list.bytes / 4;
+	u32 at = child, before = 0, skip = 0, length = 0, intid;
+
+	for (; at < cells; at += length + child) {
+		u32 phandle = (u32)tree_cells(list.data + 4 * (u64)at, 1);
+
+		if (phandle != before) {
+			int parent = fdt_node_offset_by_phandle(walk->tree, phandle);
+
+			skip = map ? cells_of(walk->tree, parent, "#address-cells") : 0;
+			length = cells_of(walk->tree, parent, "#interrupt-cells");
+			before = phandle;
+		}
+		at += 1 + skip;
+		if (!length || length > cells || skip > cells || at > cells - length)
+			return true;
+		if (phandle == gic &&
+		    tree_interrupt((struct value){ list.data + 4 * (u64)at, 4 * length }, 0, length,
+				   &intid, 0) &&
+		    has_line(device, intid))
+			return true;
+	}
+	return at != cells + child; /* what is left is no row */
+}
+
 /* A line that nobody is to raise does not count. */
 static bool shares_interrupt(const struct passed *device, const struct tree_walk *walk)
 {
+	const struct node *node = tree_current(walk);
 	u32 intid;
 
-	for (u32 i = 0; tree_is_enabled(walk) && interrupt_at(walk, i, &intid, 0); i++)
-		for (u32 j = 0; j < device->interrupts; j++)
-			if (intid == device->intid[j])
-				return true;
-	return false;
+	if (!device->interrupts || !tree_is_enabled(walk))
+		return false;
+	for (u32 i = 0; interrupt_at(walk, i, &intid, 0); i++)
+		if (has_line(device, intid))
+			return true;
+	return lists_line(device, walk, node->value[P_INTERRUPTS_EXTENDED], 0, false) ||
+	       lists_line(device, walk, node->value[P_INTERRUPT_MAP],
+			  tree_cell(node, P_ADDRESS_CELLS, 2) +
+				  tree_cell(node, P_INTERRUPT_CELLS, 1),
+			  true);
 }
 
 /* Second walk. */

@@ -31,6 +31,7 @@ static const char *const property_names[P_COUNT] = {
 	[P_DMA_COHERENT] = "dma-coherent",
 	[P_INTERRUPT_PARENT] = "interrupt-parent",
 	[P_INTERRUPTS_EXTENDED] = "interrupts-extended",
+	[P_INTERRUPT_MAP] = "interrupt-map",
 };
 
 /* ---- Values ---- */

@@ -161,8 +161,10 @@ TEST(what_is_not_there_is_refused)
 
 TEST(what_the_hypervisor_uses_is_refused)
 {
-	static const char *const own[] = { "/console@9000000", "/intc@8000000", "/power@9020000",
-					   "/disk@9030000", "/card@9040000" };
+	static const char *const own[] = {
+		"/console@9000000", "/intc@8000000", "/power@9020000",
+		"/disk@9030000",    "/card@9040000", "/mailbox@9270000"
+	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(own); i++)
 		refused(own[i], "is in use by the hypervisor");
@@ -201,6 +203,78 @@ TEST(an_interrupt_that_another_device_raises_is_refused_with_its_name)
 {
 	refused("/one-line@90f0000", "shares a page or an interrupt with same-line@9200000");
 	refused("/same-line@9200000", "shares a page or an interrupt with one-line@90f0000");
+}
+
+TEST(an_interrupt_of_others_by_a_list_or_a_map_is_refused_with_their_names)
+{
+	refused("/map-line@9230000", "shares a page or an interrupt with bus");
+	refused("/extended-line@9240000", "shares a page or an interrupt with several");
+}
+
+/* They have the same number at another controller, or are not there; nothing of Weir's is at 0. */
+TEST(an_interrupt_that_only_looks_like_anothers_is_given)
+{
+	give(0, "/other-line@9250000\0/off-map-line@9260000\0/first-page@0", 3);
+	find();
+	assert_int_equal(fake_log_count(), 0);
+	assert_int_equal(vms[0].passed_count, 3);
+}
+
+static bool shared_with(void *edited, const char *neighbour)
+{
+	u64 bytes;
+
+	fake_log_reset();
+	memset(vms, 0, sizeof(vms));
+	vms[0].name = "first";
+	vms[1].name = "second";
+	tree = tree_exact(edited, &bytes);
+	assert_true(platform_read(tree, 0x80000000, &platform));
+	give(0, "/other-line@9250000", 1);
+	find();
+	return fake_log_has(neighbour);
+}
+
+/* What cannot be read might be its interrupt. */
+TEST(a_list_that_is_cut_is_taken_for_sharing)
+{
+	for (u32 cells = 1; cells < 9; cells++) {
+		void *edited = tree_load("devices");
+		const void *value = fdt_getprop(edited, tree_node(edited, "/several"),
+						"interrupts-extended", 0);
+		u8 copy[40];
+
+		memcpy(copy, value, sizeof(copy));
+		assert_int_equal(fdt_setprop(edited, tree_node(edited, "/several"),
+					     "interrupts-extended", copy, (int)(4 * cells)),
+				 0);
+		/* It ends with a row: after 4 and after 6 cells. */
+		assert_int_equal(shared_with(edited, "with several"), cells != 4 && cells != 6);
+	}
+}
+
+TEST(a_list_of_nobody_or_of_monstrous_numbers_is_taken_for_sharing)
+{
+	static const fdt32_t nobody[] = { 0x63000000, 0, 0, 0 };
+	static const u32 monstrous[] = { 7, 0x7fffffff, 0xfffffffe, UINT32_MAX };
+	void *edited = tree_load("devices");
+
+	fdt_setprop(edited, tree_node(edited, "/several"), "interrupts-extended", nobody,
+		    sizeof(nobody));
+	assert_true(shared_with(edited, "with several"));
+	for (u32 i = 0; i < ARRAY_SIZE(monstrous); i++) {
+		edited = tree_load("devices");
+		fdt_setprop_u32(edited, tree_node(edited, "/bus"), "#address-cells", monstrous[i]);
+		assert_true(shared_with(edited, "with bus"));
+		edited = tree_load("devices");
+		fdt_setprop_u32(edited, tree_node(edited, "/wide-intc"), "#interrupt-cells",
+				monstrous[i]);
+		assert_true(shared_with(edited, "with bus, several"));
+		edited = tree_load("devices");
+		fdt_setprop_u32(edited, tree_node(edited, "/wide-intc"), "#address-cells",
+				monstrous[i]);
+		assert_true(shared_with(edited, "with bus"));
+	}
 }
 
 TEST(what_may_access_memory_by_itself_is_refused)
@@ -334,6 +408,10 @@ int main(void)
 		RUN(registers_in_the_page_of_others_are_refused_with_the_neighbours_names),
 		RUN(interrupts_that_cannot_be_passed_are_refused),
 		RUN(an_interrupt_that_another_device_raises_is_refused_with_its_name),
+		RUN(an_interrupt_of_others_by_a_list_or_a_map_is_refused_with_their_names),
+		RUN_AFTER(prepare, an_interrupt_that_only_looks_like_anothers_is_given),
+		RUN_AFTER(prepare, a_list_that_is_cut_is_taken_for_sharing),
+		RUN_AFTER(prepare, a_list_of_nobody_or_of_monstrous_numbers_is_taken_for_sharing),
 		RUN(what_may_access_memory_by_itself_is_refused),
 		RUN_AFTER(prepare, what_may_access_memory_is_given_to_a_vm_that_may_do_so),
 		RUN_AFTER(prepare, a_device_is_given_once),
