@@ -236,7 +236,6 @@ void boot_main(u64 tree_pa)
 		stop(0);
 	disks_find(&platform);
 	manifest_check_disks(&manifest);
-	watchdog_init(manifest.watchdog_ms, platform.cpu_count);
 	passthrough_find(tree, &platform, &manifest);
 	vms = vm_create_all(&manifest, &platform.gic);
 	if (!vms && !manifest.stay)
@@ -246,6 +245,8 @@ void boot_main(u64 tree_pa)
 		 platform.gic.version, (mmu_image_bytes() + memory_heap_bytes()) / KIB);
 	if (platform.uart.intid)
 		console_enable_interrupt(platform.uart.intid);
+	/* Nothing that was done so far is bounded as what is done from here on. */
+	watchdog_init(manifest.watchdog_ms, platform.cpu_count);
 	vm_start_all(manifest.stay);
 	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
 	run();

@@ -7,7 +7,7 @@
 
 #include "core/base/types.h"
 
-/* Boot: arms it for `cores` cores; 0 ms: there is none. Where the machine has none it says so. */
+/* Boot, when all is built: arms it for `cores` cores; 0 ms: there is none. Where the machine has none it says so. */
 void watchdog_init(u64 ms, u32 cores);
 /* Each core, before it enters the scheduler for the first time. */
 void watchdog_start_core(void);
