@@ -142,13 +142,13 @@ TEST(pages_are_zero_and_do_not_overlap)
 /* Every length and misalignment up to a few turns of the loop, and not a byte more. */
 TEST(copies_are_exact)
 {
-	static uint8_t from[256], to[256];
+	static uint8_t from[400], to[400];
 	uint32_t wrong = 0;
 
 	for (uint32_t i = 0; i < sizeof(from); i++)
 		from[i] = (uint8_t)(i * 7 + 1);
 	for (uint32_t at = 0; at < 9; at++) {
-		for (uint32_t length = 0; length < 200; length++) {
+		for (uint32_t length = 0; length < 330; length++) {
 			memset(to, 0, sizeof(to));
 			memcpy(to + at, from + 3, length);
 			wrong += memcmp(to + at, from + 3, length) != 0;
