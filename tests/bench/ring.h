@@ -1,6 +1,7 @@
 /*
- * The two ends of the ring benchmark: how they meet, and what they send. Ordinary guests, with the
- * library's tasks, interrupts and events.
+ * The two ends of the ring benchmark: how they meet, and what they send, which both know. Ordinary
+ * guests, with the library's tasks, interrupts and events. Each side's functions are inlined with the
+ * bytes of a record, as in a program whose records are of one type.
  */
 #pragma once
 
@@ -14,15 +15,39 @@ static inline void on_interrupt(uint64_t at, uint32_t intid)
 	(void)intid;
 }
 
-#define RING_PAGES 32u
-#define SMALL	   64u
-#define LARGE	   4096u
-#define SMALLS	   2000u /* records of a sample */
-#define LARGES	   100u
+/* Up to 16 KiB a record: a ring of one grant. 64 KiB: one of two, behind it. */
+#define RING_PAGES  32u
+#define LARGE_PAGES (2 * WEIR_GRANT_PAGES_MAX)
+#define GRANTS	    3u /* each over a channel of its own: "bench0", ... */
+#define LARGEST	    65536u
+#define BATCH	    32u
 
-static weir_handle port;
+/* X(function, row, bytes of a record, records of a sample, in batches) */
+#define ROWS(X)                                       \
+	X(record64, "ring.record64", 64, 2000, false) \
+	X(batch64, "ring.batch64", 64, 2048, true)    \
+	X(bulk256, "ring.bulk256", 256, 1000, false)  \
+	X(bulk1k, "ring.bulk1k", 1024, 500, false)    \
+	X(bulk4k, "ring.bulk4k", 4096, 100, false)    \
+	X(bulk16k, "ring.bulk16k", 16384, 50, false)  \
+	X(bulk64k, "ring.bulk64k", LARGEST, 20, false)
 
-static inline uint64_t meet(void)
+/* Before a row's first record and behind its last one nobody is left in the ring. */
+#define RECORDS_IN_ALL(count) ((uint64_t)PASSAGES * (count))
+
+static weir_handle ports[GRANTS];
+
+static inline bool find_ports(void)
+{
+	char name[] = "bench0";
+
+	for (uint32_t i = 0; i < GRANTS; i++, name[5]++)
+		if (weir_port_find(weir_here(), name, &ports[i]) != WEIR_OK)
+			return false;
+	return true;
+}
+
+static inline uint64_t meet(weir_handle port)
 {
 	uint64_t word = 0;
 
@@ -30,3 +55,5 @@ static inline uint64_t meet(void)
 		event_wait(port, TASK_FOREVER);
 	return word;
 }
+
+#define INLINED static inline __attribute__((always_inline))

@@ -271,9 +271,11 @@ static void ring_at(u64 start, u64 offset)
 	assert_int_equal(weir_ring_producer_init(&producer, shared, BYTES), WEIR_OK);
 	assert_int_equal(weir_ring_consumer_init(&consumer, page, shared, BYTES), WEIR_OK);
 	weir_ring_producer_connect(&producer, page);
-	producer.position = producer.published = producer.head = start;
-	consumer.position = consumer.released = consumer.tail = start;
-	producer.offset = consumer.offset = offset;
+	producer.next = producer.end = producer.data + offset;
+	consumer.next = consumer.end = consumer.data + offset;
+	producer.base = consumer.base = start - (uintptr_t)producer.next;
+	producer.published = producer.head = start;
+	consumer.released = consumer.tail = start;
 	shared->tail = page->head = start;
 }
 

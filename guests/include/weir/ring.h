@@ -28,118 +28,29 @@
  *		   buffer is too small, and the record stays.
  *   WEIR_CLOSED:  the peer wrote a position or length that cannot be, or revoked its pages. The
  *		   ring stays closed: all further calls answer this.
- * Each word of the peer is read once and checked before it is used; no address outside of the ring's
- * pages is ever formed from one. What is *peeked* may change under the reader's eyes; read copies out.
+ * What is used of the peer's words is checked in the very copy that is used; no address outside of the
+ * ring's pages is ever formed from one. What is *peeked* may change under the reader's eyes; read
+ * copies out, and reads nothing twice.
  *
- * Producer: weir_ring_reserve, fill in, weir_ring_commit, as often as there is room; then
- * weir_ring_publish. Consumer: weir_ring_read, or weir_ring_peek and weir_ring_skip, as often as
- * there are records; then weir_ring_release.
+ * Producer: weir_ring_write, or weir_ring_reserve, fill in, weir_ring_commit, as often as there is
+ * room; then weir_ring_publish. Consumer: weir_ring_read, or weir_ring_peek and weir_ring_skip, as
+ * often as there are records; then weir_ring_release. Publish and release have a full barrier each: the
+ * fewer, the faster. weir_ring_write_batch and weir_ring_read_batch are for many records of one size.
+ * Sizes that the compiler knows (sizeof) are fastest; copies of 32, 64 and 96 bytes are inlined.
+ *
+ * Set up again: a ring that is closed, or whose peer began anew, is of no use any more. Whoever is
+ * still there calls its init again and then tells the peer, by the channel's words for example (event.h):
+ * the producer weir_ring_producer_init, and weir_ring_producer_connect when the consumer's page is
+ * there; the consumer weir_ring_consumer_init, when the producer's pages are. Records that were not
+ * released by then are lost; a record that was not published never comes.
  *
  * Contexts: each side's functions are called by one task, or under one lock, of that side.
- * Tests: tests/host/test_ring.c. Since ABI 1.
+ * Tests: tests/host/test_ring.c, test_ring_lies.c, test_wrap.c. Since ABI 1.
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <weir/abi.h>
 #include <weir/order.h>
-
-#define WEIR_RING_MAGIC		0x31474e4952494557ull /* "WEIRING1", little endian */
-#define WEIR_RING_RECORD	0x80000000u
-#define WEIR_RING_PADDING	0xc0000000u
-#define WEIR_RING_KIND		0xc0000000u /* mask of the two */
-#define WEIR_RING_HEADER_BYTES	8u
-#define WEIR_RING_CONTROL_BYTES 256u /* of each side's first page; data begins behind */
-#define WEIR_RING_BYTES_MIN	4096u
-#define WEIR_RING_BYTES_MAX	(1u << 30)
-
-/* A cache line for each word that is written often. */
-struct weir_ring_shared_producer {
-	uint64_t tail; /* position up to which records are there; store-release */
-	uint64_t reserved0[7];
-	uint64_t space_wanted; /* kick when the consumer's head gets here; 0: never */
-	uint64_t reserved1[7];
-	uint64_t magic; /* constant once the consumer knows the ring, as is `bytes` */
-	uint64_t bytes; /* of the producer's pages, all of them */
-	uint64_t reserved2[14];
-};
-
-struct weir_ring_shared_consumer {
-	uint64_t head; /* position up to which records are not needed any more; store-release */
-	uint64_t reserved0[7];
-	uint64_t data_wanted; /* kick when the producer's tail gets here; 0: never */
-	uint64_t reserved1[23];
-};
-
-WEIR_STATIC_ASSERT(sizeof(struct weir_ring_shared_producer) == WEIR_RING_CONTROL_BYTES, "control");
-WEIR_STATIC_ASSERT(sizeof(struct weir_ring_shared_consumer) == WEIR_RING_CONTROL_BYTES, "control");
-
-/* Private to the producer. */
-struct weir_ring_producer {
-	struct weir_ring_shared_producer *own;
-	const struct weir_ring_shared_consumer *peer; /* 0: not known yet, nothing is consumed */
-	uint8_t *data;
-	uint64_t size;	    /* of the data */
-	uint64_t position;  /* committed */
-	uint64_t offset;    /* in the data, of `position` */
-	uint64_t published; /* <= position */
-	uint64_t head;	    /* the peer's, as last seen; <= published */
-	uint64_t reserved;  /* content bytes of the open reservation */
-	bool open;	    /* there is one */
-	bool broken;
-};
-
-/* Private to the consumer. */
-struct weir_ring_consumer {
-	struct weir_ring_shared_consumer *own;
-	const struct weir_ring_shared_producer *peer;
-	const uint8_t *data;
-	uint64_t size;
-	uint64_t position; /* read */
-	uint64_t offset;   /* in the data, of `position` */
-	uint64_t released; /* <= position */
-	uint64_t tail;	   /* the peer's, as last seen; >= position */
-	bool broken;
-};
-
-struct weir_ring_record {
-	const uint8_t *data;
-	uint32_t bytes;
-	uint32_t tag;
-};
-
-/* Reads a word that the peer may be changing, exactly once. */
-static inline uint64_t weir_ring_word(const uint64_t *word)
-{
-	return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
-
-/* What a record with so much content takes. */
-static inline uint64_t weir_ring_space(uint64_t content)
-{
-	return (content + WEIR_RING_HEADER_BYTES + 7) & ~(uint64_t)7;
-}
-
-/* The largest content, given the size of the data: header and content are at most a quarter of it.
- */
-static inline uint64_t weir_ring_limit(uint64_t size)
-{
-	return (size / 4 & ~(uint64_t)7) - WEIR_RING_HEADER_BYTES;
-}
-
-/* The largest content of a record, given the bytes of all the producer's pages. */
-static inline uint64_t weir_ring_max(uint64_t bytes)
-{
-	return weir_ring_limit(bytes - WEIR_RING_CONTROL_BYTES);
-}
-
-static inline bool weir_ring_bytes_valid(uint64_t bytes)
-{
-	return bytes >= WEIR_RING_BYTES_MIN && bytes <= WEIR_RING_BYTES_MAX &&
-	       bytes % WEIR_RING_BYTES_MIN == 0;
-}
+#include <weir/ring_memory.h>
 
 /* ---- Producer ---- */
 
@@ -162,12 +73,12 @@ static inline enum weir_status weir_ring_producer_init(struct weir_ring_producer
 	ring->peer = NULL;
 	ring->data = (uint8_t *)pages + WEIR_RING_CONTROL_BYTES;
 	ring->size = bytes - WEIR_RING_CONTROL_BYTES;
-	ring->position = 0;
-	ring->offset = 0;
+	ring->next = ring->data;
+	ring->reserved = 0;
+	ring->end = ring->data;
+	ring->base = 0 - (uint64_t)(uintptr_t)ring->data;
 	ring->published = 0;
 	ring->head = 0;
-	ring->reserved = 0;
-	ring->open = false;
 	ring->broken = false;
 	return WEIR_OK;
 }
@@ -176,6 +87,22 @@ static inline enum weir_status weir_ring_producer_init(struct weir_ring_producer
 static inline void weir_ring_producer_connect(struct weir_ring_producer *ring, const void *page)
 {
 	ring->peer = (const struct weir_ring_shared_consumer *)page;
+}
+
+/* Where the producer stands: all before it is committed. */
+static inline uint64_t weir_ring_committed(const struct weir_ring_producer *ring)
+{
+	return ring->base + (uint64_t)(uintptr_t)ring->next;
+}
+
+/* For good: no room, no reservation, nothing to publish. */
+static inline enum weir_status weir_ring_break_producer(struct weir_ring_producer *ring)
+{
+	ring->broken = true;
+	ring->reserved = 0;
+	ring->end = ring->next;
+	ring->base -= weir_ring_committed(ring) - ring->published;
+	return WEIR_CLOSED;
 }
 
 /* Looks how far the consumer is; it cannot be behind where it was, nor beyond what it was given. */
@@ -190,42 +117,79 @@ static inline enum weir_status weir_ring_see_head(struct weir_ring_producer *rin
 	/* [P3] `head` is read before we write over what it gives back. Pairs with [C3] in
 	 * weir_ring_release: the consumer's reads of a record end before that. */
 	WEIR_ORDERED(P3, ldar, head = __atomic_load_n(&ring->peer->head, __ATOMIC_ACQUIRE));
-	if (head < ring->head || head > ring->published || head % 8) {
-		ring->broken = true;
-		return WEIR_CLOSED;
-	}
+	if (head < ring->head || head > ring->published || head % 8)
+		return weir_ring_break_producer(ring);
 	ring->head = head;
 	return WEIR_OK;
+}
+
+/* From `next` to the end of the data. */
+static inline uint64_t weir_ring_write_to_end(const struct weir_ring_producer *ring)
+{
+	return ring->size - (uint64_t)(ring->next - ring->data);
 }
 
 /* What a record takes at the present place: with the padding before it, if it needs one. */
 static inline uint64_t weir_ring_need(const struct weir_ring_producer *ring, uint64_t content)
 {
-	uint64_t to_end = ring->size - ring->offset, space = weir_ring_space(content);
+	uint64_t to_end = weir_ring_write_to_end(ring), space = weir_ring_space(content);
 
 	return space <= to_end ? space : to_end + space;
 }
 
-static inline bool weir_ring_has_room(const struct weir_ring_producer *ring, uint64_t need)
+static inline uint64_t weir_ring_free(const struct weir_ring_producer *ring)
 {
-	return need <= ring->size - (ring->position - ring->head);
+	return ring->size - (weir_ring_committed(ring) - ring->head);
 }
 
-static inline void weir_ring_put_header(struct weir_ring_producer *ring, uint32_t word,
-					uint32_t tag)
+/* Little-endian, so the word that says what it is comes first. */
+static inline void weir_ring_put_header(uint8_t *place, uint32_t word, uint32_t tag)
 {
-	uint32_t *header = (uint32_t *)(void *)(ring->data + ring->offset);
-
-	header[0] = word;
-	header[1] = tag;
+	*(weir_ring_word_t *)(void *)place = word | (uint64_t)tag << 32;
 }
 
-static inline void weir_ring_advance(struct weir_ring_producer *ring, uint64_t bytes)
+/*
+ * Moves `end` so that a record of so much content fits before it, and `next` to the beginning if
+ * it does not fit before the end of the data.
+ */
+WEIR_RING_LONG enum weir_status weir_ring_make_room(struct weir_ring_producer *ring,
+						    uint64_t content)
 {
-	ring->position += bytes;
-	ring->offset += bytes;
-	if (ring->offset == ring->size)
-		ring->offset = 0;
+	uint64_t need, to_end;
+
+	if (ring->broken)
+		return WEIR_CLOSED;
+	if (content > weir_ring_limit(ring->size))
+		return WEIR_INVALID;
+	need = weir_ring_need(ring, content);
+	if (need > weir_ring_free(ring)) {
+		enum weir_status status = weir_ring_see_head(ring);
+
+		if (status != WEIR_OK)
+			return status;
+		if (need > weir_ring_free(ring))
+			return WEIR_AGAIN;
+	}
+	to_end = weir_ring_write_to_end(ring);
+	if (need > to_end) {
+		if (to_end)
+			weir_ring_put_header(ring->next, WEIR_RING_PADDING | (uint32_t)to_end, 0);
+		ring->next = ring->data;
+		ring->base += ring->size;
+		to_end = ring->size;
+	}
+	ring->end = ring->next + weir_ring_least(weir_ring_least(weir_ring_free(ring), to_end),
+						 weir_ring_space(weir_ring_limit(ring->size)));
+	return WEIR_OK;
+}
+
+/* Where a record of so much content can be made; the number is not trusted, the room is. */
+WEIR_RING_SHORT enum weir_status weir_ring_room(struct weir_ring_producer *ring, uint64_t content)
+{
+	if (content <= WEIR_RING_BYTES_MAX &&
+	    weir_ring_space(content) <= (uint64_t)(ring->end - ring->next))
+		return WEIR_OK;
+	return weir_ring_make_room(ring, content);
 }
 
 /*
@@ -235,31 +199,13 @@ static inline void weir_ring_advance(struct weir_ring_producer *ring, uint64_t b
 static inline enum weir_status weir_ring_reserve(struct weir_ring_producer *ring, uint64_t content,
 						 void **data)
 {
-	uint64_t need;
+	enum weir_status status = weir_ring_room(ring, content);
 
-	ring->open = false;
-	if (ring->broken)
-		return WEIR_CLOSED;
-	if (content > weir_ring_limit(ring->size))
-		return WEIR_INVALID;
-	need = weir_ring_need(ring, content);
-	if (!weir_ring_has_room(ring, need)) {
-		enum weir_status status = weir_ring_see_head(ring);
-
-		if (status != WEIR_OK)
-			return status;
-		if (!weir_ring_has_room(ring, need))
-			return WEIR_AGAIN;
-	}
-	if (need != weir_ring_space(content)) {
-		uint64_t to_end = ring->size - ring->offset;
-
-		weir_ring_put_header(ring, WEIR_RING_PADDING | (uint32_t)to_end, 0);
-		weir_ring_advance(ring, to_end);
-	}
-	ring->reserved = content;
-	ring->open = true;
-	*data = ring->data + ring->offset + WEIR_RING_HEADER_BYTES;
+	ring->reserved = 0;
+	if (status != WEIR_OK)
+		return status;
+	ring->reserved = content + 1;
+	*data = ring->next + WEIR_RING_HEADER_BYTES;
 	return WEIR_OK;
 }
 
@@ -267,48 +213,82 @@ static inline enum weir_status weir_ring_reserve(struct weir_ring_producer *ring
 static inline enum weir_status weir_ring_commit(struct weir_ring_producer *ring, uint64_t content,
 						uint32_t tag)
 {
-	if (ring->broken)
-		return WEIR_CLOSED;
-	if (!ring->open || content > ring->reserved)
-		return WEIR_INVALID;
-	ring->open = false;
-	weir_ring_put_header(ring, WEIR_RING_RECORD | (uint32_t)content, tag);
-	weir_ring_advance(ring, weir_ring_space(content));
+	if (content >= ring->reserved)
+		return ring->broken ? WEIR_CLOSED : WEIR_INVALID;
+	weir_ring_put_header(ring->next, WEIR_RING_RECORD | (uint32_t)content, tag);
+	ring->next += weir_ring_space(content);
+	ring->reserved = 0;
 	return WEIR_OK;
 }
 
-/* Reserve, copy, commit. */
-static inline enum weir_status weir_ring_write(struct weir_ring_producer *ring, const void *content,
-					       uint64_t bytes, uint32_t tag)
+/* Makes a record where there is room for it; returns the place behind it. */
+WEIR_RING_SHORT uint8_t *weir_ring_put(uint8_t *place, const void *content, uint64_t bytes,
+				       uint32_t tag)
 {
-	void *data;
-	enum weir_status status = weir_ring_reserve(ring, bytes, &data);
+	weir_ring_put_header(place, WEIR_RING_RECORD | (uint32_t)bytes, tag);
+	weir_ring_copy(weir_ring_aligned(place + WEIR_RING_HEADER_BYTES), content, bytes);
+	return place + weir_ring_space(bytes);
+}
+
+/* Reserve, copy, commit. */
+WEIR_RING_SHORT enum weir_status weir_ring_write(struct weir_ring_producer *ring,
+						 const void *content, uint64_t bytes, uint32_t tag)
+{
+	enum weir_status status = weir_ring_room(ring, bytes);
 
 	if (status != WEIR_OK)
 		return status;
-	if (bytes)
-		__builtin_memcpy(data, content, bytes);
-	return weir_ring_commit(ring, bytes, tag);
+	ring->next = weir_ring_put(ring->next, content, bytes, tag);
+	ring->reserved = 0;
+	return WEIR_OK;
+}
+
+/*
+ * Makes up to `count` records of `bytes` each, all with this tag, of what lies one after the other
+ * at `contents`: *written says how many. WEIR_OK: all of them. WEIR_AGAIN: the ring is full then.
+ * WEIR_INVALID, WEIR_CLOSED: as for one.
+ */
+WEIR_RING_SHORT enum weir_status weir_ring_write_batch(struct weir_ring_producer *ring,
+						       const void *contents, uint64_t bytes,
+						       uint32_t count, uint32_t tag,
+						       uint32_t *written)
+{
+	const uint8_t *from = (const uint8_t *)contents;
+	enum weir_status status = WEIR_OK;
+	uint32_t done = 0;
+
+	ring->reserved = 0;
+	while (done < count && (status = weir_ring_room(ring, bytes)) == WEIR_OK) {
+		uint64_t fit = (uint64_t)(ring->end - ring->next) / weir_ring_space(bytes);
+		uint32_t stop = done + (uint32_t)weir_ring_least(fit, count - done);
+		uint8_t *next = ring->next;
+
+		for (; done < stop; done++, from += bytes)
+			next = weir_ring_put(next, from, bytes, tag);
+		ring->next = next;
+	}
+	*written = done;
+	return status;
 }
 
 /* Lets the consumer see all that was committed; true: kick it. */
 static inline bool weir_ring_publish(struct weir_ring_producer *ring)
 {
-	uint64_t before = ring->published, wanted;
+	const struct weir_ring_shared_consumer *peer = ring->peer;
+	struct weir_ring_shared_producer *own = ring->own;
+	uint64_t before = ring->published, position = weir_ring_committed(ring);
 
-	if (ring->broken || before == ring->position)
+	if (before == position)
 		return false;
-	ring->published = ring->position;
+	ring->published = position;
 	/* [P4] the records before the tail. Pairs with [C4] in weir_ring_see_tail. */
-	WEIR_ORDERED(P4, stlr,
-		     __atomic_store_n(&ring->own->tail, ring->position, __ATOMIC_RELEASE));
-	if (!ring->peer)
+	WEIR_ORDERED(P4, stlr, __atomic_store_n(&own->tail, position, __ATOMIC_RELEASE));
+	if (!peer)
 		return true;
 	/* [P1] `tail` is stored before data_wanted is read. Pairs with [C1] in weir_ring_arm_read.
 	 */
 	WEIR_ORDERED(P1, dmb ish, __atomic_thread_fence(__ATOMIC_SEQ_CST));
-	wanted = weir_ring_word(&ring->peer->data_wanted);
-	return before < wanted && wanted <= ring->position;
+	return weir_ring_came_by(weir_ring_word(&peer->data_wanted), before, position);
 }
 
 static inline enum weir_status weir_ring_arm_head(struct weir_ring_producer *ring, uint64_t wanted)
@@ -337,7 +317,7 @@ static inline enum weir_status weir_ring_arm_write(struct weir_ring_producer *ri
 
 	if (content > weir_ring_limit(ring->size))
 		return WEIR_INVALID;
-	end = ring->position + weir_ring_need(ring, content);
+	end = weir_ring_committed(ring) + weir_ring_need(ring, content);
 	return weir_ring_arm_head(ring, end > ring->size ? end - ring->size : 0);
 }
 
@@ -366,8 +346,9 @@ static inline enum weir_status weir_ring_consumer_init(struct weir_ring_consumer
 	ring->peer = peer;
 	ring->data = (const uint8_t *)pages + WEIR_RING_CONTROL_BYTES;
 	ring->size = bytes - WEIR_RING_CONTROL_BYTES;
-	ring->position = 0;
-	ring->offset = 0;
+	ring->next = ring->data;
+	ring->end = ring->data;
+	ring->base = 0 - (uint64_t)(uintptr_t)ring->data;
 	ring->released = 0;
 	ring->tail = 0;
 	ring->broken = __atomic_load_n(&peer->magic, __ATOMIC_ACQUIRE) != WEIR_RING_MAGIC ||
@@ -377,9 +358,17 @@ static inline enum weir_status weir_ring_consumer_init(struct weir_ring_consumer
 	return ring->broken ? WEIR_CLOSED : WEIR_OK;
 }
 
+/* Where the consumer stands: all before it was read. */
+static inline uint64_t weir_ring_consumed(const struct weir_ring_consumer *ring)
+{
+	return ring->base + (uint64_t)(uintptr_t)ring->next;
+}
+
+/* For good: nothing to read, nothing to release. */
 static inline enum weir_status weir_ring_break(struct weir_ring_consumer *ring)
 {
 	ring->broken = true;
+	ring->end = ring->next;
 	return WEIR_CLOSED;
 }
 
@@ -399,70 +388,111 @@ static inline enum weir_status weir_ring_see_tail(struct weir_ring_consumer *rin
 	return WEIR_OK;
 }
 
-static inline void weir_ring_pass(struct weir_ring_consumer *ring, uint64_t bytes)
+/* The word of a header that says what it is, in the lower half, and the tag. */
+static inline uint64_t weir_ring_header(const uint8_t *place)
 {
-	ring->position += bytes;
-	ring->offset += bytes;
-	if (ring->offset == ring->size)
-		ring->offset = 0;
+	return weir_ring_word((const weir_ring_word_t *)(const void *)place);
+}
+
+static inline void weir_ring_tell(struct weir_ring_record *record, const uint8_t *place,
+				  uint64_t header)
+{
+	record->data = place + WEIR_RING_HEADER_BYTES;
+	record->bytes = (uint32_t)header ^ WEIR_RING_RECORD;
+	record->tag = (uint32_t)(header >> 32);
+}
+
+/* Bytes that a record with this header takes; more than there can be if it is none. */
+static inline uint64_t weir_ring_extent(uint64_t header)
+{
+	return weir_ring_space((uint32_t)header ^ WEIR_RING_RECORD);
+}
+
+/* In two registers. */
+struct weir_ring_found {
+	uint64_t header;
+	enum weir_status status;
+};
+
+/*
+ * Moves `end` to the end of what can be read in one piece, and `next` over a padding record. The
+ * header that is read here is checked here, whatever the short way has seen there.
+ */
+WEIR_RING_LONG struct weir_ring_found weir_ring_find(struct weir_ring_consumer *ring)
+{
+	struct weir_ring_found found = { 0, WEIR_OK };
+
+	for (;;) {
+		uint64_t to_end = ring->size - (uint64_t)(ring->next - ring->data);
+		uint64_t there = ring->tail - weir_ring_consumed(ring);
+
+		if (!there || ring->broken) {
+			found.status = weir_ring_see_tail(ring);
+			if (found.status != WEIR_OK)
+				return found;
+			there = ring->tail - weir_ring_consumed(ring);
+			found.status = WEIR_AGAIN;
+			if (!there)
+				return found;
+		}
+		if (!to_end) {
+			ring->next = ring->data;
+			ring->base += ring->size;
+			to_end = ring->size;
+		}
+		ring->end =
+			ring->next + weir_ring_least(weir_ring_least(there, to_end),
+						     weir_ring_space(weir_ring_limit(ring->size)));
+		found.status = WEIR_OK;
+		found.header = weir_ring_header(ring->next);
+		if (weir_ring_extent(found.header) <= (uint64_t)(ring->end - ring->next))
+			return found;
+		/* At the beginning nothing needs padding, so this cannot go round for ever. */
+		if ((uint32_t)found.header != (WEIR_RING_PADDING | (uint32_t)to_end) ||
+		    to_end == ring->size || to_end > there) {
+			found.status = weir_ring_break(ring);
+			return found;
+		}
+		ring->next += to_end;
+	}
 }
 
 /*
  * The next record, which stays the next until weir_ring_skip. Its data are the producer's pages:
  * for peers that are trusted not to change them. A padding record on the way is passed for good.
  */
-static inline enum weir_status weir_ring_peek(struct weir_ring_consumer *ring,
-					      struct weir_ring_record *record)
+WEIR_RING_SHORT enum weir_status weir_ring_peek(struct weir_ring_consumer *ring,
+						struct weir_ring_record *record)
 {
-	for (;;) {
-		const uint32_t *header =
-			(const uint32_t *)(const void *)(ring->data + ring->offset);
-		uint64_t to_end = ring->size - ring->offset, content;
-		uint32_t word;
+	struct weir_ring_found found = { 0, WEIR_AGAIN };
 
-		if (ring->position == ring->tail || ring->broken) {
-			enum weir_status status = weir_ring_see_tail(ring);
-
-			if (status != WEIR_OK)
-				return status;
-			if (ring->position == ring->tail)
-				return WEIR_AGAIN;
-		}
-		word = __atomic_load_n(&header[0], __ATOMIC_RELAXED);
-		content = word & ~WEIR_RING_KIND;
-		if ((word & WEIR_RING_KIND) == WEIR_RING_PADDING) {
-			/* At the beginning nothing needs padding, so this cannot go round for ever.
-			 */
-			if (content != to_end || to_end == ring->size ||
-			    to_end > ring->tail - ring->position)
-				return weir_ring_break(ring);
-			weir_ring_pass(ring, to_end);
-			continue;
-		}
-		if ((word & WEIR_RING_KIND) != WEIR_RING_RECORD ||
-		    content > weir_ring_limit(ring->size) || weir_ring_space(content) > to_end ||
-		    weir_ring_space(content) > ring->tail - ring->position)
-			return weir_ring_break(ring);
-		record->data = ring->data + ring->offset + WEIR_RING_HEADER_BYTES;
-		record->bytes = (uint32_t)content;
-		record->tag = __atomic_load_n(&header[1], __ATOMIC_RELAXED);
-		return WEIR_OK;
+	if (ring->next < ring->end) {
+		found.header = weir_ring_header(ring->next);
+		if (weir_ring_extent(found.header) <= (uint64_t)(ring->end - ring->next))
+			found.status = WEIR_OK;
 	}
+	if (found.status != WEIR_OK) {
+		found = weir_ring_find(ring);
+		if (found.status != WEIR_OK)
+			return found.status;
+	}
+	weir_ring_tell(record, ring->next, found.header);
+	return WEIR_OK;
 }
 
 /* Goes on behind a record that was peeked. */
 static inline void weir_ring_skip(struct weir_ring_consumer *ring,
 				  const struct weir_ring_record *record)
 {
-	weir_ring_pass(ring, weir_ring_space(record->bytes));
+	ring->next += weir_ring_space(record->bytes);
 }
 
 /*
  * Copies the next record out and goes on behind it. WEIR_INVALID: it has more than `room` bytes;
  * *bytes says how many.
  */
-static inline enum weir_status weir_ring_read(struct weir_ring_consumer *ring, void *buffer,
-					      uint64_t room, uint32_t *bytes, uint32_t *tag)
+WEIR_RING_SHORT enum weir_status weir_ring_read(struct weir_ring_consumer *ring, void *buffer,
+						uint64_t room, uint32_t *bytes, uint32_t *tag)
 {
 	struct weir_ring_record record;
 	enum weir_status status = weir_ring_peek(ring, &record);
@@ -473,28 +503,71 @@ static inline enum weir_status weir_ring_read(struct weir_ring_consumer *ring, v
 	*tag = record.tag;
 	if (record.bytes > room)
 		return WEIR_INVALID;
-	if (record.bytes)
-		__builtin_memcpy(buffer, record.data, record.bytes);
+	if (__builtin_constant_p(room) && record.bytes == room)
+		weir_ring_copy(buffer, weir_ring_aligned(record.data), room);
+	else
+		weir_ring_copy(buffer, record.data, record.bytes);
 	weir_ring_skip(ring, &record);
 	return WEIR_OK;
+}
+
+/*
+ * Reads up to `count` records of exactly `bytes` each, one after the other into `contents`, their
+ * tags into `tags`, unless that is 0: *done says how many. WEIR_OK: all of them. WEIR_AGAIN:
+ * there are no more now. WEIR_INVALID: the next has another length; it stays, for weir_ring_read.
+ */
+WEIR_RING_SHORT enum weir_status weir_ring_read_batch(struct weir_ring_consumer *ring,
+						      void *contents, uint64_t bytes,
+						      uint32_t count, uint32_t *tags,
+						      uint32_t *done)
+{
+	uint8_t *to = (uint8_t *)contents;
+	enum weir_status status = bytes <= WEIR_RING_BYTES_MAX ? WEIR_OK : WEIR_INVALID;
+	uint32_t read = 0;
+
+	while (read < count && status == WEIR_OK) {
+		const uint8_t *next = ring->next, *end = ring->end;
+		struct weir_ring_found found;
+
+		for (; read < count && end - next >= (int64_t)weir_ring_space(bytes); read++) {
+			uint64_t header = weir_ring_header(next);
+
+			if ((uint32_t)header != (WEIR_RING_RECORD | (uint32_t)bytes))
+				break;
+			if (tags)
+				tags[read] = (uint32_t)(header >> 32);
+			weir_ring_copy(to, weir_ring_aligned(next + WEIR_RING_HEADER_BYTES), bytes);
+			to += bytes;
+			next += weir_ring_space(bytes);
+		}
+		ring->next = next;
+		if (read == count)
+			break;
+		found = weir_ring_find(ring);
+		status = found.status;
+		if (status == WEIR_OK && (uint32_t)found.header != (WEIR_RING_RECORD | bytes))
+			status = WEIR_INVALID;
+	}
+	*done = read;
+	return status;
 }
 
 /* Gives back all that was read or skipped; true: kick the producer. */
 static inline bool weir_ring_release(struct weir_ring_consumer *ring)
 {
-	uint64_t before = ring->released, wanted;
+	const struct weir_ring_shared_producer *peer = ring->peer;
+	struct weir_ring_shared_consumer *own = ring->own;
+	uint64_t before = ring->released, position = weir_ring_consumed(ring);
 
-	if (ring->broken || before == ring->position)
+	if (before == position || ring->broken)
 		return false;
-	ring->released = ring->position;
+	ring->released = position;
 	/* [C3] our reads of the records before the head. Pairs with [P3] in weir_ring_see_head. */
-	WEIR_ORDERED(C3, stlr,
-		     __atomic_store_n(&ring->own->head, ring->position, __ATOMIC_RELEASE));
+	WEIR_ORDERED(C3, stlr, __atomic_store_n(&own->head, position, __ATOMIC_RELEASE));
 	/* [C2] `head` is stored before space_wanted is read. Pairs with [P2] in weir_ring_arm_head.
 	 */
 	WEIR_ORDERED(C2, dmb ish, __atomic_thread_fence(__ATOMIC_SEQ_CST));
-	wanted = weir_ring_word(&ring->peer->space_wanted);
-	return before < wanted && wanted <= ring->position;
+	return weir_ring_came_by(weir_ring_word(&peer->space_wanted), before, position);
 }
 
 /*
@@ -505,12 +578,12 @@ static inline enum weir_status weir_ring_arm_read(struct weir_ring_consumer *rin
 {
 	enum weir_status status;
 
-	__atomic_store_n(&ring->own->data_wanted, ring->position + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&ring->own->data_wanted, weir_ring_consumed(ring) + 1, __ATOMIC_RELAXED);
 	/* [C1] data_wanted is stored before `tail` is read. Pairs with [P1] in weir_ring_publish.
 	 */
 	WEIR_ORDERED(C1, dmb ish, __atomic_thread_fence(__ATOMIC_SEQ_CST));
 	status = weir_ring_see_tail(ring);
 	if (status != WEIR_OK)
 		return status;
-	return ring->tail == ring->position ? WEIR_AGAIN : WEIR_OK;
+	return ring->tail == weir_ring_consumed(ring) ? WEIR_AGAIN : WEIR_OK;
 }
