@@ -84,7 +84,11 @@ endif
 WEIR_SOURCES := $(sort $(wildcard arch/arm64/*.S arch/arm64/*.c core/*.c core/base/*.c core/vdev/*.c \
 	drivers/*.c ipc/*.c))
 WEIR_OBJECTS := $(WEIR_SOURCES:%=$(B)/weir/%.o)
-WEIR_FLAGS := $(TARGET_FLAGS) $(WARNINGS) -DWEIR_ORDER_MARKS -mbranch-protection=bti -fstack-protector-strong -ffixed-x18 \
+# Registers that EL2 leaves alone, so that an exit need not save them (arch/arm64/entry.S). libfdt is not built
+# so: it runs at boot only. tools/check-fp looks.
+UNUSED := x12 x13 x14 x15 x18
+WEIR_FLAGS := $(TARGET_FLAGS) $(WARNINGS) -DWEIR_ORDER_MARKS -mbranch-protection=bti -fstack-protector-strong \
+	$(UNUSED:%=-ffixed-%) \
 	-I. -Iguests/include $(NO_LIBC) $(if $(DEBUG),-DWEIR_DEBUG) $(if $(BENCH),-DWEIR_BENCH) \
 	$(if $(LIBFDT_INC),-isystem $(LIBFDT_INC))
 # The image is smaller than 1 MiB, so an address is one instruction. Padding between functions and loops, which

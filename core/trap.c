@@ -1,7 +1,7 @@
 /*
  * Exits from guests: the dispatch by cause. Called from arch/arm64/entry.S with interrupts masked;
- * each returns the vCPU to enter, which is the same one unless the scheduler has something to
- * decide.
+ * each returns the vCPU to enter, or 0 for the same one, which it is unless the scheduler has something
+ * to decide.
  */
 #include "arch/arm64/exit.h"
 #include "core/base/panic.h"
@@ -39,7 +39,7 @@ static struct arch_vcpu *leave(struct vcpu *self)
 {
 	if (read_once(*self->sched_needed))
 		return &sched_next()->arch;
-	return &self->arch;
+	return 0;
 }
 
 static struct vcpu *vcpu_of(struct arch_vcpu *arch)

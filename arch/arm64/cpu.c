@@ -21,6 +21,10 @@ void cpu_wait(void)
 	__asm__ volatile("wfi" ::: "memory");
 }
 
+/*
+ * Firmware may spoil x12..x15, too, which are a guest's (entry.S): it is called before the first guest
+ * of a core, and to turn the machine off.
+ */
 static u64 smc(u64 function, u64 a1, u64 a2, u64 a3)
 {
 	register u64 x0 __asm__("x0") = function;
@@ -31,8 +35,8 @@ static u64 smc(u64 function, u64 a1, u64 a2, u64 a3)
 	__asm__ volatile("smc #0"
 			 : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)
 			 :
-			 : "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14",
-			   "x15", "x16", "x17", "memory");
+			 : "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x16", "x17",
+			   "memory");
 	return x0;
 }
 

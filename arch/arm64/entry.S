@@ -1,9 +1,10 @@
 /*
  * Exceptions: the vector table, the way into C and back to the guest that C chose. DDI 0487 D1.3.
  *
- * While a guest runs, SP_EL2 points at its struct arch_vcpu. x18 is not used by C (-ffixed-x18), so
- * x18..x29 stay in the registers and are saved only when another vCPU is entered, or when the exit
- * may have to look at any register (trap_sync).
+ * While a guest runs, SP_EL2 points at its struct arch_vcpu; the word at the top of the core's stack
+ * (CORE_STACK) points there while EL2 runs. C does not use x12..x15 and x18 (UNUSED in the Makefile), so
+ * these and x19..x29 stay in the registers, and are saved only when another vCPU is entered, or when
+ * the exit may have to look at any register (trap_sync).
  */
 #include "arch/arm64/layout.h"
 
@@ -20,13 +21,13 @@
 	stp	x6, x7, [sp, #X(6)]
 	stp	x8, x9, [sp, #X(8)]
 	stp	x10, x11, [sp, #X(10)]
-	stp	x12, x13, [sp, #X(12)]
-	stp	x14, x15, [sp, #X(14)]
 	stp	x16, x17, [sp, #X(16)]
 	str	x30, [sp, #X(30)]
 	.endm
 
 	.macro save_kept, vcpu
+	stp	x12, x13, [\vcpu, #X(12)]
+	stp	x14, x15, [\vcpu, #X(14)]
 	stp	x18, x19, [\vcpu, #X(18)]
 	stp	x20, x21, [\vcpu, #X(20)]
 	stp	x22, x23, [\vcpu, #X(22)]
@@ -36,6 +37,8 @@
 	.endm
 
 	.macro load_kept, vcpu
+	ldp	x12, x13, [\vcpu, #X(12)]
+	ldp	x14, x15, [\vcpu, #X(14)]
 	ldp	x18, x19, [\vcpu, #X(18)]
 	ldp	x20, x21, [\vcpu, #X(20)]
 	ldp	x22, x23, [\vcpu, #X(22)]
@@ -44,17 +47,34 @@
 	ldp	x28, x29, [\vcpu, #X(28)]
 	.endm
 
-	// x0 = the vCPU that leaves the guest, remembered on the stack for the way back.
+	// x0 = the vCPU that leaves the guest.
 	.macro to_core_stack
 	mov	x0, sp
 	ldr	x1, [sp, #CORE_STACK]
 	mov	sp, x1
-	str	x0, [sp, #-16]!
 	.endm
 
-	.macro vector, target
-	.balign	0x80
-	b	\target
+	// Back to the guest whose vCPU x0 is.
+	.macro enter_volatile
+	mov	sp, x0
+	ldp	x2, x3, [sp, #X(2)]
+	ldp	x4, x5, [sp, #X(4)]
+	ldp	x6, x7, [sp, #X(6)]
+	ldp	x8, x9, [sp, #X(8)]
+	ldp	x10, x11, [sp, #X(10)]
+	ldp	x16, x17, [sp, #X(16)]
+	ldr	x30, [sp, #X(30)]
+	ldp	x0, x1, [sp, #X(0)]
+	eret
+	dsb	nsh			// no speculation past the ERET
+	isb
+	.endm
+
+	// x0 = the vCPU to enter, 0: the one that left. In the vectors themselves, for it is hot.
+	.macro leave
+	cbnz	x0, change
+	ldr	x0, [sp]
+	enter_volatile
 	.endm
 
 	.macro el2_vector, number
@@ -86,13 +106,13 @@ vectors:
 	b.ne	lower_sync
 	to_core_stack
 	bl	trap_hvc
-	b	leave
+	leave
 
 	.balign	0x80
 	save_volatile
 	to_core_stack
 	bl	trap_irq
-	b	leave
+	leave
 
 	el2_vector 10			// FIQs are never routed to EL2
 
@@ -100,7 +120,7 @@ vectors:
 	save_volatile
 	to_core_stack
 	bl	trap_serror
-	b	leave
+	leave
 
 	// Lower EL, AArch32: from an AArch64 EL1 (HCR_EL2.RW) exits come to the vectors above.
 	el2_vector 12
@@ -110,43 +130,29 @@ vectors:
 
 	.text
 	.balign	64
-	// x0 = the vCPU to enter.
-leave:
-	ldr	x1, [sp], #16
-	cmp	x0, x1
-	b.ne	change
-enter_volatile:
-	mov	sp, x0
-	ldp	x2, x3, [sp, #X(2)]
-	ldp	x4, x5, [sp, #X(4)]
-	ldp	x6, x7, [sp, #X(6)]
-	ldp	x8, x9, [sp, #X(8)]
-	ldp	x10, x11, [sp, #X(10)]
-	ldp	x12, x13, [sp, #X(12)]
-	ldp	x14, x15, [sp, #X(14)]
-	ldp	x16, x17, [sp, #X(16)]
-	ldr	x30, [sp, #X(30)]
-	ldp	x0, x1, [sp, #X(0)]
-	eret
-	dsb	nsh			// no speculation past the ERET
-	isb
-
 change:
+	ldr	x1, [sp]
 	save_kept x1
 enter_all:
+	str	x0, [sp]
+enter_same:
 	load_kept x0
-	b	enter_volatile
+	enter_volatile
 
 lower_sync:
 	save_kept sp
 	to_core_stack
 	bl	trap_sync
-	add	sp, sp, #16
-	b	enter_all
+	cbnz	x0, enter_all
+	ldr	x0, [sp]
+	b	enter_same
 
+	// The first time on this core: its stack begins anew.
 	.global arch_enter
 arch_enter:
 	bti	c
+	ldr	x1, [x0, #CORE_STACK]
+	mov	sp, x1
 	b	enter_all
 
 	// x0 = vector number. A stack of its own, for the stack may be what overflowed. Two functions

@@ -96,7 +96,8 @@ static __attribute__((noinline)) void pmu_load(const struct arch_vcpu *vcpu)
 
 void arch_vcpu_init(struct arch_vcpu *vcpu, u32 core, u64 vmpidr, u64 vttbr, bool pmu)
 {
-	vcpu->core_stack = STACK_BASE + (core + 1) * STACK_STRIDE;
+	vcpu->core_stack =
+		STACK_BASE + (core + 1) * STACK_STRIDE - 16; /* entry.S: who is in there */
 	vcpu->vmpidr = vmpidr;
 	vcpu->vttbr = vttbr;
 	vcpu->hcr = GUEST_HCR;

@@ -24,8 +24,8 @@ struct pmu_state {
 };
 
 struct arch_vcpu {
-	u64 x[31];	/* x19..x28 are stale between entry and a switch, except in trap_sync() */
-	u64 core_stack; /* EL2 stack of the core */
+	u64 x[31]; /* x12..x15, x18..x29 are stale from entry to a switch, but in trap_sync() */
+	u64 core_stack; /* where the core's EL2 stack begins; the word there is entry.S's */
 	/* From here on: valid while another vCPU is loaded on the core. */
 	u64 elr, spsr;
 	u64 sp_el0, sp_el1, elr_el1, spsr_el1, esr_el1, far_el1, afsr0_el1, afsr1_el1;
@@ -72,7 +72,7 @@ __attribute__((noreturn)) void arch_enter(struct arch_vcpu *vcpu);
 
 /*
  * Calls up, defined in core/trap.c: entry.S calls one for each exit of `vcpu` and then enters the
- * vCPU that is returned.
+ * vCPU that is returned, or `vcpu` again if that is 0.
  */
 struct arch_vcpu *trap_hvc(struct arch_vcpu *vcpu);  /* hvc #0 */
 struct arch_vcpu *trap_sync(struct arch_vcpu *vcpu); /* all other synchronous exits */

@@ -140,10 +140,19 @@ def test_other_instructions_are_not(tmp_path):
     code = "\n\t".join([
         "mov x0, #0xd0", "bl d0", "b.eq f", "msr daifset, #2", "mrs x0, s3_0_c12_c12_0",
         "ldr x1, [x2, #0xb0]", "dmb ish", "bti c",
-        "mov x8, x18",
+        "mov x10, x11", "ldp x16, x17, [sp, #0x10]", "add w19, w20, w1, lsl #12",
     ])
     result = check_fp(build(tmp_path, {"d0": "nop", "f": code}))
     assert result.returncode == 0 and not result.stderr, result.stderr
+
+
+@cross
+@pytest.mark.parametrize("instruction", ["mov x8, x18", "add w12, w0, w1", "ldp x14, x15, [sp]",
+                                         "stxr w13, x0, [x1]", "ldr x0, [x1, x12, lsl #3]"])
+def test_registers_that_an_exit_does_not_save_are_seen(tmp_path, instruction):
+    result = check_fp(build(tmp_path, {"change": instruction, "f": instruction}))
+    assert result.returncode == 1
+    assert ": f: " in result.stderr and ": change: " not in result.stderr
 
 
 @cross

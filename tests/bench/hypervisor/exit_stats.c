@@ -240,7 +240,7 @@ static struct vcpu *vcpu_of(struct arch_vcpu *arch)
 static struct arch_vcpu *serve_stats(struct vcpu *self)
 {
 	self->arch.x[0] = (u64)(s64)stats_call(self, self->arch.x);
-	return *self->sched_needed ? &sched_next()->arch : &self->arch;
+	return *self->sched_needed ? &sched_next()->arch : 0;
 }
 
 struct arch_vcpu *__wrap_trap_hvc(struct arch_vcpu *arch)
