@@ -111,6 +111,32 @@ void fake_memory_device_writes(void *memory, const void *data, u64 bytes);
 /* An observer past the caches begins: fails the test if maintenance is under way without a DSB. */
 void fake_observer(const char *what);
 
+/*
+ * lock.c: the locks of a program of one thread. It fails the test where a core would wait for itself, and where
+ * locks were taken in two orders that two cores could hang in. `other` is called once, where for the (gap + 1)th
+ * time a lock is about to be taken and none is held: what another core does just then. Not linked with
+ * programs of several threads.
+ */
+void fake_lock_reset(void);
+u32 fake_locks_held(void);
+u32 fake_locks_taken(void); /* since it was asked last */
+void fake_lock_between(u32 gap, void (*other)(void *context), void *context);
+bool fake_lock_happened(void); /* and else it does not happen any more */
+
+/* order.c: `other` is called once, before or behind the next statement of that label (weir/order.h). */
+void fake_order_at(const char *label, bool done, void (*other)(void *context), void *context);
+bool fake_order_happened(void);
+
+/*
+ * shared_page.c: who looks at a page, or writes it: after each access the word is another. False: this machine
+ * cannot tell. Until it is released the page is not the test's.
+ */
+struct fake_page_accesses {
+	u32 all, most_reads /* of one place */, writes;
+};
+bool fake_page_watch(void *page);
+struct fake_page_accesses fake_page_release(void);
+
 /* exit.c: arch/arm64/exit.h, which is fake/arch/arm64/exit.h here: what the guest left with. */
 struct fake_exit {
 	u64 syndrome, far, pc, pstate;

@@ -5,7 +5,7 @@
 #include "core/memory.h"
 #include "core/timeout.h"
 
-#define VMS	 4
+#define VMS	 6
 #define CHANNELS 200
 
 static struct {
@@ -16,6 +16,7 @@ static struct {
 	u32 vm_count;
 	u32 pends[VMS][MAX_VCPUS][32];
 	u32 scrubs[VMS][FAKE_POOL_PAGES];
+	u64 heap_end[VMS]; /* pieces of the heap when the VM had been made */
 	u32 block_vm;
 	u64 block_page;
 } machine;
@@ -52,37 +53,46 @@ u32 ipc_pends(const struct vcpu *vcpu, u32 intid)
 	return __atomic_load_n(&machine.pends[vcpu->vm->id][vcpu->index][intid], __ATOMIC_SEQ_CST);
 }
 
-void block_vm_create(struct vm *vm, const struct manifest *manifest)
+/* The block service as the rest of ipc/ sees it; not where a program is linked with the true one. */
+#define WEAK __attribute__((weak))
+
+WEAK void ipc_disks(struct manifest *manifest, struct manifest_vm *config)
+{
+	(void)manifest;
+	(void)config;
+}
+
+WEAK void block_vm_create(struct vm *vm, const struct manifest *manifest)
 {
 	(void)manifest;
 	vm->ipc->block.disk_count = 1;
 }
 
-u64 block_vcpu_heap_bytes(void)
+WEAK u64 block_vcpu_heap_bytes(void)
 {
 	return 0;
 }
 
-bool block_vm_stop(struct vm *vm, u64 *at)
+WEAK bool block_vm_stop(struct vm *vm, u64 *at)
 {
 	(void)at;
 	vm->ipc->block.stopped = true;
 	return false;
 }
 
-bool block_vm_idle(const struct vm *vm)
+WEAK bool block_vm_idle(const struct vm *vm)
 {
 	return vm->ipc->block.stopped;
 }
 
-bool block_vm_reset(struct vm *vm, u64 *at)
+WEAK bool block_vm_reset(struct vm *vm, u64 *at)
 {
 	(void)at;
 	vm->ipc->block.stopped = false;
 	return false;
 }
 
-bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes)
+WEAK bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes)
 {
 	u64 busy = ipc_pool_pa(vm->id, machine.block_page);
 
@@ -90,16 +100,16 @@ bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes)
 	       busy < pa.raw + bytes;
 }
 
-enum weir_status block_info_call(struct vcpu *self, const struct call_args *in,
-				 struct call_results *out)
+WEAK enum weir_status block_info_call(struct vcpu *self, const struct call_args *in,
+				      struct call_results *out)
 {
 	(void)self;
 	out->x1 = in->x1 + 1; /* and then it fails: results must not get out */
 	return WEIR_NOT_FOUND;
 }
 
-enum weir_status block_submit_call(struct vcpu *self, const struct call_args *in,
-				   struct call_results *out)
+WEAK enum weir_status block_submit_call(struct vcpu *self, const struct call_args *in,
+					struct call_results *out)
 {
 	(void)self;
 	out->x1 = in->x1;
@@ -129,7 +139,7 @@ static void *no_tables(void)
 	return 0;
 }
 
-static const char *const names[VMS] = { "a", "b", "c", "d" };
+static const char *const names[VMS] = { "a", "b", "c", "d", "e", "f" };
 
 static struct vm *make_vm(u32 id, u32 vcpus)
 {
@@ -144,6 +154,7 @@ static struct vm *make_vm(u32 id, u32 vcpus)
 					.window_bytes = FAKE_WINDOW_PAGES * PAGE_SIZE,
 					.ports = next_ports,
 					.upcall_ms = next_upcall_ms };
+	ipc_disks(&machine.manifest, config);
 	vm->config = config;
 	vm->id = id;
 	vm->ram = PA((id + 1ul) << 32);
@@ -195,9 +206,11 @@ void ipc_vms_make(u32 vms, u32 vcpus, const char *const *channels)
 	for (u32 i = 0; i < vms; i++)
 		if (i != next_refused)
 			machine.vm[i] = make_vm(i, vcpus);
-	for (u32 i = 0; i < vms; i++)
+	for (u32 i = 0; i < vms; i++) {
 		if (machine.vm[i])
 			ipc_vm_create(machine.vm[i], &machine.manifest);
+		machine.heap_end[i] = fake_heap_allocations();
+	}
 	ipc_connect(&machine.manifest);
 	check_cost();
 	next_ports = 128;
@@ -310,6 +323,21 @@ struct weir_result weir_call(u32 function, u64 a1, u64 a2, u64 a3, u64 a4, u64 a
 	if (ipc_after_call)
 		ipc_after_call();
 	return result;
+}
+
+u32 ipc_heap_owner(u64 piece, const void *memory)
+{
+	u32 vm = 0;
+
+	while (vm < machine.vm_count && piece >= machine.heap_end[vm])
+		vm++;
+	if (vm < machine.vm_count)
+		return vm;
+	for (vm = 0; vm < machine.vm_count; vm++)
+		for (u32 i = 0; i < machine.vm[vm]->vcpu_count; i++)
+			if (machine.vm[vm]->vcpu[i]->ipc->block.slot == memory)
+				return vm;
+	return vm;
 }
 
 u64 ipc_pool_pa(u32 vm, u64 page)

@@ -63,5 +63,16 @@ u64 ipc_pool_pa(u32 vm, u64 page);
 u32 ipc_scrubs(u32 vm, u64 page); /* how often that page was zeroed */
 u64 ipc_scratch_pa(u32 vm);
 
-/* What block_pages_busy() says of a page of a VM's pool; UINT64_MAX: none is busy. */
+/* The VM that a piece of the heap is for, the pieces counted from 0; the number of VMs: for all. */
+u32 ipc_heap_owner(u64 piece, const void *memory);
+
+/*
+ * ipc_disk.c, with ipc/block.c: every VM has one disk, and the same again to be read only. The request that has
+ * waited longest is done; false: there is none.
+ */
+#define FAKE_DISK_SECTORS 4096ul
+bool ipc_disk_done(enum weir_status status);
+void ipc_disks(struct manifest *manifest, struct manifest_vm *config); /* for ipc_vms_make() */
+
+/* What block_pages_busy() says of a page of a VM's pool, but for the true one; UINT64_MAX: none is busy. */
 void ipc_block_busy(u32 vm, u64 page);

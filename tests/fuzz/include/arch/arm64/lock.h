@@ -22,5 +22,7 @@ static inline void told_unlock(struct spinlock *lock) RELEASES(lock) NO_THREAD_S
 	spin_unlock(lock);
 }
 
+#undef spin_lock
+#undef spin_unlock
 #define spin_lock   told_lock
 #define spin_unlock told_unlock

@@ -1,0 +1,149 @@
+/* What there is of a VM, and whether it has changed (ipc_state.h). */
+#include <stdlib.h>
+#include <string.h>
+#include "ipc_state.h"
+
+#define PIECES 128u
+#define PAGES  (FAKE_POOL_PAGES + FAKE_WINDOW_PAGES + 64)
+#define INTIDS 32u
+
+struct piece {
+	const void *at;
+	u64 bytes;
+	u8 *copy;
+};
+
+struct ipc_state {
+	u32 vm;
+	u32 count;
+	struct piece piece[PIECES];
+	u64 pa[PAGES];
+	enum stage2_kind kind[PAGES];
+	u32 pends[MAX_VCPUS][INTIDS];
+	u64 left; /* pieces that are still to come */
+};
+
+/* Tickets of locks count how often they were taken. */
+static void blank_lock(struct spinlock *lock)
+{
+	memset(lock, 0, sizeof(*lock));
+}
+
+static void blank_vcpu(struct vcpu *vcpu)
+{
+	memset(&vcpu->arch, 0, sizeof(vcpu->arch));
+	memset(&vcpu->account, 0, sizeof(vcpu->account));
+}
+
+static void blank_vcpu_ipc(struct vcpu_ipc *ipc)
+{
+	memset(&ipc->results, 0, sizeof(ipc->results));
+	blank_lock(&ipc->block.lock);
+	/* In the core's list, among those of others. */
+	memset(&ipc->upcall.deadline.link, 0, sizeof(ipc->upcall.deadline.link));
+	memset(&ipc->upcall.period.link, 0, sizeof(ipc->upcall.period.link));
+}
+
+/* A copy without what each call writes, whoever makes it. */
+static void blank(const struct ipc_state *state, const struct piece *piece)
+{
+	const struct vm *vm = ipc_vm(state->vm);
+	void *copy = piece->copy;
+
+	if (piece->at == vm)
+		blank_lock(&((struct vm *)copy)->lock);
+	if (piece->at == vm->ipc) {
+		blank_lock(&((struct vm_ipc *)copy)->event.lock);
+		blank_lock(&((struct vm_ipc *)copy)->grant.lock);
+	}
+	for (u32 i = 0; i < vm->vcpu_count; i++) {
+		if (piece->at == vm->vcpu[i])
+			blank_vcpu(copy);
+		if (piece->at == vm->vcpu[i]->ipc)
+			blank_vcpu_ipc(copy);
+	}
+}
+
+static void keep(struct ipc_state *state, const void *at, u64 bytes)
+{
+	struct piece *piece = &state->piece[state->count++];
+
+	assert_true(state->count <= PIECES);
+	piece->at = at;
+	piece->bytes = bytes;
+	piece->copy = malloc(bytes + 1);
+	memcpy(piece->copy, at, bytes);
+	blank(state, piece);
+}
+
+static void keep_if_its_own(void *memory, u64 bytes, void *arg)
+{
+	struct ipc_state *state = arg;
+
+	if (ipc_heap_owner(--state->left, memory) == state->vm)
+		keep(state, memory, bytes);
+}
+
+static void keep_page(struct ipc_state *state, u32 number, u64 ipa)
+{
+	const struct stage2 *tables = &ipc_vm(state->vm)->stage2;
+
+	assert_true(number < PAGES);
+	state->pa[number] = fake_stage2_pa(tables, ipa);
+	state->kind[number] = fake_stage2_kind(tables, ipa);
+}
+
+struct ipc_state *ipc_state_take(u32 id)
+{
+	struct ipc_state *state = calloc(1, sizeof(*state));
+	struct vm *vm = ipc_vm(id);
+	u32 page = 0;
+
+	state->vm = id;
+	state->left = fake_heap_allocations();
+	keep(state, vm, sizeof(*vm));
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		keep(state, vm->vcpu[i], sizeof(*vm->vcpu[i]));
+	fake_heap_each(keep_if_its_own, state);
+	for (u64 i = 0; i < FAKE_POOL_PAGES; i++)
+		keep_page(state, page++, vm_pool_base(vm) + i * PAGE_SIZE);
+	for (u64 i = 0; i < FAKE_WINDOW_PAGES; i++)
+		keep_page(state, page++, VM_WINDOW_BASE + i * PAGE_SIZE);
+	for (u64 i = 0; i < 64; i++)
+		keep_page(state, page++, VM_SHARED_BASE + i * PAGE_SIZE);
+	for (u32 i = 0; i < vm->vcpu_count; i++)
+		for (u32 intid = 0; intid < INTIDS; intid++)
+			state->pends[i][intid] = ipc_pends(vm->vcpu[i], intid);
+	return state;
+}
+
+void ipc_state_free(struct ipc_state *state)
+{
+	for (u32 i = 0; i < state->count; i++)
+		free(state->piece[i].copy);
+	free(state);
+}
+
+void assert_state_is(struct ipc_state *before, const char *what)
+{
+	struct ipc_state *now = ipc_state_take(before->vm);
+
+	assert_int_equal(now->count, before->count);
+	for (u32 i = 0; i < now->count; i++) {
+		u64 bytes = before->piece[i].bytes, at = 0;
+
+		if (memcmp(now->piece[i].copy, before->piece[i].copy, bytes) == 0)
+			continue;
+		while (now->piece[i].copy[at] == before->piece[i].copy[at])
+			at++;
+		fail_msg("%s: VM %u: byte %lu of %lu of piece %u has changed", what, before->vm,
+			 (unsigned long)at, (unsigned long)bytes, i);
+	}
+	if (memcmp(now->pa, before->pa, sizeof(now->pa)) ||
+	    memcmp(now->kind, before->kind, sizeof(now->kind)))
+		fail_msg("%s: VM %u: its stage 2 has changed", what, before->vm);
+	if (memcmp(now->pends, before->pends, sizeof(now->pends)))
+		fail_msg("%s: VM %u: it was interrupted", what, before->vm);
+	ipc_state_free(now);
+	ipc_state_free(before);
+}
