@@ -7,7 +7,7 @@
  *
  * Contexts. A *task* runs at EL1 with SP_EL0 and may wait. A *handler* (of an interrupt, event,
  * upcall or timer) runs with interrupts masked on the vCPU's own interrupt stack; it may call all
- * that is here but the functions that wait: task_*, event_wait, block_wait, block_run.
+ * that is here but the functions that wait: task_*, event_wait*, block_wait, block_run.
  *
  * Tasks belong to the vCPU that created them; nothing of one vCPU is locked against another, but
  * the console and the page allocator.
@@ -154,11 +154,16 @@ struct region weir_region(enum weir_region which);
 /*
  * Events. `fn` is called in a handler for each event of the port on the vCPU that it is bound to
  * (vCPU 0 unless weir_port_bind was called). event_wait returns when an event has come since the
- * last event_wait of this port, or at the deadline (false). Ports from PORTS_MAX on have neither.
+ * last event_wait of this port, or at the deadline (false); event_wait_any when there was one of any
+ * of these ports: `which` of them, the first if there were several. Nobody else waits for the port
+ * meanwhile. event_close closes a port that was opened by call, whose number may be another's then.
+ * The first event or wait of a port may take a page of memory (for 128 of them).
  */
-#define PORTS_MAX 256u
+#define PORTS_MAX 8192u
 void event_handle(weir_handle port, void (*fn)(weir_handle port, void *arg), void *arg);
 bool event_wait(weir_handle port, uint64_t deadline);
+bool event_wait_any(const weir_handle *ports, uint32_t count, uint64_t deadline, uint32_t *which);
+enum weir_status event_close(weir_handle port);
 
 /*
  * Channels: weir_channel_open (weir/channel.h) with all that it takes. Tasks wait for the channel, others

@@ -13,8 +13,10 @@ struct port {
 	bool happened;
 };
 
+#define PORTS_OF_PAGE (PAGE_SIZE / sizeof(struct port))
+
 static bool present;
-static struct port ports[PORTS_MAX];
+static struct port *port_pages[PORTS_MAX / PORTS_OF_PAGE]; /* made when they are needed */
 static enum weir_status (*services[WEIR_SERVICE_COUNT])(const uint64_t *argument, uint64_t *reply);
 
 bool weir_present(void)
@@ -60,6 +62,22 @@ const char *status_text(enum weir_status status)
 
 /* Events. */
 
+/* NULL: there is no memory for it. */
+static struct port *port_of(uint32_t number)
+{
+	struct port **page = &port_pages[number / PORTS_OF_PAGE % (PORTS_MAX / PORTS_OF_PAGE)];
+	struct port *now = __atomic_load_n(page, __ATOMIC_ACQUIRE), *made;
+
+	if (!now) {
+		made = memory_pages(1);
+		/* If another vCPU was faster that page is taken, and this one wasted. */
+		if (!made || __atomic_compare_exchange_n(page, &now, made, false, __ATOMIC_ACQ_REL,
+							 __ATOMIC_ACQUIRE))
+			now = made;
+	}
+	return now ? &now[number % PORTS_OF_PAGE] : NULL;
+}
+
 static void event_interrupt(uint32_t intid, void *arg)
 {
 	const struct weir_pages *pages = &cpu_self()->pages;
@@ -68,9 +86,9 @@ static void event_interrupt(uint32_t intid, void *arg)
 	(void)intid;
 	(void)arg;
 	while (weir_event_next(pages, &number)) {
-		struct port *port = &ports[number < PORTS_MAX ? number : 0];
+		struct port *port = port_of(number);
 
-		if (number >= PORTS_MAX)
+		if (!port)
 			continue;
 		__atomic_store_n(&port->happened, true, __ATOMIC_RELEASE);
 		if (port->fn)
@@ -80,30 +98,58 @@ static void event_interrupt(uint32_t intid, void *arg)
 
 void event_handle(weir_handle handle, void (*fn)(weir_handle port, void *arg), void *arg)
 {
-	uint32_t number = weir_port_number(handle);
+	struct port *port = port_of(weir_port_number(handle));
 	uint64_t flags = irq_save();
 
-	if (number < PORTS_MAX) {
-		ports[number].handle = handle;
-		ports[number].fn = fn;
-		ports[number].arg = arg;
+	if (port) {
+		port->handle = handle;
+		port->fn = fn;
+		port->arg = arg;
 	}
 	irq_restore(flags);
 }
 
-static bool event_happened(void *arg)
+enum weir_status event_close(weir_handle handle)
 {
-	return __atomic_load_n(&((struct port *)arg)->happened, __ATOMIC_ACQUIRE);
+	event_handle(handle, NULL, NULL);
+	return weir_port_close(handle);
+}
+
+struct wait {
+	const weir_handle *ports;
+	uint32_t count;
+	struct port *happened; /* the first of them that has */
+	uint32_t which;
+};
+
+static bool any_happened(void *arg)
+{
+	struct wait *wait = arg;
+
+	for (wait->which = 0; wait->which < wait->count; wait->which++) {
+		wait->happened = port_of(weir_port_number(wait->ports[wait->which]));
+		if (wait->happened && __atomic_load_n(&wait->happened->happened, __ATOMIC_ACQUIRE))
+			return true;
+	}
+	return false;
+}
+
+bool event_wait_any(const weir_handle *ports, uint32_t count, uint64_t deadline, uint32_t *which)
+{
+	struct wait wait = { .ports = ports, .count = count };
+
+	if (!task_wait(any_happened, &wait, deadline))
+		return false;
+	*which = wait.which;
+	/* Taken before the caller looks: what happens from here on is a new event. */
+	return __atomic_exchange_n(&wait.happened->happened, false, __ATOMIC_SEQ_CST);
 }
 
 bool event_wait(weir_handle handle, uint64_t deadline)
 {
-	struct port *port = &ports[weir_port_number(handle) % PORTS_MAX];
+	uint32_t which;
 
-	if (weir_port_number(handle) >= PORTS_MAX || !task_wait(event_happened, port, deadline))
-		return false;
-	/* Taken before the caller looks: what happens from here on is a new event. */
-	return __atomic_exchange_n(&port->happened, false, __ATOMIC_SEQ_CST);
+	return event_wait_any(&handle, 1, deadline, &which);
 }
 
 /* Block requests: the cookie is the request's address. */

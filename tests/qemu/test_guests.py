@@ -83,6 +83,7 @@ SETTINGS = {
     "passthrough_rtc": dict(expected=OWNER),
     "passthrough_timer": dict(expected=OWNER),
     "restart": dict(silent=["phoenix"], disks=1, allowed=PHOENIX, expected=PHOENIX),
+    "port": dict(silent=["mortal"], disks=1),
     "restart_large": dict(silent=["large"], expected=["^weir: large starts again$"]),
     # A disk so slow that its requests are still in flight when a VM ends. (An SD card is that by itself, and QEMU
     # would wait for a slow one with all cores.)
