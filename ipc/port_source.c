@@ -77,7 +77,8 @@ enum weir_status port_timer_call(struct vcpu *self, const struct call_args *in,
 
 static struct {
 	struct spinlock lock;
-	struct port *port[WATCHERS]; /* also read without the lock */
+	u32 count; /* also read without the lock, as what follows */
+	struct port *port[WATCHERS];
 } watching;
 
 enum weir_status port_watch_check(const struct vm *vm, weir_handle watched, u8 *of)
@@ -106,6 +107,8 @@ static bool replace(const struct port *before, struct port *now)
 		if (found)
 			write_once(watching.port[i], now);
 	}
+	if (found)
+		write_once(watching.count, now ? watching.count + 1 : watching.count - 1);
 	spin_unlock(&watching.lock);
 	return found;
 }
@@ -122,7 +125,7 @@ void port_unwatch(const struct port *port)
 
 void ipc_vm_changed(const struct vm *vm)
 {
-	for (u32 i = 0; i < WATCHERS; i++) {
+	for (u32 i = 0; read_once(watching.count) && i < WATCHERS; i++) {
 		struct port *port = read_once(watching.port[i]);
 
 		if (port && (port->of == PORT_ANY_VM || port->of == vm->id))

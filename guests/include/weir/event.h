@@ -224,6 +224,19 @@ static inline enum weir_status weir_port_timer(weir_handle port, uint64_t ticks)
 	return weir_do(WEIR_FN_PORT_TIMER, port, ticks, 0, 0, 0);
 }
 
+/* An event of this priority is to be taken. */
+static inline bool weir_event_waits(const struct weir_pages *pages, uint32_t priority)
+{
+	uint64_t end;
+
+	/* [R2] the tail before the entry. Pairs with [S2] in ipc/event.c. */
+	WEIR_ORDERED(R2, ldar,
+		     end = __atomic_load_n(&pages->out->event_tail[priority], __ATOMIC_ACQUIRE));
+	return end != pages->in->event_head[priority];
+}
+
+WEIR_STATIC_ASSERT(WEIR_EVENT_PRIORITIES == 4, "weir_event_next looks at four");
+
 /*
  * Takes the next event of this vCPU, highest priority first; false if there is none. The caller
  * then looks at what the event is about, and not before: a send from then on raises the event
@@ -231,30 +244,34 @@ static inline enum weir_status weir_port_timer(weir_handle port, uint64_t ticks)
  */
 static inline bool weir_event_next(const struct weir_pages *pages, uint32_t *port_number)
 {
-	for (uint32_t priority = WEIR_EVENT_PRIORITIES; priority-- > 0;) {
-		uint64_t *head = &pages->in->event_head[priority];
-		const uint64_t *tail = &pages->out->event_tail[priority];
-		const uint32_t *ring = pages->event_rings + priority * pages->event_slots;
-		uint64_t position = *head, end;
+	uint64_t *head, position;
+	uint32_t priority;
 
-		/* [R2] the tail before the entry. Pairs with [S2] in ipc/event.c. */
-		WEIR_ORDERED(R2, ldar, end = __atomic_load_n(tail, __ATOMIC_ACQUIRE));
-		if (end == position)
-			continue;
-		*port_number = ring[position & (pages->event_slots - 1)];
-		/*
-		 * [R3] the entry is read before `head` gives its slot back. Pairs with the sender,
-		 * who writes a slot only if `head` says that it may: a store under a condition that
-		 * was loaded comes after that load.
-		 */
-		WEIR_ORDERED(R3, stlr, __atomic_store_n(head, position + 1, __ATOMIC_RELEASE));
-		/*
-		 * [R1] `head` is stored before the caller's look at the data. Pairs with [S1] in
-		 * ipc/event.c: either the sender sees the head and queues the port again, or the
-		 * caller sees the sender's data.
-		 */
-		WEIR_ORDERED(R1, dmb ish, __atomic_thread_fence(__ATOMIC_SEQ_CST));
-		return true;
-	}
-	return false;
+	if (weir_event_waits(pages, 3))
+		priority = 3;
+	else if (weir_event_waits(pages, 2))
+		priority = 2;
+	else if (weir_event_waits(pages, 1))
+		priority = 1;
+	else if (weir_event_waits(pages, 0))
+		priority = 0;
+	else
+		return false;
+	head = &pages->in->event_head[priority];
+	position = *head;
+	*port_number = pages->event_rings[priority * pages->event_slots +
+					  (position & (pages->event_slots - 1))];
+	/*
+	 * [R3] the entry is read before `head` gives its slot back. Pairs with the sender, who writes
+	 * a slot only if `head` says that it may: a store under a condition that was loaded comes
+	 * after that load.
+	 */
+	WEIR_ORDERED(R3, stlr, __atomic_store_n(head, position + 1, __ATOMIC_RELEASE));
+	/*
+	 * [R1] `head` is stored before the caller's look at the data. Pairs with [S1] in ipc/event.c:
+	 * either the sender sees the head and queues the port again, or the caller sees the sender's
+	 * data.
+	 */
+	WEIR_ORDERED(R1, dmb ish, __atomic_thread_fence(__ATOMIC_SEQ_CST));
+	return true;
 }
