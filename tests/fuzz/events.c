@@ -15,13 +15,16 @@ static struct model {
 		u32 count;
 	} queue[MACHINE_VCPUS][WEIR_EVENT_PRIORITIES];
 	struct end {
-		weir_handle handle;
+		weir_handle handle; /* the last one, or the number if there was none */
+		enum port_kind kind;
 		struct queue *bound;
 		u64 word;
-		bool open;
-		u32 peer_vm, peer_port;
+		bool open; /* somebody has it */
+		bool joined; /* of PORT_PEER: there is another end; `of` may connect if it is waiting */
+		bool waiting, masked, latched;
+		u32 of, peer_vm, peer_port;
 	} port[EVENTS_PORTS];
-	u32 ports;
+	u32 ports; /* of channels */
 } models[MACHINE_VMS];
 
 static u32 blind; /* so many steps are at work whose effects come one by one */
@@ -35,8 +38,10 @@ static void join(u32 a, u32 b)
 {
 	u32 one_end = models[a].ports++, other = models[b].ports++;
 
-	models[a].port[one_end] = (struct end){ .peer_vm = b, .peer_port = other };
-	models[b].port[other] = (struct end){ .peer_vm = a, .peer_port = one_end };
+	models[a].port[one_end] =
+		(struct end){ .kind = PORT_CHANNEL, .peer_vm = b, .peer_port = other };
+	models[b].port[other] =
+		(struct end){ .kind = PORT_CHANNEL, .peer_vm = a, .peer_port = one_end };
 }
 
 static void begin(u32 vm)
@@ -56,6 +61,7 @@ static void open_port(struct model *model, u32 port)
 	end->bound = &model->queue[0][0];
 	end->word = 0;
 	end->open = true;
+	end->masked = false;
 }
 
 /* The channels of the manifest, without those that cannot be joined. */
@@ -72,12 +78,19 @@ void events_reset(void)
 		models[vm].life = 1;
 		for (u32 i = 0; i < models[vm].ports; i++)
 			open_port(&models[vm], i);
+		for (u32 i = models[vm].ports; i < EVENTS_PORTS; i++)
+			models[vm].port[i].handle = i;
 	}
 }
 
 u32 events_ports(u32 vm)
 {
 	return models[vm].ports;
+}
+
+u32 events_all_ports(u32 vm)
+{
+	return machine.vm[vm]->ipc->event.port_count;
 }
 
 weir_handle events_handle(u32 vm, u32 port)
@@ -99,7 +112,9 @@ bool events_peer_open(u32 vm, u32 port)
 {
 	const struct end *end = &models[vm].port[port];
 
-	return models[end->peer_vm].port[end->peer_port].open;
+	if (end->kind == PORT_CHANNEL)
+		return models[end->peer_vm].port[end->peer_port].open;
+	return end->kind == PORT_IPI || end->joined;
 }
 
 /* ---- What calls may answer ------------------------------------------------------------------- */
@@ -108,11 +123,20 @@ u32 events_port_errors(u32 vm, weir_handle handle)
 {
 	u32 port = handle & (GENERATION - 1);
 
-	if (port >= models[vm].ports || handle < GENERATION)
+	if (port >= events_all_ports(vm) || handle < GENERATION)
 		return one(WEIR_INVALID);
-	if (handle == models[vm].port[port].handle)
+	if (handle == models[vm].port[port].handle && models[vm].port[port].kind != PORT_FREE)
 		return 0;
-	return one(handle < models[vm].port[port].handle ? WEIR_STALE : WEIR_INVALID);
+	return one(handle <= models[vm].port[port].handle ? WEIR_STALE : WEIR_INVALID);
+}
+
+u32 events_channel_errors(u32 vm, weir_handle handle)
+{
+	u32 errors = events_port_errors(vm, handle);
+
+	if (errors || models[vm].port[handle & (GENERATION - 1)].kind == PORT_CHANNEL)
+		return errors;
+	return one(WEIR_DENIED);
 }
 
 u32 events_send_errors(u32 vm, weir_handle handle)
@@ -150,6 +174,65 @@ u32 events_bind_errors(u32 vm, weir_handle handle, u64 vcpu, u64 priority)
 	return 0;
 }
 
+/* The VM that a port names; MACHINE_VMS: none. */
+static u32 named_by(u32 vm, weir_handle handle)
+{
+	const struct end *end = &models[vm].port[handle & (GENERATION - 1)];
+
+	if (end->kind == PORT_CHANNEL)
+		return end->peer_vm;
+	return end->kind == PORT_PEER ? end->of : MACHINE_VMS;
+}
+
+u32 events_name_errors(u32 vm, weir_handle handle)
+{
+	u32 errors = events_port_errors(vm, handle);
+
+	if (!errors && named_by(vm, handle) == MACHINE_VMS)
+		return one(WEIR_INVALID);
+	return errors;
+}
+
+u32 events_room_errors(u32 vm, u32 *maybe)
+{
+	struct model *model = &models[vm];
+
+	if (!model->honest)
+		*maybe |= one(WEIR_QUOTA);
+	for (u32 i = model->ports; i < events_all_ports(vm); i++)
+		if (model->port[i].kind == PORT_FREE && !queue_of_pending(model, i))
+			return 0;
+	return one(WEIR_QUOTA);
+}
+
+u32 events_connect_errors(u32 vm, weir_handle handle, weir_handle theirs, u32 *maybe)
+{
+	u32 errors = events_name_errors(vm, handle), peer;
+	const struct end *end;
+
+	if (errors)
+		return errors;
+	peer = named_by(vm, handle);
+	errors = events_port_errors(peer, theirs);
+	if (!errors)
+		errors = events_room_errors(vm, maybe);
+	if (errors)
+		return errors;
+	end = &models[peer].port[theirs & (GENERATION - 1)];
+	if (end->kind != PORT_PEER || end->of != vm)
+		return one(WEIR_DENIED);
+	return end->waiting ? 0 : one(WEIR_BUSY);
+}
+
+u32 events_close_errors(u32 vm, weir_handle handle)
+{
+	u32 errors = events_port_errors(vm, handle);
+
+	if (!errors && models[vm].port[handle & (GENERATION - 1)].kind == PORT_CHANNEL)
+		return one(WEIR_DENIED);
+	return errors;
+}
+
 /* ---- What calls do --------------------------------------------------------------------------- */
 
 void events_raise(u32 vm, u32 port)
@@ -157,7 +240,10 @@ void events_raise(u32 vm, u32 port)
 	struct model *model = &models[vm];
 	struct queue *queue = model->port[port].bound;
 
-	if (blind || !model->honest || !model->port[port].open || queue_of_pending(model, port))
+	if (blind || !model->port[port].open)
+		return;
+	model->port[port].latched = true;
+	if (!model->honest || model->port[port].masked || queue_of_pending(model, port))
 		return;
 	queue->port[queue->count++] = port;
 }
@@ -180,6 +266,74 @@ void events_publish(u32 vm, u32 port, u64 word)
 
 	models[end->peer_vm].port[end->peer_port].word = word;
 	events_raise(end->peer_vm, end->peer_port);
+}
+
+/* The number was nobody's, and no event names it. */
+static struct end *given(u32 vm, weir_handle handle, enum port_kind kind)
+{
+	struct model *model = &models[vm];
+	u32 port = handle & (GENERATION - 1);
+	struct end *end = &model->port[port];
+
+	assert_true(port >= model->ports && port < events_all_ports(vm));
+	assert_true(end->kind == PORT_FREE && !queue_of_pending(model, port));
+	assert_int_equal(handle, end->handle + GENERATION);
+	*end = (struct end){ .handle = handle,
+			     .kind = kind,
+			     .bound = &model->queue[0][0],
+			     .open = true,
+			     .peer_vm = vm,
+			     .peer_port = port };
+	return end;
+}
+
+void events_opened(u32 vm, weir_handle handle, weir_handle named)
+{
+	struct end *end;
+	u32 of = named ? named_by(vm, named) : 0;
+
+	end = given(vm, handle, named ? PORT_PEER : PORT_IPI);
+	end->of = of;
+	end->waiting = named;
+}
+
+void events_connected(u32 vm, weir_handle handle, weir_handle named, weir_handle theirs)
+{
+	u32 peer = named_by(vm, named), port = theirs & (GENERATION - 1);
+	struct end *own = given(vm, handle, PORT_PEER), *end = &models[peer].port[port];
+
+	own->of = own->peer_vm = peer;
+	own->peer_port = port;
+	end->peer_vm = vm;
+	end->peer_port = handle & (GENERATION - 1);
+	own->joined = end->joined = true;
+	end->waiting = false;
+	events_raise(peer, port);
+}
+
+void events_closed(u32 vm, u32 port)
+{
+	struct end *end = &models[vm].port[port];
+	bool joined = end->joined;
+
+	end->kind = PORT_FREE;
+	end->open = end->joined = false;
+	if (!joined)
+		return;
+	models[end->peer_vm].port[end->peer_port].joined = false;
+	events_raise(end->peer_vm, end->peer_port);
+}
+
+void events_mask(u32 vm, u32 port, bool masked)
+{
+	struct end *end = &models[vm].port[port];
+	bool was = end->masked;
+
+	end->masked = masked;
+	if (masked && !was)
+		end->latched = false;
+	if (was && !masked && end->latched)
+		events_raise(vm, port);
 }
 
 static void port_opened(u32 vm, u32 port, bool sure)
@@ -213,6 +367,9 @@ void events_follow(u32 vm, bool sure)
 			events_raise_peer(vm, i);
 		}
 	}
+	for (u32 i = model->ports; i < events_all_ports(vm); i++)
+		if (model->port[i].open && machine.vm[vm]->ipc->event.port[i].kind == PORT_FREE)
+			events_closed(vm, i);
 }
 
 /* ---- The guest ------------------------------------------------------------------------------- */
@@ -275,20 +432,49 @@ static void learn(const struct vm *vm, struct model *model)
 	for (u32 vcpu = 0; vcpu < vm->vcpu_count; vcpu++)
 		for (u32 priority = 0; priority < WEIR_EVENT_PRIORITIES; priority++)
 			learn_queue(&model->queue[vcpu][priority], vm->vcpu[vcpu], priority);
-	for (u32 i = 0; i < model->ports; i++) {
-		const struct port *port = &vm->ipc->event.port[i];
-		struct vcpu *vcpu = port->ring->vcpu;
+}
 
-		model->port[i].bound =
-			&model->queue[vcpu->index][port->ring - vcpu->ipc->event.ring];
+/* A port that is no channel's, as it is: what came in between is not told from what was to be. */
+static void learn_opened(const struct vm *vm, struct end *end, const struct port *port)
+{
+	u32 number = (u32)(port - vm->ipc->event.port);
+
+	end->handle = port->handle & ~PORT_CLOSED;
+	end->kind = (enum port_kind)port->kind;
+	end->open = end->kind != PORT_FREE;
+	end->joined = end->kind == PORT_PEER && port->from && port->from != port;
+	end->waiting = end->kind == PORT_PEER && port->waiting;
+	end->of = port->of;
+	end->word = port->word;
+	end->peer_vm = end->joined ? port->peer->owner->vm->id : vm->id;
+	end->peer_port = end->joined ? (u32)(port->peer - port->peer->owner->port) : number;
+}
+
+static void learn_ports(const struct vm *vm, struct model *model)
+{
+	for (u32 i = 0; i < events_all_ports(vm->id); i++) {
+		const struct port *port = &vm->ipc->event.port[i];
+		struct end *end = &model->port[i];
+
+		if (i >= model->ports)
+			learn_opened(vm, end, port);
+		if (port->ring)
+			end->bound = &model->queue[port->ring->vcpu->index]
+						  [port->ring - port->ring->vcpu->ipc->event.ring];
+		end->masked = port->masked;
+		end->latched = port->latched;
 	}
 }
 
 void events_learn(void)
 {
-	for (u32 vm = 0; vm < MACHINE_VMS; vm++)
-		if (machine.vm[vm] && models[vm].honest && machine_runs(vm))
+	for (u32 vm = 0; vm < MACHINE_VMS; vm++) {
+		if (!machine.vm[vm])
+			continue;
+		learn_ports(machine.vm[vm], &models[vm]);
+		if (models[vm].honest && machine_runs(vm))
 			learn(machine.vm[vm], &models[vm]);
+	}
 }
 
 void events_begin_blind(void)
@@ -313,6 +499,12 @@ bool events_honest(u32 vm)
 
 /* ---- Checks ---------------------------------------------------------------------------------- */
 
+static u64 position_of(const struct port *port)
+{
+	assert_int_equal(port->masked, port->entered >= PORT_MASKED);
+	return port->entered & ~PORT_MASKED;
+}
+
 /* Of any guest: what EL2 believes is possible, and nothing is in the ring twice. */
 static void check_ring(const struct vm *vm, const struct event_ring *ring, u64 *last_tail)
 {
@@ -330,14 +522,14 @@ static void check_ring(const struct vm *vm, const struct event_ring *ring, u64 *
 		assert_true(port < event->port_count && !(seen >> port & 1));
 		seen |= 1u << port;
 	}
-	for (u32 i = 0; i < event->channel_count; i++) {
+	for (u32 i = 0; i < event->fresh; i++) {
 		const struct port *port = &event->port[i];
 
 		if (port->ring != ring)
 			continue;
-		assert_true(port->entered <= ring->tail);
-		if (port->entered > ring->head) {
-			assert_int_equal(ring->slot[(port->entered - 1) & ring->mask], i);
+		assert_true(position_of(port) <= ring->tail);
+		if (position_of(port) > ring->head) {
+			assert_int_equal(ring->slot[(position_of(port) - 1) & ring->mask], i);
 			pending |= 1u << i;
 		}
 	}
@@ -357,8 +549,64 @@ static void check_queue(const struct vcpu *vcpu, u32 priority, const struct queu
 		assert_true(machine.raised[vcpu->vm->id][vcpu->index][WEIR_INTID_EVENT]);
 }
 
+static u32 list_of(const struct event_vm *event, const struct port_list *list)
+{
+	u32 ports = 0, at = list->first;
+
+	for (u32 i = 0; i < list->count; i++) {
+		assert_true(at < event->fresh && !(ports >> at & 1));
+		assert_true(i + 1 < list->count || at == list->last);
+		ports |= 1u << at;
+		at = event->port[at].next;
+	}
+	return ports;
+}
+
+/* Each number is somebody's, or in one list, or was not given out yet. */
+static void check_lists(const struct vm *vm)
+{
+	const struct event_vm *event = &vm->ipc->event;
+	u32 free = list_of(event, &event->free), unread = list_of(event, &event->unread);
+
+	assert_false(free & unread);
+	for (u32 i = 0; i < event->port_count; i++) {
+		bool nobody = event->port[i].kind == PORT_FREE;
+
+		assert_int_equal((free | unread) >> i & 1, nobody && i < event->fresh);
+		assert_true(nobody || i < event->fresh);
+	}
+}
+
+/* What was opened is joined to what the model says, or takes what EL2 sends. */
+static void check_opened(const struct vm *vm, u32 number, const struct end *end)
+{
+	const struct port *port = &vm->ipc->event.port[number];
+
+	assert_int_equal(port->kind, end->kind);
+	if (end->kind == PORT_FREE) {
+		assert_int_equal(port->handle, end->handle | PORT_CLOSED);
+		assert_null(port->from);
+		return;
+	}
+	assert_false(machine_closed(vm->id));
+	assert_int_equal(port->handle, end->handle);
+	assert_int_equal(port->word, end->word);
+	assert_int_equal(port->masked, end->masked);
+	assert_int_equal(port->peer_open, events_peer_open(vm->id, number));
+	assert_true(port->from == (end->joined ? port->peer : port));
+	if (end->kind == PORT_PEER)
+		assert_int_equal(port->waiting, end->waiting);
+	if (end->joined)
+		assert_true(port->peer ==
+			    &machine.vm[end->peer_vm]->ipc->event.port[end->peer_port]);
+	if (end->joined)
+		assert_true(port->peer->peer == port);
+}
+
 static void check_ports(const struct vm *vm, const struct model *model)
 {
+	for (u32 i = model->ports; i < events_all_ports(vm->id); i++)
+		check_opened(vm, i, &model->port[i]);
 	assert_int_equal(vm->ipc->event.channel_count, model->ports);
 	for (u32 i = 0; i < model->ports; i++) {
 		const struct port *port = &vm->ipc->event.port[i];
@@ -373,6 +621,7 @@ static void check_ports(const struct vm *vm, const struct model *model)
 		assert_true(vm->state != VM_DYING || vm->dying != DYING_CLOSED);
 		assert_int_equal(port->handle, model->port[i].handle);
 		assert_int_equal(port->word, model->port[i].word);
+		assert_int_equal(port->masked, model->port[i].masked);
 	}
 }
 
@@ -385,6 +634,7 @@ void events_check(void)
 		if (!vm)
 			continue;
 		check_ports(vm, model);
+		check_lists(vm);
 		for (u32 i = 0; i < vm->vcpu_count && machine_runs(id); i++)
 			for (u32 priority = 0; priority < WEIR_EVENT_PRIORITIES; priority++) {
 				check_ring(vm, &vm->vcpu[i]->ipc->event.ring[priority],

@@ -7,7 +7,7 @@
 
 #include "machine.h"
 
-#define EVENTS_PORTS 4u /* of one VM, at most */
+#define EVENTS_PORTS 8u /* of one VM, at most */
 
 void events_reset(void);
 /*
@@ -19,18 +19,29 @@ void events_follow(u32 vm, bool sure);
 /* What a call may answer: bit n is the status -n; 0: WEIR_OK only. */
 u32 events_port_errors(u32 vm, weir_handle handle);
 u32 events_send_errors(u32 vm, weir_handle handle);
+u32 events_channel_errors(u32 vm, weir_handle handle); /* where it has to be a channel's */
+u32 events_name_errors(u32 vm, weir_handle handle); /* where it stands for the VM it is joined to */
+u32 events_room_errors(u32 vm, u32 *maybe);	    /* for one more port */
+u32 events_connect_errors(u32 vm, weir_handle handle, weir_handle theirs, u32 *maybe);
+u32 events_close_errors(u32 vm, weir_handle handle);
 u32 events_bind_errors(u32 vm, weir_handle handle, u64 vcpu, u64 priority);
 
 /* A port of this VM was made pending, or bound, by a call or an end that succeeded. */
 void events_raise(u32 vm, u32 port);
 void events_raise_peer(u32 vm, u32 port);
 void events_bind(u32 vm, u32 port, u32 vcpu, u32 priority);
+/* A port was opened, for the VM that `named` names or, if that is 0, within the VM; connected, closed. */
+void events_opened(u32 vm, weir_handle handle, weir_handle named);
+void events_connected(u32 vm, weir_handle handle, weir_handle named, weir_handle theirs);
+void events_closed(u32 vm, u32 port);
+void events_mask(u32 vm, u32 port, bool masked);
 void events_publish(u32 vm, u32 port, u64 word); /* `port` of the one who publishes */
 u64 events_word(u32 vm, u32 port);
 bool events_open(u32 vm, u32 port);
 bool events_peer_open(u32 vm, u32 port);
 weir_handle events_handle(u32 vm, u32 port);
-u32 events_ports(u32 vm);
+u32 events_ports(u32 vm);     /* of channels, which come first */
+u32 events_all_ports(u32 vm); /* of its manifest */
 
 /* An honest vCPU reads one event; false: there is none. */
 bool events_receive(u32 vm, u32 vcpu);

@@ -15,6 +15,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <weir/event.h>
 #include "events.h"
 #include "grants.h"
 #include "input.h"
@@ -149,7 +150,7 @@ static u32 port_index(weir_handle port)
 /* The VM's own, one of an earlier life, or none. */
 static weir_handle some_port(void)
 {
-	u32 byte = input_byte(), count = events_ports(me);
+	u32 byte = input_byte(), count = events_all_ports(me);
 	weir_handle handle = events_handle(me, byte % count);
 
 	if (byte < 208)
@@ -226,6 +227,83 @@ static void move_peer(void)
 		return;
 	assert_int_equal(self->arch.x[1], events_word(me, port_index(x[0])));
 	assert_int_equal(self->arch.x[2], events_peer_open(me, port_index(x[0])));
+}
+
+/* Of kinds that the model knows; others only with what they refuse. */
+static void move_open(void)
+{
+	u32 byte = input_byte(), errors, maybe = 0;
+	u64 x[] = { byte < 120 ? WEIR_PORT_PEER : byte < 240 ? WEIR_PORT_IPI : byte - 240, 0 };
+
+	if (x[0] == WEIR_PORT_PEER) {
+		x[1] = some_port();
+		errors = events_name_errors(me, x[1]);
+	} else {
+		x[1] = byte % 16 && x[0] == WEIR_PORT_IPI ? 0 : 1 + input_byte();
+		errors = x[0] == WEIR_PORT_IPI && !x[1] ? 0 : 1u << -WEIR_INVALID;
+	}
+	if (x[0] == WEIR_PORT_VM_STATE) /* of VM a's there is none: its handles are not so small */
+		errors = 1u << -(me			  ? WEIR_DENIED
+				 : x[1] < MACHINE_VMS - 1 ? WEIR_STALE
+							  : WEIR_NOT_FOUND);
+	if (!errors)
+		errors = events_room_errors(me, &maybe);
+	events_begin_blind();
+	call(WEIR_FN_PORT_OPEN, x, 2, junk(), errors, maybe);
+	events_end_blind();
+	if (!sure)
+		events_learn();
+	else if (self->arch.x[0] == WEIR_OK)
+		events_opened(me, self->arch.x[1], x[1]);
+}
+
+static void move_connect(void)
+{
+	u32 byte = input_byte(), peer = (me + 1 + (byte & 1)) % (MACHINE_VMS - 1), maybe = 0,
+	    errors;
+	u64 x[] = { some_port(), events_handle(peer, (byte >> 1) % events_all_ports(peer)) };
+
+	byte = input_byte();
+	if (byte > 224)
+		x[1] = byte > 240 ? input_word() : x[1] + ((byte & 1) ? 0x10000 : -0x10000ul);
+	errors = events_connect_errors(me, x[0], x[1], &maybe);
+	events_begin_blind();
+	call(WEIR_FN_PORT_CONNECT, x, 2, junk(), errors, maybe);
+	events_end_blind();
+	if (!sure)
+		events_learn();
+	else if (self->arch.x[0] == WEIR_OK)
+		events_connected(me, self->arch.x[1], x[0], x[1]);
+}
+
+static void move_close(void)
+{
+	u64 x[] = { some_port() };
+
+	events_begin_blind();
+	call(WEIR_FN_PORT_CLOSE, x, 1, junk(), events_close_errors(me, x[0]), 0);
+	events_end_blind();
+	if (!sure)
+		events_learn();
+	else if (self->arch.x[0] == WEIR_OK)
+		events_closed(me, port_index(x[0]));
+}
+
+static void move_mask(void)
+{
+	u64 x[] = { some_port(), 0 };
+	u32 byte = input_byte(), errors = events_port_errors(me, x[0]);
+
+	x[1] = byte < 240 ? byte & 1 : byte;
+	if (x[1] > 1)
+		errors |= 1u << -WEIR_INVALID;
+	events_begin_blind();
+	call(WEIR_FN_PORT_MASK, x, 2, junk(), errors, 0);
+	events_end_blind();
+	if (!sure)
+		events_learn();
+	else if (self->arch.x[0] == WEIR_OK)
+		events_mask(me, port_index(x[0]), x[1]);
 }
 
 /* A name of a channel, whoever's, with its length or another. */
@@ -640,6 +718,8 @@ static const struct {
 } moves[] = {
 	{ move_send, GUEST },	  { move_send, GUEST },	   { move_publish, GUEST },
 	{ move_bind, GUEST },	  { move_bind, GUEST },	   { move_peer, GUEST },
+	{ move_open, GUEST },	  { move_open, GUEST },	   { move_connect, GUEST },
+	{ move_connect, GUEST },  { move_close, GUEST },   { move_mask, GUEST },
 	{ move_find, GUEST },	  { move_share, GUEST },   { move_share, GUEST },
 	{ move_map, GUEST },	  { move_map, GUEST },	   { move_map, GUEST },
 	{ move_unmap, GUEST },	  { move_pass, GUEST },	   { move_revoke, GUEST },

@@ -103,8 +103,12 @@ static pa_t pool_pa(u32 vm, u64 page)
 
 u32 grants_share_errors(u32 vm, weir_handle port, u64 first, u64 pages, u64 access)
 {
-	u32 errors = events_send_errors(vm, port);
+	u32 errors = events_channel_errors(vm, port);
 	u64 size = table_of(vm)->pool_pages;
+
+	if (errors)
+		return errors;
+	errors = events_send_errors(vm, port);
 
 	if (!pages || pages > WEIR_GRANT_PAGES_MAX || access > WEIR_PASS || first >= size ||
 	    pages > size - first)
@@ -153,7 +157,7 @@ static bool given(const struct port *own, u32 home, const struct grant *grant)
 
 u32 grants_map_errors(u32 vm, weir_handle port, weir_handle grant, u64 first)
 {
-	u32 errors = events_port_errors(vm, port);
+	u32 errors = events_channel_errors(vm, port);
 	const struct grant_vm *window = table_of(vm);
 	const struct port *own;
 	const struct grant *found;
@@ -184,7 +188,7 @@ u32 grants_map_errors(u32 vm, weir_handle port, weir_handle grant, u64 first)
 
 u32 grants_pass_errors(u32 vm, weir_handle port, u64 first)
 {
-	u32 errors = events_port_errors(vm, port);
+	u32 errors = events_channel_errors(vm, port);
 	const struct window_page *page;
 
 	if (first >= table_of(vm)->window_pages)
