@@ -342,6 +342,8 @@ static void port_opened(u32 vm, u32 port, bool sure)
 	const struct end *end = &models[vm].port[port];
 
 	open_port(&models[vm], port);
+	if (!sure)
+		models[vm].port[port].handle = real->handle;
 	models[vm].port[port].word = sure ? 0 : real->word;
 	models[end->peer_vm].port[end->peer_port].word = sure ? 0 : real->peer->word;
 	events_raise_peer(vm, port);
@@ -358,9 +360,12 @@ void events_follow(u32 vm, bool sure)
 	if (blind) /* half of it may have been done */
 		return;
 	for (u32 i = 0; i < model->ports; i++) {
-		bool open = machine.vm[vm]->ipc->event.port[i].from;
+		const struct port *port = &machine.vm[vm]->ipc->event.port[i];
+		bool open = port->from;
 
-		if (open && !model->port[i].open)
+		/* A whole life may have gone by in the midst of a step of another. */
+		if (open &&
+		    (!model->port[i].open || (!sure && port->handle != model->port[i].handle)))
 			port_opened(vm, i, sure);
 		if (!open && model->port[i].open) {
 			model->port[i].open = false;

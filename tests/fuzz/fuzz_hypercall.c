@@ -229,6 +229,13 @@ static void move_peer(void)
 	assert_int_equal(self->arch.x[2], events_peer_open(me, port_index(x[0])));
 }
 
+/* Others have done something in the midst of a call. */
+static void learn(void)
+{
+	follow();
+	events_learn();
+}
+
 /* Of kinds that the model knows; others only with what they refuse. */
 static void move_open(void)
 {
@@ -252,7 +259,7 @@ static void move_open(void)
 	call(WEIR_FN_PORT_OPEN, x, 2, junk(), errors, maybe);
 	events_end_blind();
 	if (!sure)
-		events_learn();
+		learn();
 	else if (self->arch.x[0] == WEIR_OK)
 		events_opened(me, self->arch.x[1], x[1]);
 }
@@ -271,7 +278,7 @@ static void move_connect(void)
 	call(WEIR_FN_PORT_CONNECT, x, 2, junk(), errors, maybe);
 	events_end_blind();
 	if (!sure)
-		events_learn();
+		learn();
 	else if (self->arch.x[0] == WEIR_OK)
 		events_connected(me, self->arch.x[1], x[0], x[1]);
 }
@@ -284,7 +291,7 @@ static void move_close(void)
 	call(WEIR_FN_PORT_CLOSE, x, 1, junk(), events_close_errors(me, x[0]), 0);
 	events_end_blind();
 	if (!sure)
-		events_learn();
+		learn();
 	else if (self->arch.x[0] == WEIR_OK)
 		events_closed(me, port_index(x[0]));
 }
@@ -301,7 +308,7 @@ static void move_mask(void)
 	call(WEIR_FN_PORT_MASK, x, 2, junk(), errors, 0);
 	events_end_blind();
 	if (!sure)
-		events_learn();
+		learn();
 	else if (self->arch.x[0] == WEIR_OK)
 		events_mask(me, port_index(x[0]), x[1]);
 }
