@@ -6,8 +6,8 @@
  * slots, which a guest reaches by its own mappings (of `in` alone read-write).
  * Locks, outer first (the whole order: core/README.md):
  *   vm->ipc->grant.lock  of up to three VMs, in the order of their ids;
- *   vm->ipc->event.lock  never two at once;
- *   what block.c takes;  the vGIC's and the scheduler's, by vgic_pend().
+ *   what block.c takes;
+ *   vm->ipc->event.lock  never two at once;  the vGIC's and the scheduler's, by vgic_pend().
  * Source: ipc.c
  */
 #pragma once

@@ -5,7 +5,8 @@
  * What is covered, all of it, not a sample:
  *   events: from each of STARTS, every sequence of EVENT_STEPS steps out of: send on one or the other
  *	of two ports (in rings of two slots, so that each step goes round), take the next event, bind
- *	the first port to one or the other of two priorities.
+ *	the first port to one or the other of two priorities. And with masks: from each but the last, every
+ *	sequence of MASK_STEPS steps out of these and: mask or unmask the first port.
  *   heads that lie: from each of STARTS, every sequence of LIE_STEPS steps out of: send on either port,
  *	a head one more or one less, at the tail, behind it, 2^32 off, 0, all ones.
  *   records: each size there is (0 to a quarter of a ring of 4096 bytes) at each place of the ring, so that
@@ -28,6 +29,8 @@
 #include "ipc/event.h"
 
 #define EVENT_STEPS 8
+#define MASK_STEPS  6
+#define MASK_STARTS (ARRAY_SIZE(starts) - 1) /* a masked port's position is below 2^63 */
 #define LIE_STEPS   6
 #define RING_STEPS  6
 
@@ -53,7 +56,7 @@ struct event_reference {
 	u32 queue[PRIORITIES][PORTS];
 	u32 count[PRIORITIES];
 	u32 bound[PORTS];
-	u32 entered;
+	bool masked, latched; /* the first port */
 };
 
 static struct weir_pages pages;
@@ -113,6 +116,10 @@ static void send_and_compare(struct event_reference *reference, u32 port)
 	u32 pends = ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT);
 	bool pending = is_pending(reference, port);
 
+	if (port == 0 && reference->masked) {
+		pending = true; /* as far as the sender can tell */
+		reference->latched = true;
+	}
 	ipc_run(0, 0);
 	assert_int_equal(weir_event_send(1ul << 16 | port), WEIR_OK);
 	if (!pending)
@@ -145,7 +152,21 @@ static void bind_and_compare(struct event_reference *reference, u32 priority)
 		reference->bound[0] = priority;
 }
 
-static u64 events_from(const struct event_reference *reference, u32 steps)
+static void mask_and_compare(struct event_reference *reference, bool masked)
+{
+	u32 priority = reference->bound[0];
+	bool deliver = reference->masked && !masked && reference->latched;
+
+	ipc_run(1, 0);
+	assert_int_equal(weir_port_mask(1ul << 16, masked), WEIR_OK);
+	reference->latched = reference->latched && reference->masked;
+	reference->masked = masked;
+	if (deliver && !is_pending(reference, 0))
+		reference->queue[priority][reference->count[priority]++] = 0;
+}
+
+/* `kinds`: of steps, 5, or 7 with masks. */
+static u64 events_from(const struct event_reference *reference, u32 kinds, u32 steps)
 {
 	struct event_state state;
 	u64 done = 1;
@@ -153,16 +174,18 @@ static u64 events_from(const struct event_reference *reference, u32 steps)
 	if (!steps)
 		return done;
 	event_save(&state);
-	for (u32 step = 0; step < 5; step++) {
+	for (u32 step = 0; step < kinds; step++) {
 		struct event_reference then = *reference;
 
 		if (step < 2)
 			send_and_compare(&then, step);
 		else if (step == 2)
 			next_and_compare(&then);
-		else
+		else if (step < 5)
 			bind_and_compare(&then, step - 3);
-		done += events_from(&then, steps - 1);
+		else
+			mask_and_compare(&then, step == 5);
+		done += events_from(&then, kinds, steps - 1);
 		event_restore(&state);
 	}
 	return done;
@@ -176,10 +199,24 @@ TEST(events_are_the_same_wherever_their_positions_are)
 		struct event_reference reference = { 0 };
 
 		event_machine(starts[i]);
-		done += events_from(&reference, EVENT_STEPS);
+		done += events_from(&reference, 5, EVENT_STEPS);
 		ipc_vms_free();
 	}
 	assert_int_equal(done, ARRAY_SIZE(starts) * 488281); /* (5^9 - 1) / 4 */
+}
+
+TEST(masked_events_are_the_same_wherever_their_positions_are)
+{
+	u64 done = 0;
+
+	for (u32 i = 0; i < MASK_STARTS; i++) {
+		struct event_reference reference = { 0 };
+
+		event_machine(starts[i]);
+		done += events_from(&reference, 7, MASK_STEPS);
+		ipc_vms_free();
+	}
+	assert_int_equal(done, MASK_STARTS * 137257); /* (7^7 - 1) / 6 */
 }
 
 /* What EL2 has to make of a head, with numbers that do not wrap. */
@@ -479,6 +516,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(events_are_the_same_wherever_their_positions_are),
+		cmocka_unit_test(masked_events_are_the_same_wherever_their_positions_are),
 		cmocka_unit_test(a_head_that_lies_is_clamped_wherever_it_is),
 		cmocka_unit_test_setup_teardown(each_record_size_at_each_place_passes_2_to_the_32,
 						rings_make, rings_free),
