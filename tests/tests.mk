@@ -63,6 +63,7 @@ check-order: $(B)/weir.elf $(ORDER_GUESTS:%=$(B)/%)
 	$(Q)$(MAKE) --no-print-directory DEBUG=1 build/debug/weir.elf
 	$(Q)$(MAKE) --no-print-directory LLVM=1 build/clang/weir.elf $(ORDER_GUESTS:%=build/clang/%)
 	$(Q)tools/check-order $^ build/debug/weir.elf --objdump $(OBJDUMP)
+	$(Q)tools/check-paths $< build/debug/weir.elf build/clang/weir.elf --objdump $(OBJDUMP)
 	$(Q)$(MAKE) --no-print-directory LLVM=1 DEBUG=1 build/clang-debug/weir.elf
 	$(Q)tools/check-order build/clang/weir.elf $(ORDER_GUESTS:%=build/clang/%) build/clang-debug/weir.elf \
 		--objdump $(OBJDUMP)

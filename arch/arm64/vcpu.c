@@ -174,7 +174,8 @@ static void own_tlb(const struct arch_vcpu *vcpu)
 	const struct arch_vcpu **owner = &tlb_owner[cpu_index()][vcpu->vttbr >> 48];
 
 	if (*owner && *owner != vcpu) {
-		__asm__ volatile("tlbi vmalle1\n\tic iallu" ::: "memory");
+		tlbi(vmalle1);
+		ic(iallu);
 		dsb(nsh);
 		isb();
 	}

@@ -1,6 +1,8 @@
-"""tools/check-includes, check-fp and check-order fail on what they are there for, and on nothing else."""
+"""tools/check-includes, check-fp, check-order and check-paths fail on what they are there for, and on nothing else."""
 
 import os
+import importlib.machinery
+import importlib.util
 import pathlib
 import shutil
 import subprocess
@@ -298,3 +300,52 @@ def test_a_program_without_marks_is_seen(tmp_path):
     elf = program(tmp_path, ONE % ("stlr", RELEASE), "-UWEIR_ORDER_MARKS")
     result = check_order(tmp_path, elf, {"A1": "stlr"})
     assert result.returncode == 1 and "has no marks" in result.stderr
+
+
+# ---- check-paths ----
+
+
+@pytest.fixture(scope="module")
+def paths():
+    """The tool as a module."""
+    loader = importlib.machinery.SourceFileLoader("check_paths", str(ROOT / "tools/check-paths"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("check_paths", loader))
+    loader.exec_module(module)
+    return module
+
+
+def check_paths(folder, code):
+    text = "early_tables: ret\n" + "".join(f"{name}:\n" + "".join(f"\t{line}\n" for line in lines)
+                                          for name, lines in code.items())
+    (folder / "x.S").write_text(text)
+    subprocess.run([PREFIX + "gcc", "-nostdlib", "-static", "-Wl,-e,0", folder / "x.S", "-o", folder / "x.elf"],
+                   check=True)
+    return subprocess.run([ROOT / "tools/check-paths", folder / "x.elf", "--objdump", PREFIX + "objdump"],
+                          capture_output=True, text=True)
+
+
+@cross
+def test_paths_as_they_should_be_are_passed_with_other_instructions_between(tmp_path, paths):
+    code = {name: [line for one in lines for line in ("add x9, x9, #1", one)] for name, lines in paths.PATHS.items()}
+    result = check_paths(tmp_path, code)
+    assert result.returncode == 0 and not result.stderr, result.stderr
+
+
+@cross
+def test_a_path_that_is_wrong_is_one_line(tmp_path, paths):
+    code = {name: [line for line in lines if line != "dsb nsh"] for name, lines in paths.PATHS.items()}
+    result = check_paths(tmp_path, code)
+    assert result.returncode == 1
+    assert result.stderr == f"{tmp_path}/x.elf: mmu_on: expected dsb nsh as number 8, found isb\n"
+    code = {name: lines for name, lines in paths.PATHS.items() if name != "serror_window"}
+    assert "x.elf: serror_window: expected hint #16" in check_paths(tmp_path, code).stderr
+
+
+def test_each_instruction_that_is_missing_or_elsewhere_or_too_much_is_seen(paths):
+    for path in paths.PATHS.values():
+        assert not paths.differs(["nop", *path, "nop"], path)
+        for at, line in enumerate(path):
+            assert paths.differs(path[:at] + path[at + 1:], path)
+            assert paths.differs([*path[:at], "dsb ish", *path[at:]], path)
+            if path[at + 1:at + 2] not in ([], [line]):
+                assert paths.differs([*path[:at], path[at + 1], line, *path[at + 2:]], path)

@@ -74,6 +74,11 @@ pa_t mmu_heap_pa(const void *in_heap)
 	return PA((u64)in_heap);
 }
 
+void *mmu_heap_va(pa_t in_heap)
+{
+	return (void *)in_heap.raw;
+}
+
 void *mmu_window(enum window window, pa_t page)
 {
 	(void)window;

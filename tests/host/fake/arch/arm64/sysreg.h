@@ -1,10 +1,23 @@
 /*
- * Stands in for arch/arm64/sysreg.h, for what of arch/ has no other instructions: each is recorded.
- * Source: fake/record.c
+ * Stands in for arch/arm64/sysreg.h, for what of arch/ has no other instructions: each is recorded. The bits of
+ * registers are the real ones. Source: fake/record.c
  */
 #pragma once
 
 #include "fake.h"
+
+#define isb real_isb
+#include_next "arch/arm64/sysreg.h"
+#undef isb
+#undef READ_SYSREG
+#undef WRITE_SYSREG
+#undef dsb
+#undef dc
+#undef ic
+#undef tlbi
+#undef tlbi_page
+#undef translate
+#undef sev
 
 #define READ_SYSREG(name)	   fake_sysreg_read(#name)
 #define WRITE_SYSREG(name, value)  fake_sysreg_write(#name, value)
