@@ -346,9 +346,12 @@ static struct vcpu *reconsider(struct core *core, struct vcpu *next, u64 now)
 	if (!read_once(core->needed))
 		return next;
 	spin_lock(&core->lock);
-	/* Stopped meanwhile: that it leaves the core is reported when it is unloaded. */
-	if (!next || next->run == VCPU_RUNNING) {
-		if (next)
+	/*
+	 * Stopped meanwhile: that it leaves the core is reported when it is unloaded. Unless it was the one that was
+	 * unloaded just now: then it is reported, and its VM may be at its end already.
+	 */
+	if (!next || !next->ending) {
+		if (next && next->run == VCPU_RUNNING)
 			enqueue(core, next, true, now);
 		next = take_ready(core, now);
 		core->needed = false;

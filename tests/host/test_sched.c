@@ -850,6 +850,26 @@ TEST(an_serror_left_behind_ends_the_vcpu_of_its_vm_that_is_next)
 	assert_int_equal(left[1], 1);
 }
 
+/* It was to be reset, and had nobody to leave to. */
+TEST(an_serror_left_behind_by_one_that_is_restarted_ends_it_unloaded)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	a->restart = true;
+	serror = a;
+	forget();
+	assert_null(next());
+	assert_string_equal(calls, "vgic_save a, save a, fault a");
+	assert_int_equal(left[0], 1);
+	assert_null(sched_current());
+	/* It begins to close, on this core. */
+	sched_start(a);
+	forget();
+	assert_ptr_equal(next(), a);
+	assert_string_equal(calls, "reset a, vgic_reset a, load a, vgic_load a");
+	assert_int_equal(left[0], 1);
+}
+
 /* What the watchdog goes by. */
 TEST(decided_is_when_the_core_last_chose_even_if_nobody)
 {
@@ -1001,6 +1021,7 @@ int main(void)
 		RUN_ON_CORES(an_serror_left_behind_ends_who_left_it_before_the_next_is_loaded),
 		RUN_ON_CORES(an_serror_left_behind_by_one_that_waits_ends_it),
 		RUN_ON_CORES(an_serror_left_behind_ends_the_vcpu_of_its_vm_that_is_next),
+		RUN_ON_CORES(an_serror_left_behind_by_one_that_is_restarted_ends_it_unloaded),
 		RUN_ON_CORES(decided_is_when_the_core_last_chose_even_if_nobody),
 		RUN_ON_CORES(run_and_steal_are_the_time_on_the_core_and_the_time_ready_without_it),
 		RUN_ON_CORES(blocked_throttled_and_stopped_time_is_neither_run_nor_steal),
