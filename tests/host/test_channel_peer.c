@@ -2,7 +2,8 @@
  * Channels of records (weir/channel.h) between fake VMs, whose memory is there: the end and
  * the restart of either side, new sessions, and peers that lie.
  *
- * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
+ * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/upcall.c ipc/manage.c
+ * Sources: core/timeout.c
  * Sources: core/base/log.c tests/host/fake/ipc_vms.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/panic.c tests/host/fake/ipc_memory.c
