@@ -208,13 +208,14 @@ GUEST = """
 #include <weir/ring.h>
 bool write(struct weir_ring_producer *r) { weir_ring_arm_write(r, 8); return weir_ring_publish(r); }
 bool read(struct weir_ring_consumer *r) { weir_ring_arm_read(r); return weir_ring_release(r); }
+int confirm(struct weir_ring_consumer *r) { return weir_ring_confirm(r); }
 bool event(struct weir_pages *p, uint32_t *port) { return weir_event_next(p, port); }
 bool block(struct weir_pages *p, struct weir_completion *c) { return weir_block_next(p, c); }
 """
 RELEASES, ACQUIRES = {"P4", "C3", "R3", "Q2"}, {"P3", "C4", "R2", "Q1"}
 FENCES = {"P1", "P2", "C1", "C2", "R1"}
 PROMISES = {**dict.fromkeys(RELEASES, "stlr"), **dict.fromkeys(ACQUIRES, "ldar"),
-            **dict.fromkeys(FENCES, "dmb ish")}
+            **dict.fromkeys(FENCES, "dmb ish"), "C5": "dmb ishld"}
 
 
 def program(folder, source, *flags, level="-O2"):
@@ -242,7 +243,7 @@ def test_what_the_headers_promise_is_there(tmp_path, level):
 
 @cross
 @pytest.mark.parametrize("weaker, labels", [
-    ("RELEASE", RELEASES), ("ACQUIRE", ACQUIRES), ("SEQ_CST", FENCES),
+    ("RELEASE", RELEASES), ("ACQUIRE", ACQUIRES | {"C5"}), ("SEQ_CST", FENCES),
 ])
 def test_a_barrier_that_is_weaker_is_seen(tmp_path, weaker, labels):
     flags = [f"-U__ATOMIC_{weaker}", f"-D__ATOMIC_{weaker}=__ATOMIC_RELAXED"]

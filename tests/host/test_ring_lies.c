@@ -60,6 +60,52 @@ static void head_that_lies_closes_the_ring(void **state)
 	}
 }
 
+static void reservation_ends_with_its_ring(void **state)
+{
+	struct pair pair = make_pair(SMALL);
+	void *data;
+
+	(void)state;
+	assert_int_equal(weir_ring_reserve(&pair.producer, 8, &data), WEIR_OK);
+	pair.page->head = 8;
+	assert_int_equal(weir_ring_arm_drained(&pair.producer), WEIR_CLOSED);
+	assert_int_equal(weir_ring_commit(&pair.producer, 8, 0), WEIR_CLOSED);
+	free_pair(&pair);
+}
+
+/* The peer began anew: its page is zeroes. What it had not released is lost, what is sent from then on is not. */
+static void ring_is_set_up_again_with_a_new_consumer(void **state)
+{
+	struct pair pair = make_pair(SMALL);
+
+	(void)state;
+	for (uint32_t life = 0; life < 20; life++) {
+		for (uint32_t i = 0; i < 30; i++)
+			pass_through(&pair, 8 * life);
+		assert_int_equal(weir_ring_arm_drained(&pair.producer), WEIR_OK);
+		put(&pair, 100, 1);
+		weir_ring_publish(&pair.producer);
+		put(&pair, 100, 2);
+		expect(&pair, 100, 1);
+		memset(pair.page, 0, SMALL);
+		assert_int_equal(weir_ring_arm_drained(&pair.producer), WEIR_CLOSED);
+		expect_producer_closed(&pair);
+		assert_int_equal(weir_ring_producer_init(&pair.producer, pair.pages, SMALL),
+				 WEIR_OK);
+		assert_int_equal(put(&pair, 50, 3), WEIR_OK); /* before anybody is there */
+		assert_true(weir_ring_publish(&pair.producer));
+		assert_int_equal(
+			weir_ring_consumer_init(&pair.consumer, pair.page, pair.pages, SMALL),
+			WEIR_OK);
+		weir_ring_producer_connect(&pair.producer, pair.page);
+		expect(&pair, 50, 3);
+		assert_int_equal(peek(&pair), WEIR_AGAIN);
+		weir_ring_release(&pair.consumer);
+		assert_int_equal(weir_ring_arm_drained(&pair.producer), WEIR_OK);
+	}
+	free_pair(&pair);
+}
+
 static void expect_consumer_closed(struct pair *pair)
 {
 	assert_int_equal(weir_ring_arm_read(&pair->consumer), WEIR_CLOSED);
@@ -203,6 +249,40 @@ static void revoked_pages_close_the_ring(void **state)
 	free_pair(&pair);
 }
 
+static void ring_is_set_up_again_with_a_new_producer(void **state)
+{
+	struct pair pair = make_pair(SMALL);
+
+	(void)state;
+	for (uint32_t life = 0; life < 20; life++) {
+		for (uint32_t i = 0; i < 30; i++)
+			pass_through(&pair, 8 * life);
+		put(&pair, 100, 1);
+		put(&pair, 100, 2);
+		weir_ring_publish(&pair.producer);
+		expect(&pair, 100, 1);
+		memset(pair.pages, 0, SMALL);
+		assert_int_equal(weir_ring_confirm(&pair.consumer), WEIR_CLOSED);
+		expect_consumer_closed(&pair);
+		assert_int_equal(
+			weir_ring_consumer_init(&pair.consumer, pair.page, pair.pages, SMALL),
+			WEIR_CLOSED); /* not there yet */
+		assert_int_equal(weir_ring_producer_init(&pair.producer, pair.pages, SMALL),
+				 WEIR_OK);
+		put(&pair, 50, 3);
+		weir_ring_publish(&pair.producer);
+		assert_int_equal(
+			weir_ring_consumer_init(&pair.consumer, pair.page, pair.pages, SMALL),
+			WEIR_OK);
+		weir_ring_producer_connect(&pair.producer, pair.page);
+		assert_int_equal(weir_ring_confirm(&pair.consumer), WEIR_OK);
+		expect(&pair, 50, 3);
+		assert_int_equal(peek(&pair), WEIR_AGAIN);
+		weir_ring_release(&pair.consumer);
+	}
+	free_pair(&pair);
+}
+
 /* Whatever the peer writes: an error, or records that lie in the ring. ASan watches. */
 static void garbage_never_leads_outside(void **state)
 {
@@ -239,6 +319,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes_that_are_no_ring_are_refused),
 		cmocka_unit_test(head_that_lies_closes_the_ring),
+		cmocka_unit_test(reservation_ends_with_its_ring),
+		cmocka_unit_test(ring_is_set_up_again_with_a_new_consumer),
+		cmocka_unit_test(ring_is_set_up_again_with_a_new_producer),
 		cmocka_unit_test(tail_that_lies_closes_the_ring),
 		cmocka_unit_test(tail_that_goes_back_behind_unread_records_closes_the_ring),
 		cmocka_unit_test(header_that_lies_closes_the_ring),

@@ -82,6 +82,7 @@ SETTINGS = {
     "hostile_storm_cores": dict(cores=3),
     "passthrough_rtc": dict(expected=OWNER),
     "passthrough_timer": dict(expected=OWNER),
+    "ring_again": dict(silent=["mortal"], expected=["^weir: mortal starts again$"]),
     "restart": dict(silent=["phoenix"], disks=1, allowed=PHOENIX, expected=PHOENIX),
     "port": dict(silent=["mortal"], disks=1),
     "restart_large": dict(silent=["large"], expected=["^weir: large starts again$"]),

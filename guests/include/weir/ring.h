@@ -38,14 +38,17 @@
  * fewer, the faster. weir_ring_write_batch and weir_ring_read_batch are for many records of one size.
  * Sizes that the compiler knows (sizeof) are fastest; copies of 32, 64 and 96 bytes are inlined.
  *
- * Set up again: a ring that is closed, or whose peer began anew, is of no use any more. Whoever is
- * still there calls its init again and then tells the peer, by the channel's words for example (event.h):
- * the producer weir_ring_producer_init, and weir_ring_producer_connect when the consumer's page is
- * there; the consumer weir_ring_consumer_init, when the producer's pages are. Records that were not
- * released by then are lost; a record that was not published never comes.
+ * Set up again: a ring that is closed, or whose peer began anew, is of no use any more. (That a peer has
+ * gone, its port tells for certain; the ring only where its zeroes contradict what was seen before.)
+ * Whoever is still there calls its init again and then tells the peer, by the port's word for example:
+ * the producer weir_ring_producer_init, and weir_ring_producer_connect when the new consumer's page is
+ * there; the consumer weir_ring_consumer_init, when the new producer's pages are. Records that were not
+ * released by then are lost. When a producer goes away, what was read last may be torn: ask
+ * weir_ring_confirm where that matters.
  *
  * Contexts: each side's functions are called by one task, or under one lock, of that side.
- * Tests: tests/host/test_ring.c, test_ring_lies.c, test_wrap.c. Since ABI 1.
+ * Tests: tests/host/test_ring.c, test_ring_lies.c,
+ * test_ring_liar.c, test_wrap.c, tests/guest/ring_again.c. Since ABI 1.
  */
 #pragma once
 
@@ -140,12 +143,6 @@ static inline uint64_t weir_ring_need(const struct weir_ring_producer *ring, uin
 static inline uint64_t weir_ring_free(const struct weir_ring_producer *ring)
 {
 	return ring->size - (weir_ring_committed(ring) - ring->head);
-}
-
-/* Little-endian, so the word that says what it is comes first. */
-static inline void weir_ring_put_header(uint8_t *place, uint32_t word, uint32_t tag)
-{
-	*(weir_ring_word_t *)(void *)place = word | (uint64_t)tag << 32;
 }
 
 /*
@@ -394,20 +391,6 @@ static inline uint64_t weir_ring_header(const uint8_t *place)
 	return weir_ring_word((const weir_ring_word_t *)(const void *)place);
 }
 
-static inline void weir_ring_tell(struct weir_ring_record *record, const uint8_t *place,
-				  uint64_t header)
-{
-	record->data = place + WEIR_RING_HEADER_BYTES;
-	record->bytes = (uint32_t)header ^ WEIR_RING_RECORD;
-	record->tag = (uint32_t)(header >> 32);
-}
-
-/* Bytes that a record with this header takes; more than there can be if it is none. */
-static inline uint64_t weir_ring_extent(uint64_t header)
-{
-	return weir_ring_space((uint32_t)header ^ WEIR_RING_RECORD);
-}
-
 /* In two registers. */
 struct weir_ring_found {
 	uint64_t header;
@@ -550,6 +533,22 @@ WEIR_RING_SHORT enum weir_status weir_ring_read_batch(struct weir_ring_consumer 
 	}
 	*done = read;
 	return status;
+}
+
+/*
+ * WEIR_OK: all that was read so far the producer had written. WEIR_CLOSED: it has gone meanwhile, and the
+ * end of what was read last may be zeroes. For a record that has to be whole, before it is used: a
+ * grant's pages turn to zeroes all at once, and the first of them holds the word that tells. (The
+ * record of a producer that lies may be anything.)
+ */
+static inline enum weir_status weir_ring_confirm(struct weir_ring_consumer *ring)
+{
+	/* [C5] our reads of the records before that of `magic`. Pairs with stage2_set_pages() of the
+	 * hypervisor: no core reads the old pages any more when one can read the new ones. */
+	WEIR_ORDERED(C5, dmb ishld, __atomic_thread_fence(__ATOMIC_ACQUIRE));
+	if (weir_ring_word(&ring->peer->magic) != WEIR_RING_MAGIC)
+		return weir_ring_break(ring);
+	return ring->broken ? WEIR_CLOSED : WEIR_OK;
 }
 
 /* Gives back all that was read or skipped; true: kick the producer. */

@@ -127,6 +127,26 @@ static inline bool weir_ring_came_by(uint64_t wanted, uint64_t before, uint64_t 
 	return now - wanted < now - before;
 }
 
+/* Little-endian, so the word that says what it is comes first. */
+static inline void weir_ring_put_header(uint8_t *place, uint32_t word, uint32_t tag)
+{
+	*(weir_ring_word_t *)(void *)place = word | (uint64_t)tag << 32;
+}
+
+static inline void weir_ring_tell(struct weir_ring_record *record, const uint8_t *place,
+				  uint64_t header)
+{
+	record->data = place + WEIR_RING_HEADER_BYTES;
+	record->bytes = (uint32_t)header ^ WEIR_RING_RECORD;
+	record->tag = (uint32_t)(header >> 32);
+}
+
+/* Bytes that a record with this header takes; more than there can be if it is none. */
+static inline uint64_t weir_ring_extent(uint64_t header)
+{
+	return weir_ring_space((uint32_t)header ^ WEIR_RING_RECORD);
+}
+
 /* Four words, each read once: what the compiler knows of them is not where they came from. */
 WEIR_RING_SHORT void weir_ring_copy_four(weir_ring_word_t *to, const weir_ring_word_t *from)
 {
