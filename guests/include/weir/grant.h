@@ -12,9 +12,10 @@
  *	  1..WEIR_GRANT_PAGES_MAX, x4 = enum weir_access; WEIR_PASS: they are passed.
  *   out: x1 = grant handle.
  *   errors: WEIR_INVALID: port, access, or the range does not lie in the pool (of a larger one: in
- *	     its first 65536 pages). WEIR_STALE: an old port handle. WEIR_CLOSED: the peer is off.
- *	     WEIR_BUSY: one of the pages is in a grant already, or a block request that is not
- *	     finished names it. WEIR_QUOTA: 2^42 grants have begun at this page.
+ *	     its first 65536 pages). WEIR_STALE: an old port handle. WEIR_DENIED: a port that was
+ *	     opened by call. WEIR_CLOSED: the peer is off. WEIR_BUSY: one of the pages is in a grant
+ *	     already, or a block request that is not finished names it. WEIR_QUOTA: 2^42 grants have
+ *	     begun at this page.
  *
  * WEIR_FN_GRANT_MAP: map a grant into the window, all pages, in order.
  *   in:  x1 = port handle (joined to who shared or passed it), x2 = grant handle, x3 = first page of
@@ -22,8 +23,8 @@
  *   out: x1 = pages, x2 = enum weir_access.
  *   errors: WEIR_INVALID: port, x2 never was a grant of another VM, or x3 and the pages do not lie
  *	     in the window. WEIR_STALE: the port or grant handle is old. WEIR_DENIED: the grant was
- *	     not given by the port that x1 is joined to. WEIR_BUSY: it is mapped already, or something
- *	     is mapped at that place.
+ *	     not given by the port that x1 is joined to (a port that was opened by call gives none).
+ *	     WEIR_BUSY: it is mapped already, or something is mapped at that place.
  *   Pages are Normal write-back memory, not executable, and writable but with WEIR_READ.
  *
  * WEIR_FN_GRANT_PASS: pass on what was passed, and is mapped: it leaves the window at once, and that
@@ -32,7 +33,7 @@
  *   out: x1 = grant handle.
  *   errors: WEIR_INVALID: port, out of the window. WEIR_STALE: an old port handle. WEIR_NOT_FOUND: no
  *	     mapping begins there. WEIR_DENIED: it was shared and not passed, or the peer is home (unmap
- *	     returns it). WEIR_CLOSED: the peer is off, or the grant was revoked.
+ *	     returns it), or x1 was opened by call. WEIR_CLOSED: the peer is off, or the grant was revoked.
  *
  * WEIR_FN_GRANT_UNMAP: take a mapped grant, or what is left of a revoked one, out of the window. What
  *   was passed is returned by that: the grant ends, home sees its pages again, and its port by which
