@@ -30,7 +30,7 @@ const struct call_row call_rows[] = {
 	{ WEIR_FN_PORT_PEER, { PORT }, ERRORS2(INVALID, STALE) },
 	{ WEIR_FN_GRANT_SHARE,
 	  { PORT, POOL_PAGE, PAGES, ACCESS },
-	  ERRORS5(INVALID, STALE, CLOSED, BUSY, QUOTA) },
+	  ERRORS6(INVALID, STALE, DENIED, CLOSED, BUSY, QUOTA) },
 	{ WEIR_FN_GRANT_MAP, { PORT, OFFERED, WINDOW }, ERRORS4(INVALID, STALE, DENIED, BUSY) },
 	{ WEIR_FN_GRANT_PASS,
 	  { PORT, WINDOW },
@@ -47,6 +47,13 @@ const struct call_row call_rows[] = {
 	{ WEIR_FN_VM_START, { MANAGED }, ERRORS5(DENIED, INVALID, NOT_FOUND, STALE, BUSY) },
 	{ WEIR_FN_VM_STOP, { MANAGED }, ERRORS4(DENIED, INVALID, NOT_FOUND, STALE) },
 	{ WEIR_FN_VM_RESTART, { MANAGED }, ERRORS4(DENIED, INVALID, NOT_FOUND, STALE) },
+	{ WEIR_FN_PORT_OPEN,
+	  { PORT_KIND, PORT },
+	  ERRORS6(INVALID, STALE, BUSY, DENIED, NOT_FOUND, QUOTA) },
+	{ WEIR_FN_PORT_CONNECT, { PORT, OPENED }, ERRORS5(INVALID, STALE, DENIED, BUSY, QUOTA) },
+	{ WEIR_FN_PORT_CLOSE, { OWN_PORT }, ERRORS3(INVALID, STALE, DENIED) },
+	{ WEIR_FN_PORT_MASK, { PORT, FLAG }, ERRORS2(INVALID, STALE) },
+	{ WEIR_FN_PORT_TIMER, { TIMER, WORD }, ERRORS3(INVALID, STALE, DENIED) },
 };
 
 const u32 call_row_count = ARRAY_SIZE(call_rows);
@@ -57,7 +64,23 @@ struct call_have call_have;
 
 static bool is_port(u64 value)
 {
-	return value == call_have.to_b || value == call_have.to_c;
+	return value == call_have.to_b || value == call_have.to_c || value == call_have.ipi ||
+	       value == call_have.timer;
+}
+
+static bool is_opened(u64 value)
+{
+	return value == call_have.opened;
+}
+
+static bool is_own_port(u64 value)
+{
+	return value == call_have.ipi || value == call_have.timer;
+}
+
+static bool is_timer(u64 value)
+{
+	return value == call_have.timer;
 }
 
 static bool is_offered(u64 value)
@@ -124,6 +147,11 @@ static const struct {
 	[STATUS] = { 0, 0, is_status },
 	[POSITION] = { 0, VMS, 0 },
 	[MANAGED] = { 0, 0, is_managed },
+	[PORT_KIND] = { 1, WEIR_PORT_VM_STATE + 1, 0 },
+	[OPENED] = { 0, 0, is_opened },
+	[OWN_PORT] = { 0, 0, is_own_port },
+	[TIMER] = { 0, 0, is_timer },
+	[FLAG] = { 0, 2, 0 },
 };
 
 bool call_fits(enum kind kind, u64 value)
@@ -173,16 +201,28 @@ u64 call_good(u32 number, enum kind kind)
 		return call_have.managed;
 	case WORD:
 		return 77;
+	case PORT_KIND:
+		return WEIR_PORT_PEER;
+	case OPENED:
+		return call_have.opened;
+	case OWN_PORT:
+		return call_have.ipi;
+	case TIMER:
+		return call_have.timer;
 	default:
 		return 0;
 	}
 }
 
-static u64 values[160];
+static u64 values[200];
 static u32 value_count;
 
 static void add(u64 value)
 {
+	for (u32 i = 0; i < value_count; i++)
+		if (values[i] == value)
+			return;
+	assert_true(value_count < ARRAY_SIZE(values));
 	values[value_count++] = value;
 }
 
@@ -244,8 +284,11 @@ u32 call_values(void)
 	add_handle(1ul << 22 | D << 16 | 3); /* d's grant */
 	add(1ul << 22 | B << 16);	     /* b's, which is mapped */
 	add_handle(call_have.managed);
+	add_handle(call_have.ipi);
+	add_handle(call_have.timer);
+	add_handle(call_have.opened);
+	add(0x8000 | 9); /* what a port has that nobody has */
 	add(call_have.sequence + 1);
-	assert_true(value_count <= ARRAY_SIZE(values));
 	return value_count;
 }
 

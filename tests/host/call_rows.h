@@ -37,6 +37,11 @@ enum kind {
 	STATUS,
 	POSITION,
 	MANAGED,
+	PORT_KIND,
+	OPENED,
+	OWN_PORT,
+	TIMER,
+	FLAG,
 	KINDS
 };
 
@@ -55,6 +60,8 @@ extern struct call_have {
 	weir_handle offered;	/* a grant that b has made for it */
 	weir_handle mine;	/* one of its own: page HAVE_OWN of its pool */
 	weir_handle managed;	/* a VM */
+	weir_handle ipi, timer; /* its ports, opened by call */
+	weir_handle opened;	/* b's port, which it may connect to */
 	u64 sequence;		/* of the upcall that it has to answer */
 } call_have;
 

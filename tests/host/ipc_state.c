@@ -6,6 +6,7 @@
 #define PIECES 128u
 #define PAGES  (FAKE_POOL_PAGES + FAKE_WINDOW_PAGES + 64)
 #define INTIDS 32u
+#define BYTES  (256 * KIB)
 
 struct piece {
 	const void *at;
@@ -21,7 +22,13 @@ struct ipc_state {
 	enum stage2_kind kind[PAGES];
 	u32 pends[MAX_VCPUS][INTIDS];
 	u64 left; /* pieces that are still to come */
+	struct ipc_state *next;
+	u64 used;
+	u8 bytes[BYTES] __attribute__((aligned(16))); /* the copies */
 };
+
+/* There are as many of them as a test has had at a time. */
+static struct ipc_state *unused;
 
 /* Tickets of locks count how often they were taken. */
 static void blank_lock(struct spinlock *lock)
@@ -42,6 +49,25 @@ static void blank_vcpu_ipc(struct vcpu_ipc *ipc)
 	/* In the core's list, among those of others. */
 	memset(&ipc->upcall.deadline.link, 0, sizeof(ipc->upcall.deadline.link));
 	memset(&ipc->upcall.period.link, 0, sizeof(ipc->upcall.period.link));
+	memset(&ipc->event.timer.link, 0, sizeof(ipc->event.timer.link));
+}
+
+/* Numbers of ports go round: a call that fails may have taken one and given it back. */
+static void blank_ports(struct event_vm *event)
+{
+	blank_lock(&event->lock);
+	event->fresh = 0;
+	memset(&event->free, 0, sizeof(event->free));
+	memset(&event->unread, 0, sizeof(event->unread));
+}
+
+static void blank_free(struct port *port, u32 count)
+{
+	for (u32 i = 0; i < count; i++) {
+		if (port[i].kind == PORT_FREE)
+			memset(&port[i], 0, sizeof(port[i]));
+		port[i].next = 0;
+	}
 }
 
 /* A copy without what each call writes, whoever makes it. */
@@ -53,9 +79,11 @@ static void blank(const struct ipc_state *state, const struct piece *piece)
 	if (piece->at == vm)
 		blank_lock(&((struct vm *)copy)->lock);
 	if (piece->at == vm->ipc) {
-		blank_lock(&((struct vm_ipc *)copy)->event.lock);
+		blank_ports(&((struct vm_ipc *)copy)->event);
 		blank_lock(&((struct vm_ipc *)copy)->grant.lock);
 	}
+	if (piece->at == vm->ipc->event.port)
+		blank_free(copy, vm->ipc->event.port_count);
 	for (u32 i = 0; i < vm->vcpu_count; i++) {
 		if (piece->at == vm->vcpu[i])
 			blank_vcpu(copy);
@@ -71,7 +99,9 @@ static void keep(struct ipc_state *state, const void *at, u64 bytes)
 	assert_true(state->count <= PIECES);
 	piece->at = at;
 	piece->bytes = bytes;
-	piece->copy = malloc(bytes + 1);
+	piece->copy = &state->bytes[state->used];
+	state->used = align_up(state->used + bytes, 16);
+	assert_true(state->used <= BYTES);
 	memcpy(piece->copy, at, bytes);
 	blank(state, piece);
 }
@@ -95,11 +125,15 @@ static void keep_page(struct ipc_state *state, u32 number, u64 ipa)
 
 struct ipc_state *ipc_state_take(u32 id)
 {
-	struct ipc_state *state = calloc(1, sizeof(*state));
+	struct ipc_state *state = unused ? unused : malloc(sizeof(*state));
 	struct vm *vm = ipc_vm(id);
 	u32 page = 0;
 
+	if (unused)
+		unused = unused->next;
 	state->vm = id;
+	state->count = 0;
+	state->used = 0;
 	state->left = fake_heap_allocations();
 	keep(state, vm, sizeof(*vm));
 	for (u32 i = 0; i < vm->vcpu_count; i++)
@@ -119,9 +153,8 @@ struct ipc_state *ipc_state_take(u32 id)
 
 void ipc_state_free(struct ipc_state *state)
 {
-	for (u32 i = 0; i < state->count; i++)
-		free(state->piece[i].copy);
-	free(state);
+	state->next = unused;
+	unused = state;
 }
 
 void assert_state_is(struct ipc_state *before, const char *what)

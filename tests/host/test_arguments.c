@@ -7,7 +7,7 @@
  * A new call needs a row in call_rows.c; test_calls.c makes calls in any order.
  *
  * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/manage.c
- * Sources: core/timeout.c core/base/log.c tests/host/ipc_state.c tests/host/fake/ipc_vms.c
+ * Sources: ipc/port.c ipc/port_source.c core/timeout.c core/base/log.c tests/host/ipc_state.c tests/host/fake/ipc_vms.c
  * Sources: tests/host/fake/ipc_disk.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/lock.c tests/host/fake/panic.c tests/host/call_rows.c
@@ -22,6 +22,8 @@
 #include "ipc/upcall.h"
 
 enum { A, B, C, D, VMS };
+
+#define PORTS 16u
 
 /* ---- The machine ------------------------------------------------------------------------------- */
 
@@ -56,6 +58,7 @@ static void prepare(u32 number)
 	weir_handle grant;
 
 	fake_lock_reset();
+	ipc_vms_set_ports(PORTS);
 	ipc_vms_make(VMS, 2, channels);
 	for (u32 vm = 0; vm < VMS; vm++) {
 		ipc_vm_renew(vm);
@@ -70,8 +73,12 @@ static void prepare(u32 number)
 	call_have.mine = share(A, call_have.to_b, HAVE_OWN, 1, WEIR_READ);
 	assert_int_equal(weir_grant_map(call_have.to_b, grant, HAVE_MAPPED, 0, 0), WEIR_OK);
 	grant = share(B, first, 20, 1, WEIR_PASS);
+	ipc_run(B, 0);
+	assert_int_equal(weir_port_open_peer(first, &call_have.opened), WEIR_OK);
 	ipc_run(A, 0);
 	assert_int_equal(weir_grant_map(call_have.to_b, grant, HAVE_PASSED, 0, 0), WEIR_OK);
+	assert_int_equal(weir_port_open_ipi(&call_have.ipi), WEIR_OK);
+	assert_int_equal(weir_port_open_timer(&call_have.timer), WEIR_OK);
 	memcpy(ipc_pages(A, 0).in->buffer, "ab", 2);
 	if (number == WEIR_FN_UPCALL_RETURN) {
 		assert_int_equal(weir_upcall_register(1), WEIR_OK);
@@ -204,12 +211,14 @@ TEST(what_is_of_an_earlier_life_is_stale)
 			enum kind kind = call_rows[row].argument[at];
 			u64 x[ARGUMENTS];
 
-			if (kind != PORT && kind != OFFERED && kind != MINE)
+			bool own = kind == MINE || kind == OWN_PORT || kind == TIMER;
+
+			if (kind != PORT && kind != OFFERED && kind != OPENED && !own)
 				continue;
 			prepare(call_rows[row].number);
 			if (kind != PORT) {
-				ipc_vm_renew(kind == MINE ? A : B);
-				call_have.to_b += kind == MINE ? 0x10000 : 0;
+				ipc_vm_renew(own ? A : B);
+				call_have.to_b += own ? 0x10000 : 0;
 			}
 			make_good(row, x);
 			x[at] -= kind == PORT ? 0x10000 : 0;
@@ -259,6 +268,25 @@ TEST(quota_of_requests_in_flight)
 	assert_int_equal(weir_block_submit(0, WEIR_BLOCK_READ, 0, 8, (void *)x[3], 0), WEIR_OK);
 }
 
+TEST(quota_of_ports)
+{
+	weir_handle last = 0, port;
+	u32 count = 0;
+
+	prepare(0);
+	while (weir_port_open_ipi(&port) == WEIR_OK) {
+		last = port;
+		count++;
+	}
+	assert_int_equal(count, PORTS - 4); /* two channels, the ports that it has by prepare() */
+	assert_int_equal(weir_port_open_ipi(&port), WEIR_QUOTA);
+	assert_int_equal(weir_port_connect(call_have.to_b, call_have.opened, &port), WEIR_QUOTA);
+	assert_int_equal(weir_port_close(last), WEIR_OK);
+	assert_int_equal(weir_port_connect(call_have.to_b, call_have.opened, &port), WEIR_OK);
+	assert_int_equal(weir_port_close(port), WEIR_OK);
+	assert_int_equal(weir_port_open_ipi(&port), WEIR_OK);
+}
+
 TEST(quota_of_grants_that_begin_at_a_page)
 {
 	weir_handle grant;
@@ -281,6 +309,7 @@ int main(void)
 		CASE(what_is_of_an_earlier_life_is_stale),
 		CASE(who_may_not_manage_is_denied_everything),
 		CASE(quota_of_requests_in_flight),
+		CASE(quota_of_ports),
 		CASE(quota_of_grants_that_begin_at_a_page),
 	};
 

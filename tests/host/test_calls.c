@@ -4,7 +4,7 @@
  * and in the end nothing is lost: all that there was on the first day can be had again.
  *
  * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/manage.c
- * Sources: core/timeout.c core/base/log.c tests/host/ipc_state.c tests/host/fake/ipc_vms.c
+ * Sources: ipc/port.c ipc/port_source.c core/timeout.c core/base/log.c tests/host/ipc_state.c tests/host/fake/ipc_vms.c
  * Sources: tests/host/fake/ipc_disk.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/lock.c tests/host/fake/panic.c tests/host/call_rows.c
@@ -18,16 +18,19 @@
 #include "ipc_state.h"
 #include "ipc/upcall.h"
 
-#define VMS   6u
-#define GROUP 3u /* of VMs that have channels */
-#define STEPS 8000u
-#define CALLS 32u /* a step */
-#define ROWS  64u
+#define VMS		  6u
+#define GROUP		  3u /* of VMs that have channels */
+#define STEPS		  10000u
+#define PORTS		  20u
+#define PORTS_OF_CHANNELS 2u
+#define CALLS		  32u /* a step */
+#define ROWS		  64u
 
 #define RECENT 8u
 
 static u64 recent[2][RECENT]; /* grants that were made among a's three, and the others */
-static u32 value_count, recent_count, accepted[ROWS];
+static u64 opened[2][RECENT]; /* and ports */
+static u32 value_count, opened_count, recent_count, accepted[ROWS];
 
 static void answered(void *context, enum weir_status status, const u64 reply[6])
 {
@@ -61,6 +64,10 @@ static u64 some_argument(u32 vm, enum kind kind)
 	}
 	if (kind == PORT)
 		return call_have.to_b + random_below(2);
+	if (kind == TIMER && ipc_vcpu(vm, 0)->ipc->event.source[0])
+		return ipc_vcpu(vm, 0)->ipc->event.source[0]->handle;
+	if (kind == OPENED || kind == OWN_PORT || kind == TIMER)
+		return opened[vm / GROUP][random_below(RECENT)];
 	if (kind == OFFERED || kind == MINE)
 		return recent[vm / GROUP][random_below(RECENT)];
 	if (kind == SEQUENCE)
@@ -86,8 +93,13 @@ static void random_call(u32 vm)
 	for (u32 i = 0; i < ARGUMENTS; i++)
 		if (call_rows[row].argument[i] != NOTHING)
 			x[i] = some_argument(vm, call_rows[row].argument[i]);
+	if (call_rows[row].number == WEIR_FN_PORT_OPEN && random_below(2))
+		x[1] = 0; /* as most kinds want it */
 	status = call_row(&call_rows[row], x, "in any order");
 	accepted[row] += status == WEIR_OK;
+	if (status == WEIR_OK && (call_rows[row].number == WEIR_FN_PORT_OPEN ||
+				  call_rows[row].number == WEIR_FN_PORT_CONNECT))
+		opened[vm / GROUP][opened_count++ % RECENT] = ipc_vcpu(vm, index)->arch.x[1];
 	if (status == WEIR_OK && call_rows[row].number == WEIR_FN_GRANT_SHARE)
 		recent[vm / GROUP][recent_count++ % RECENT] = ipc_vcpu(vm, index)->arch.x[1];
 }
@@ -129,7 +141,7 @@ static void check_nothing_leaked(void)
 		ipc_vm_renew(vm);
 	for (u32 vm = 0; vm < VMS; vm++) {
 		const struct stage2 *tables = &ipc_vm(vm)->stage2;
-		weir_handle grant;
+		weir_handle grant, port;
 
 		ipc_run(vm, 0);
 		for (u64 i = 0; i < FAKE_WINDOW_PAGES; i++)
@@ -143,6 +155,8 @@ static void check_nothing_leaked(void)
 							  1, WEIR_READ, &grant),
 					 WEIR_OK);
 		}
+		for (u32 i = PORTS_OF_CHANNELS; i < PORTS; i++)
+			assert_int_equal(weir_port_open_ipi(&port), WEIR_OK);
 		for (u32 i = 0; i < WEIR_COMPLETIONS; i++)
 			assert_int_equal(
 				weir_block_submit(0, WEIR_BLOCK_READ, 0, 1, (void *)VM_RAM_BASE, i),
@@ -158,6 +172,7 @@ TEST(calls_in_any_order_leak_nothing_and_reach_nobody_else)
 
 	srand(5);
 	fake_lock_reset();
+	ipc_vms_set_ports(PORTS);
 	ipc_vms_make(VMS, 2, channels);
 	allocations = fake_heap_allocations();
 	call_have.to_b = 1ul << 16;
