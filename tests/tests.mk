@@ -4,7 +4,7 @@
 CLANG_FORMAT ?= clang-format-14
 CPPCHECK ?= cppcheck
 
-CHECKS := check-format check-gcc check-debug check-clang check-cxx check-cppcheck check-includes check-fp check-order check-models
+CHECKS := check-format check-gcc check-debug check-clang check-cxx check-cppcheck check-includes check-fp check-order check-exclusives check-models
 
 ORDER_GUESTS := guests/reader.elf guests/writer.elf tests/guest/ring_again.elf
 
@@ -67,6 +67,9 @@ check-order: $(B)/weir.elf $(ORDER_GUESTS:%=$(B)/%)
 	$(Q)$(MAKE) --no-print-directory LLVM=1 DEBUG=1 build/clang-debug/weir.elf
 	$(Q)tools/check-order build/clang/weir.elf $(ORDER_GUESTS:%=build/clang/%) build/clang-debug/weir.elf \
 		--objdump $(OBJDUMP)
+
+check-exclusives: $(B)/weir.elf
+	$(Q)tools/check-exclusives $< --prefix=$(CROSS_COMPILE)
 
 # The protocols between cores and VMs, in every order that memory allows; and without each barrier.
 check-models:

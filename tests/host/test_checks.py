@@ -1,9 +1,10 @@
-"""tools/check-includes, check-fp, check-order and check-paths fail on what they are there for, and on nothing else."""
+"""The checks of code that is built (tools/check-*) fail on what they are there for, and on nothing else."""
 
 import os
 import importlib.machinery
 import importlib.util
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -350,3 +351,73 @@ def test_each_instruction_that_is_missing_or_elsewhere_or_too_much_is_seen(paths
             assert paths.differs([*path[:at], "dsb ish", *path[at:]], path)
             if path[at + 1:at + 2] not in ([], [line]):
                 assert paths.differs([*path[:at], path[at + 1], line, *path[at + 2:]], path)
+# ---- check-exclusives ----
+
+def check_exclusives(folder, files, *flags):
+    """On a program of these files, linked at an address of its own."""
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    subprocess.run([PREFIX + "gcc", "-O2", "-g", "-ffreestanding", "-nostdlib", "-static", "-Wl,-e,0", "-I.",
+                    *flags, *(path for path in files if path.endswith(".c")), "-o", "x.elf"], cwd=folder, check=True)
+    result = subprocess.run([ROOT / "tools/check-exclusives", folder / "x.elf", "--prefix", PREFIX],
+                            capture_output=True, text=True)
+    return result.returncode, [line for line in result.stderr.splitlines() if "but in no program" not in line]
+
+
+LOCK = """
+static inline void spin_lock(unsigned *lock) { while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)) ; }
+"""
+LOCKS = {"arch/arm64/lock.h": LOCK,
+         "core/y.c": '#include "arch/arm64/lock.h"\nunsigned y; void _start(void) { spin_lock(&y); }\n'}
+
+
+@cross
+@pytest.mark.parametrize("flags", [["-mno-outline-atomics"], ["-march=armv8.1-a"]])
+@pytest.mark.parametrize("statement", [
+    "__atomic_fetch_add(word, 1, __ATOMIC_RELAXED)", "__atomic_fetch_or(word, 1, __ATOMIC_RELEASE)",
+    "__atomic_exchange_n(word, 1, __ATOMIC_ACQ_REL)", "__atomic_fetch_and((char *)word, 1, __ATOMIC_SEQ_CST)",
+    "__atomic_compare_exchange_n(word, word + 1, 2, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)",
+])
+def test_an_atomic_that_the_table_does_not_have_is_seen(tmp_path, statement, flags):
+    files = {**LOCKS, "ipc/z.c": f"long z(long *word);\nlong z(long *word) {{ return {statement}; }}\n"}
+    status, lines = check_exclusives(tmp_path, files, *flags)
+    assert status == 1 and len(lines) == 1 and ": ipc/z.c: z: " in lines[0]
+
+
+@cross
+def test_locks_inlined_anywhere_and_loads_and_stores_are_none(tmp_path):
+    code = "__atomic_store_n(a, __atomic_load_n(a, __ATOMIC_ACQUIRE), __ATOMIC_RELEASE)"
+    files = {**LOCKS, "ipc/z.c": f"void z(long *a);\nvoid z(long *a) {{ {code}; }}\n"}
+    assert check_exclusives(tmp_path, files, "-mno-outline-atomics")[1] == []
+
+
+@cross
+def test_a_row_that_nothing_stands_for_is_seen(tmp_path):
+    status, _ = check_exclusives(tmp_path, LOCKS, "-mno-outline-atomics")
+    assert status == 1  # the rest of the table
+
+
+@cross
+@pytest.mark.parametrize("statement, fine", [
+    ("__atomic_load_n(&in->event_head[0], __ATOMIC_ACQUIRE)", True),
+    ("__atomic_fetch_add(&in->event_head[0], 0, __ATOMIC_RELAXED)", False),
+    ("__atomic_fetch_or(&in->completion_head, 0, __ATOMIC_RELAXED)", False),
+    ("__atomic_exchange_n(&in->upcall_reply[0], 0, __ATOMIC_RELAXED)", False),
+    ("in->event_head[0] = 0", False),
+])
+def test_the_page_that_a_guest_writes_takes_no_atomic_but_a_load(tmp_path, statement, fine):
+    (tmp_path / "x.c").write_text("#include <weir/abi.h>\nunsigned long f(const struct weir_in *in);\n"
+                                  "unsigned long f(const struct weir_in *in) { return " + statement + "; }\n")
+    result = subprocess.run([PREFIX + "gcc", "-c", "-Werror", "-I", ROOT / "guests/include", tmp_path / "x.c",
+                             "-o", tmp_path / "x.o"], capture_output=True, text=True)
+    assert (result.returncode == 0) == fine, result.stderr
+    header = (ROOT / "ipc/ipc.h").read_text()
+    assert "const struct weir_in *in;" in header  # which is all that EL2 has of it
+
+
+def test_nothing_takes_the_const_away():
+    """But ipc.c, which makes and zeroes the pages while no vCPU of the VM runs."""
+    for path in sorted((ROOT / "ipc").glob("*.c")):
+        if path.name != "ipc.c":
+            assert not re.search(r"\((?:struct weir_in|u8|u64|void|uintptr_t)[ *]*\)[^;]*->(?:in|shared_head)\b(?!->)", path.read_text())

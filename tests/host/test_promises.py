@@ -65,3 +65,31 @@ def test_the_row_has_the_statuses_of_the_header(call):
 @pytest.mark.parametrize("call", sorted(numbers() - NO_ERRORS))
 def test_a_quota_is_said_once_so_that_its_status_says_which(call):
     assert len(re.findall(r"\bWEIR_QUOTA\b", promised()[call])) <= 1
+
+
+# ---- Advisories ----
+
+ADVISORIES = (107, 155, 218, 224, 226, 230, 236, 255, 268, 284, 287, 295, 316, 340, 342, 343, 344, 358, 359, 379,
+              380, 382, 384, 394, 411)
+PROGRAMS = {path.name: path.read_text() for path in sorted((ROOT / "tests/host").glob("test_advisories_*.c"))}
+TABLE = PROGRAMS["test_advisories_events.c"]
+
+
+def test_the_table_of_advisories_is_the_list():
+    rows = re.findall(r"^ \*   ([\d ]+?) {2,}(\w+\.c|here)$", TABLE, re.MULTILINE)
+    assert sorted(int(number) for numbers, _ in rows for number in numbers.split()) == sorted(ADVISORIES)
+
+
+@pytest.mark.parametrize("number", ADVISORIES)
+def test_each_advisory_has_a_test_that_runs_and_says_what_its_class_is(number):
+    text = "".join(PROGRAMS.values())
+    names = set(re.findall(rf"^TEST\((xsa_{number}_\w+)\)", text, re.MULTILINE))
+    assert len(names) == 1
+    assert f"CASE({names.pop()})," in text
+    assert re.search(rf"/\* ---- XSA-{number}: \w", text)
+
+
+@pytest.mark.parametrize("number", ADVISORIES)
+def test_the_table_names_the_file_of_the_test(number):
+    row, = re.findall(rf"^ \*   [\d ]*\b{number}\b[\d ]* {{2,}}(\w+\.c|here)$", TABLE, re.MULTILINE)
+    assert f"TEST(xsa_{number}_" in PROGRAMS["test_advisories_events.c" if row == "here" else row]

@@ -122,6 +122,9 @@ u32 fake_locks_held(void);
 u32 fake_locks_taken(void); /* since it was asked last */
 void fake_lock_between(u32 gap, void (*other)(void *context), void *context);
 bool fake_lock_happened(void); /* and else it does not happen any more */
+/* `one` on a machine as `make` makes it, with `other` in its first gap, its second..., and once without. */
+u32 fake_lock_each_gap(void (*make)(void), void (*one)(void), void (*other)(void *),
+		       void (*check)(void)); /* the number of gaps */
 
 /* order.c: `other` is called once, before or behind the next statement of that label (weir/order.h). */
 void fake_order_at(const char *label, bool done, void (*other)(void *context), void *context);

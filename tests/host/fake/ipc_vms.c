@@ -303,14 +303,16 @@ struct weir_pages ipc_pages(u32 vm, u32 index)
 s64 ipc_call(u64 x0, u64 x1, u64 x2, u64 x3, u64 x4, u64 x5, u64 x6)
 {
 	const u64 registers[] = { x0, x1, x2, x3, x4, x5, x6 };
+	struct vcpu *self = running;
+	u64 *x = self->arch.x;
 
-	for (u32 i = 0; i < ARRAY_SIZE(running->arch.x); i++)
-		running->arch.x[i] = i < ARRAY_SIZE(registers) ? registers[i] : 0xdead0000 + i;
-	hypercall(running);
-	for (u32 i = 4; i < ARRAY_SIZE(running->arch.x); i++)
-		assert_true(running->arch.x[i] ==
-			    (i < ARRAY_SIZE(registers) ? registers[i] : 0xdead0000 + i));
-	return (s64)running->arch.x[0];
+	for (u32 i = 0; i < ARRAY_SIZE(self->arch.x); i++)
+		x[i] = i < ARRAY_SIZE(registers) ? registers[i] : 0xdead0000 + i;
+	hypercall(self);
+	for (u32 i = 4; i < ARRAY_SIZE(self->arch.x); i++)
+		assert_true(x[i] == (i < ARRAY_SIZE(registers) ? registers[i] : 0xdead0000 + i));
+	running = self; /* another may have come in meanwhile (fake/lock.c) */
+	return (s64)x[0];
 }
 
 /* What the wrappers of weir/ are made of (weir/hypercall.h). */

@@ -53,6 +53,23 @@ bool fake_lock_happened(void)
 	return happened;
 }
 
+u32 fake_lock_each_gap(void (*make)(void), void (*one)(void), void (*other)(void *),
+		       void (*check)(void))
+{
+	for (u32 gap = 0;; gap++) {
+		bool happened;
+
+		make();
+		fake_lock_between(gap, other, 0);
+		one();
+		happened = fake_lock_happened();
+		assert_int_equal(fake_locks_held(), 0);
+		check();
+		if (!happened)
+			return gap;
+	}
+}
+
 static u32 number_of(const struct spinlock *lock)
 {
 	for (u32 i = 0; i < seen.count; i++)

@@ -38,15 +38,13 @@ static void faulted(int signal, siginfo_t *info, void *context)
 
 static void stepped(int signal, siginfo_t *info, void *context)
 {
-	u64 word = align_down(watch.at, 8);
-
 	(void)signal;
 	(void)info;
 	watch.accesses++;
 	watch.writes += watch.write;
 	if (!watch.write && ++watch.reads[watch.at] > watch.most)
 		watch.most = watch.reads[watch.at];
-	*(u64 *)(watch.page + word) ^= ~0ul; /* the guest writes another word */
+	watch.page[watch.at] ^= 0xff; /* the guest writes something else */
 	mprotect(watch.page, PAGE_SIZE, PROT_NONE);
 	((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] &= ~FLAG_STEP;
 }
@@ -72,7 +70,8 @@ bool fake_page_watch(void *page)
 
 struct fake_page_accesses fake_page_release(void)
 {
-	mprotect(watch.page, PAGE_SIZE, PROT_READ | PROT_WRITE);
+	if (watch.page)
+		mprotect(watch.page, PAGE_SIZE, PROT_READ | PROT_WRITE);
 	watch.page = 0;
 	return (struct fake_page_accesses){ watch.accesses, watch.most, watch.writes };
 }
