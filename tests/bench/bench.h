@@ -15,6 +15,7 @@
 #pragma once
 
 #include "guests/lib/runtime.h"
+#include "tests/bench/mark.h"
 
 #define SAMPLES	 21u
 #define WARM_UP	 4u /* passages before the first that counts */
@@ -42,6 +43,7 @@ static inline void spin_yield(void)
 static inline void report_row(const char *name, uint32_t calls, const uint64_t *samples,
 			      uint32_t count)
 {
+	MARK("row");
 	for (uint32_t i = 0; i < count; i += NUMBERS_PER_LINE) {
 		printf("row %s %u", name, calls);
 		for (uint32_t k = i; k < count && k < i + NUMBERS_PER_LINE; k++)
@@ -92,18 +94,17 @@ __asm__(".pushsection .text.lean_vectors, \"ax\"\n"
 	"	.balign 2048\n"
 	"lean_vectors:\n"
 	"	b	vectors\n"
-	"	.balign 128\n"
-	"	mrs	x0, cntvct_el0\n"
-	"	mrs	x1, s3_0_c12_c12_0\n" /* ICC_IAR1 */
-	"	bl	lean_interrupt\n"
-	"	eret\n"
-	"	.set	lean_offset, 0x100\n"
-	"	.rept	14\n"
-	"	.balign 128\n"
-	"	b	vectors + lean_offset\n"
-	"	.set	lean_offset, lean_offset + 0x80\n"
-	"	.endr\n"
-	"	.popsection\n");
+	"	.balign 128\n" MARK_TEXT("to vector") "	mrs	x0, cntvct_el0\n"
+						      "	mrs	x1, s3_0_c12_c12_0\n" /* ICC_IAR1 */
+						      "	bl	lean_interrupt\n"
+						      "	eret\n"
+						      "	.set	lean_offset, 0x100\n"
+						      "	.rept	14\n"
+						      "	.balign 128\n"
+						      "	b	vectors + lean_offset\n"
+						      "	.set	lean_offset, lean_offset + 0x80\n"
+						      "	.endr\n"
+						      "	.popsection\n");
 
 /* From here on this vCPU masks interrupts and takes them by the vector above. */
 static inline void lean_start(void)

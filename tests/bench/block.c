@@ -52,8 +52,10 @@ int main(void)
 	for (uint32_t i = 0; i < SAMPLES; i++) {
 		uint64_t before = el2_ticks();
 
+		MARK("from block.el2_per_request");
 		if (!read_all())
 			return 1;
+		MARK("to block.el2_per_request");
 		sample[i] = el2_ticks() - before;
 	}
 	report_row("block.el2_per_request", REQUESTS, sample, SAMPLES);

@@ -8,6 +8,7 @@ static uint64_t sent[PASSAGES], returned[PASSAGES], came_back;
 
 static void on_event(void)
 {
+	MARK("to event.round_trip");
 	came_back = ticks();
 	__atomic_store_n(&handled, handled + 1, __ATOMIC_RELEASE);
 }
@@ -16,9 +17,14 @@ static enum weir_status ping(uint32_t passage)
 {
 	enum weir_status status;
 
+	MARK("from event.send");
+	MARK("from event.cross_core");
+	MARK("from event.cross_core_vector vector");
+	MARK("from event.round_trip");
 	sent[passage] = ticks();
 	status = weir_event_send(port);
 	returned[passage] = ticks() - sent[passage];
+	MARK("to event.send");
 	spin_yield();
 	wait_change(&handled, passage);
 	return status;

@@ -7,6 +7,7 @@ static void on_event(void)
 {
 	uint64_t now = ticks();
 
+	MARK("to event.cross_core");
 	if (handled < PASSAGES) {
 		arrived[handled] = now;
 		vectored[handled] = vector_at;

@@ -17,18 +17,24 @@ static bool measure(uint32_t i)
 	weir_handle grant = 0;
 
 	task_sleep(SETTLE_NS);
+	MARK("from grant.share");
 	share[i] = give(WEIR_READ_WRITE, &grant);
+	MARK("to grant.share");
 	if (weir_grant_revoke(grant) != WEIR_OK)
 		return false;
+	MARK("from grant.pass4k");
 	pass[i] = give(WEIR_PASS, &grant);
+	MARK("to grant.pass4k");
 	weir_port_publish(port, grant);
 	while (weir_port_peer(port, &taken, NULL) == WEIR_OK && taken != grant)
 		event_wait(port, TASK_FOREVER);
 	task_sleep(SETTLE_NS);
+	MARK("from grant.revoke4k");
 	start = ticks();
 	if (weir_grant_revoke(grant) != WEIR_OK)
 		return false;
 	revoke[i] = ticks() - start;
+	MARK("to grant.revoke4k");
 	return true;
 }
 

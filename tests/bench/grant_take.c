@@ -26,10 +26,12 @@ int main(void)
 		grant = next(grant);
 		task_sleep(SETTLE_NS);
 		weir_grant_unmap(0); /* the remains of the last one */
+		MARK("from grant.map4k");
 		start = ticks();
 		if (weir_grant_map(port, grant, 0, NULL, NULL) != WEIR_OK)
 			return 1;
 		map[i] = ticks() - start;
+		MARK("to grant.map4k");
 		weir_port_publish(port, grant);
 	}
 	next(grant); /* the last one must not come home before it is revoked */

@@ -38,6 +38,7 @@ static uint64_t send(uint32_t passage)
 	while (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) != passage + 1)
 		spin_yield();
 	spin_yield(); /* the receiver goes into its loop */
+	MARK("from ipi.cross_core vector");
 	__asm__ volatile("mrs %[start], cntvct_el0\n"
 			 "msr s3_0_c12_c11_5, %[sgi]\n"
 			 "yield"

@@ -46,11 +46,13 @@ INLINED uint64_t send_records(uint32_t bytes, uint32_t count, bool batches)
 {
 	uint64_t start = ticks();
 
+	MARK("from");
 	for (uint32_t i = 0; i < count; i += batches ? BATCH : 1)
 		if ((batches ? send_batch(bytes) : send_record(bytes)) != WEIR_OK)
 			return 0;
 	while (weir_ring_arm_drained(&ring) == WEIR_AGAIN)
 		event_wait(port, TASK_FOREVER);
+	MARK("to");
 	return ticks() - start;
 }
 

@@ -23,6 +23,8 @@ static void wait_turn(uint32_t passage)
 	uint64_t start, end;
 
 	while (handled == passage) {
+		if (!SECOND)
+			MARK("from vm.switch");
 		__asm__ volatile("mrs %[start], cntvct_el0\n"
 				 "wfi\n"
 				 "mrs %[end], cntvct_el0\n"
@@ -30,6 +32,8 @@ static void wait_turn(uint32_t passage)
 				 "isb\n"
 				 "msr daifset, #2"
 				 : [start] "=&r"(start), [end] "=&r"(end)::LOST);
+		if (SECOND)
+			MARK("to vm.switch");
 		at[passage] = SECOND ? end : start;
 	}
 }

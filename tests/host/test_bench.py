@@ -4,11 +4,12 @@ import importlib.machinery
 import importlib.util
 import json
 import pathlib
-import struct
 import subprocess
 import sys
 
 import pytest
+
+from test_accesses import DSB, NOP, executing, program_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools" / "bench"
@@ -41,15 +42,25 @@ MACHINE = """\
 import os, sys
 if "--version" in sys.argv:
     sys.exit()
+traced = "-D" in sys.argv
+if traced:
+    with open(sys.argv[sys.argv.index("-D") + 1], "w") as trace:
+        trace.write({trace!r})
 name = os.path.basename(sys.argv[sys.argv.index("-initrd") + 1])[:-4]
 lines = {lines!r}[name]
 with open(__file__ + ".runs", "a+") as file:
-    file.write("x")
-    run = file.tell()
+    file.write("" if traced else "x")
+    run = file.tell() or 1
 print("\\n".join(line.replace("@RUN@", str(run)) for line in lines))
 sys.exit({status})
 """
 END = ["weir: all VMs are off, powering off"]
+
+
+# A guest whose first instruction has the marks of two passages and of their row.
+MARKED = program_of({0x40080000: [NOP, NOP]},
+                    [(0x40080000, "to ipi.cross_core"), (0x40080000, "from ipi.cross_core"), (0x40080004, "row")])
+TRACED = (executing(0x40080000, NOP) + executing(0xFF0000000000, DSB)) * 2 + executing(0x40080004, NOP)
 
 
 def program(tmp_path, lines, status=0):
@@ -58,12 +69,14 @@ def program(tmp_path, lines, status=0):
     images.mkdir(parents=True)
     for name in lines:
         (images / f"{name}.dtb").write_bytes(b"")
+        (images / f"{name}.elf").write_bytes(MARKED)
+    (tmp_path / "weir.elf").write_bytes(program_of({0xFF0000000000: [DSB]}))
     (tmp_path / "weir.bin").write_bytes(b"")
     (tmp_path / "bench.bin").write_bytes(b"")
     (tmp_path / "peers.json").write_text(json.dumps(PEERS))
     (tmp_path / "limits.json").write_text(json.dumps(HELD))
     machine = tmp_path / "machine"
-    machine.write_text(MACHINE.format(lines=lines, status=status))
+    machine.write_text(MACHINE.format(lines=lines, status=status, trace=TRACED))
     machine.chmod(0o755)
     return machine
 
@@ -117,7 +130,7 @@ def test_weir_s_own_lines_tell_memory_and_longest_paths():
 
 def test_other_lines_are_not_figures():
     report = bench.parse_report(["", "weir: reader: 12 %", "[v] rows of x", "[v] from here"])
-    assert report == ({}, {}, 0)
+    assert report == ({}, {}, {}, 0)
 
 
 # ---- Rows
@@ -162,27 +175,6 @@ def test_the_longest_path_is_the_maximum_over_all_images_with_entry_and_return()
 def test_a_class_of_exit_that_never_came_is_an_error():
     with pytest.raises(ValueError, match="el2.longest_path.psci: there was no such exit"):
         bench.longest_rows([longest(hypercall=5)])
-
-
-def elf(sections):
-    """A 64-bit ELF with nothing but section headers."""
-    names, offsets = b"\0", []
-    for name, _ in sections + [(".shstrtab", 0)]:
-        offsets.append(len(names))
-        names += name.encode() + b"\0"
-    header = bytearray(64)
-    table = 64 + len(names)
-    struct.pack_into("<Q", header, 0x28, table)
-    struct.pack_into("<HHH", header, 0x3A, 64, len(sections) + 1, len(sections))
-    body = bytes(header) + names
-    for offset, (_, size) in zip(offsets, sections + [(".shstrtab", len(names))]):
-        body += struct.pack("<IIQQQQ", offset, 1, 0, 0, 64, size).ljust(64, b"\0")
-    return body
-
-
-def test_text_is_all_code_and_nothing_else():
-    image = elf([(".text", 4096), (".text.libfdt", 512), (".textual", 7), (".rodata", 9)])
-    assert bench.text_bytes(image) == 4608
 
 
 # ---- The table and the limits
@@ -253,6 +245,12 @@ def test_the_limits_of_the_project_are_within_their_goals():
         assert goal is None or limit <= goal
 
 
+def test_the_table_has_accesses_where_they_were_counted():
+    counted = {**instructions("sgi.self", 1), "accesses": {"dsb": 1, "isb": 0, "tlbi": 2, "gic": 0.5, "dmb": 3}}
+    assert table_of(counted)[0].split()[:7] == ["Weir", "dsb", "isb", "tlbi", "gic", "dmb", "limit"]
+    assert table_of(counted)[1].split() == ["sgi.self", "1", "1", "0", "2", "0.5", "3", "3", "4"]
+
+
 # ---- The whole tool
 
 
@@ -263,7 +261,8 @@ def test_figures_are_printed_and_written(tmp_path):
     result = json.loads((tmp_path / "out.json").read_text())
     assert list(result) == ["weir", "qemu", "cpu", "gic", "rows"]
     assert result["rows"] == [{"name": "ipi.cross_core", "unit": "instructions", "median": 8,
-                               "min": 7, "max": 9, "samples": 3}]
+                               "min": 7, "max": 9, "samples": 3,
+                               "accesses": {"dsb": 1, "isb": 0, "tlbi": 0, "gic": 0, "dmb": 0}}]
 
 
 @pytest.mark.parametrize("lines, status, expected", [
@@ -287,7 +286,7 @@ def test_twice_finds_what_does_not_repeat(tmp_path):
     machine.unlink()
     (tmp_path / "machine.runs").unlink()
     machine.write_text(MACHINE.format(lines={"ipi": ["[v] row ipi.cross_core 1 @RUN@", *END]},
-                                      status=0))
+                                      status=0, trace=TRACED))
     machine.chmod(0o755)
     done = call(tmp_path, machine, "ipi", "--twice")
     assert done.returncode == 1

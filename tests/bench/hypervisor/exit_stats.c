@@ -21,6 +21,7 @@
 #include "drivers/gic.h"
 #include "ipc/upcall.h"
 #include "tests/bench/hypervisor/stats_call.h"
+#include "tests/bench/mark.h"
 
 /* Exits by their cause, and the steps of VMs that begin or end, which wait for no exit. */
 enum exit_class {
@@ -171,6 +172,7 @@ static void ping_answered(void *context, enum weir_status status, const u64 repl
 {
 	(void)context;
 	(void)reply;
+	MARK("to upcall.ping");
 	ping.ticks = timer_now() - ping.since;
 	ping.status = status;
 	__atomic_store_n(&ping.state, PING_ANSWERED, __ATOMIC_RELEASE);
@@ -197,6 +199,7 @@ static enum weir_status ping_start(u64 vm_id)
 	if (!vm)
 		return WEIR_NOT_FOUND;
 	ping.target = vm->vcpu[0];
+	MARK("from upcall.ping");
 	ping.since = timer_now();
 	if (ping.target->core == cpu_index()) {
 		ping_ask();
