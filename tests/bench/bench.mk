@@ -42,7 +42,7 @@ bench-build: $(B)/weir.bin $(BENCH_IMAGES)
 BENCH_RUN = tools/bench --build $(B) --weir-bench $(BENCH_WEIR) --out $(B)/bench.json
 
 bench: bench-build
-	$(Q)$(BENCH_RUN)
+	$(Q)$(BENCH_RUN) --page $(B)/bench.html
 
 # One line for each row, as `make test` counts them; and new limits, from what this build reaches.
 bench-check: bench-build

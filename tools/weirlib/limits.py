@@ -5,6 +5,8 @@ hypervisors' figures. tests/bench/README.md says what each is.
 
 import json
 import math
+import os
+import subprocess
 from typing import NamedTuple, Optional
 
 from weirlib.errors import Mistake
@@ -96,3 +98,27 @@ def save(path: str, held: dict) -> None:
     with open(path, "w", encoding="utf-8") as file:
         json.dump(held, file, indent=1)
         file.write("\n")
+
+
+def history(path: str) -> list:
+    """(commit, date, limits) of each commit that changed the file, the oldest first; none without git."""
+    folder, name = os.path.split(os.path.abspath(path))
+
+    def git(*words) -> str:
+        return subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True, check=True).stdout
+
+    try:
+        commits = [line.split() for line in git("log", "--reverse", "--format=%h %cs", "--", name).splitlines()]
+        files = [(commit, date, git("show", f"{commit}:./{name}")) for commit, date in commits]
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return [(commit, date, found) for commit, date, text in files if (found := limits_in(text))]
+
+
+def limits_in(text: str) -> dict:
+    """Empty for what was no file of limits, then."""
+    try:
+        found = json.loads(text).get("limits")
+    except (ValueError, AttributeError):
+        return {}
+    return found if isinstance(found, dict) else {}
