@@ -15,12 +15,14 @@ static uint64_t pass_records(void)
 	uint64_t start = ticks();
 	uint8_t *buffer;
 
+	MARK("from");
 	for (uint32_t i = 0; i < RECORDS; i++)
 		if (weir_page_ring_reserve(&ring, &buffer) != WEIR_OK ||
 		    weir_page_ring_pass(&ring, buffer, 16 * PAGE_SIZE) != WEIR_OK)
 			return 0;
 	if (weir_page_ring_drain(&ring) != WEIR_OK)
 		return 0;
+	MARK("to");
 	return ticks() - start;
 }
 

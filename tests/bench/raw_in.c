@@ -15,8 +15,10 @@ static void measure_copy(void *page)
 	for (uint32_t i = 0; i < PASSAGES; i++) {
 		uint64_t start = ticks();
 
+		MARK("from");
 		for (uint32_t k = 0; k < COPIES; k++)
 			memcpy(page, content, PAGE_SIZE);
+		MARK("to");
 		sample[i] = ticks() - start;
 	}
 	report_row("raw.memcpy4k", COPIES, sample + WARM_UP, SAMPLES);
@@ -28,6 +30,7 @@ static void measure_word(struct words *own, const struct words *peer)
 
 	for (uint32_t i = 0; i < PASSAGES; i++) {
 		wait_for(&peer->seen, i + 1); /* it waits */
+		MARK("from raw.shared_word");
 		at[i] = ticks();
 		__atomic_store_n(&own->stored, i + 1, __ATOMIC_RELEASE);
 		spin_yield();

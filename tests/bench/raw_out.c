@@ -16,6 +16,7 @@ int main(void)
 		__atomic_store_n(&own->seen, i + 1, __ATOMIC_RELEASE);
 		wait_for(&peer->stored, i + 1);
 		at[i] = ticks();
+		MARK("to raw.shared_word");
 	}
 	report_ends("to", "raw.shared_word", at);
 	return 0;
