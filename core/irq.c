@@ -50,20 +50,11 @@ __attribute__((noinline, cold)) static void device_interrupt(u32 intid)
 	gic_deactivate(intid);
 }
 
-void irq_handle(struct vcpu *current)
+/* Out of line, so that the two that are hot need no stack. */
+static __attribute__((noinline)) void other_interrupt(u32 intid, struct vcpu *current)
 {
-	u32 intid = gic_acknowledge();
-
-	if (intid >= GIC_SPURIOUS)
-		return;
-	gic_drop(intid);
-	if (intid == TIMER_VIRTUAL_INTID && current) {
-		/* Stays active until the guest deactivates it by its list register. */
-		vgic_timer_fired(current);
-		return;
-	}
 	/* Handled before deactivation: a level line must have fallen by then. */
-	if (intid == GIC_SGI_KICK || intid == GIC_MAINTENANCE_INTID) {
+	if (intid == GIC_MAINTENANCE_INTID) {
 		if (current)
 			vgic_sync(current);
 	} else if (intid == TIMER_EL2_INTID) {
@@ -73,4 +64,23 @@ void irq_handle(struct vcpu *current)
 		return;
 	}
 	gic_deactivate(intid);
+}
+
+void irq_handle(struct vcpu *current)
+{
+	u32 intid = gic_acknowledge();
+
+	if (intid >= GIC_SPURIOUS)
+		return;
+	gic_drop(intid);
+	if (intid == GIC_SGI_KICK) {
+		gic_deactivate(intid); /* an edge: from now on the next one can come */
+		if (current)
+			vgic_sync(current);
+	} else if (intid == TIMER_VIRTUAL_INTID && current) {
+		/* Stays active until the guest deactivates it by its list register. */
+		vgic_timer_fired(current);
+	} else {
+		other_interrupt(intid, current);
+	}
 }

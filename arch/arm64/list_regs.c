@@ -27,6 +27,7 @@
 
 /* GICH_LR, IHI 0048 5.3.7: everything in 32 bits. */
 #define LR_V2_STATE_SHIFT    28
+#define LR_V2_PENDING	     (1u << LR_V2_STATE_SHIFT)
 #define LR_V2_PRIORITY_SHIFT 23
 #define LR_V2_PHYSICAL_SHIFT 10
 #define LR_V2_HARDWARE	     (1u << 31)
@@ -118,6 +119,42 @@ u64 list_reg_read(u32 index)
 	if (index == 2)
 		return READ_SYSREG(S3_4_C12_C12_2);
 	return READ_SYSREG(S3_4_C12_C12_3);
+}
+
+/* What the register holds, and nothing is in it any more. */
+#define TAKE(name)                           \
+	({                                   \
+		u64 reg = READ_SYSREG(name); \
+		WRITE_SYSREG(name, 0);       \
+		reg;                         \
+	})
+
+u64 list_reg_take(u32 index)
+{
+	u32 value;
+
+	if (is_v3)
+		return index == 0   ? TAKE(S3_4_C12_C12_0)
+		       : index == 1 ? TAKE(S3_4_C12_C12_1)
+		       : index == 2 ? TAKE(S3_4_C12_C12_2)
+				    : TAKE(S3_4_C12_C12_3);
+	value = gich_read(GICH_LR + 4 * index);
+	gich_write(GICH_LR + 4 * index, 0);
+	return from_v2(value);
+}
+
+void list_reg_pend(u32 index)
+{
+	if (!is_v3)
+		gich_write(GICH_LR + 4 * index, gich_read(GICH_LR + 4 * index) | LR_V2_PENDING);
+	else if (index == 0)
+		WRITE_SYSREG(S3_4_C12_C12_0, READ_SYSREG(S3_4_C12_C12_0) | LIST_REG_PENDING);
+	else if (index == 1)
+		WRITE_SYSREG(S3_4_C12_C12_1, READ_SYSREG(S3_4_C12_C12_1) | LIST_REG_PENDING);
+	else if (index == 2)
+		WRITE_SYSREG(S3_4_C12_C12_2, READ_SYSREG(S3_4_C12_C12_2) | LIST_REG_PENDING);
+	else
+		WRITE_SYSREG(S3_4_C12_C12_3, READ_SYSREG(S3_4_C12_C12_3) | LIST_REG_PENDING);
 }
 
 /*

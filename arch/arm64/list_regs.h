@@ -64,6 +64,9 @@ void list_regs_load(const struct list_regs *state);
 /* On the hardware of this core, for the loaded vCPU; index < LIST_REGS_KEPT. */
 void list_reg_write(u32 index, u64 reg);
 u64 list_reg_read(u32 index);
+u64 list_reg_take(u32 index); /* reads and empties it */
+/* Makes what it holds, or has held, pending; if that is active it stays so. */
+void list_reg_pend(u32 index);
 /* Bit n set: list register n holds neither a pending nor an active interrupt. */
 u32 list_regs_empty(void);
 /* Which maintenance interrupts to have; forgets the ends that were lost before. */

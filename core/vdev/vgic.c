@@ -102,15 +102,13 @@ static inline u32 drain(struct vcpu *vcpu)
 }
 
 /*
- * The hot path: one private interrupt is raised, and there is nothing else to do. All that want a
- * list register have one, except after what is asked for here: a recheck, too few registers, the
- * end of an interrupt that asked to be looked at again, an SPI that came.
+ * The hot path: one private interrupt is raised for the loaded vCPU, and there is nothing else to do.
+ * All that want a list register have one, except after what is asked for here: a recheck, too few
+ * registers, the end of an interrupt that asked to be looked at again, an SPI that came.
  */
 static inline bool quiet(const struct vcpu *vcpu)
 {
-	const struct vgic_vcpu *v = &vcpu->vgic;
-
-	return !(v->recheck | v->maintenance | v->asking | vcpu->vm->vgic.wanted);
+	return vcpu->vgic.state == VGIC_QUIET && !vcpu->vm->vgic.wanted;
 }
 
 static inline bool has_way(const struct vcpu *vcpu, u32 bit)
@@ -121,9 +119,9 @@ static inline bool has_way(const struct vcpu *vcpu, u32 bit)
 	return bank->enabled & open & ~(bank->active | bank->latched) & bit;
 }
 
-static inline bool has_room(const struct vcpu *vcpu, u32 bit)
+static inline bool has_room(const struct vcpu *vcpu)
 {
-	return !(vcpu->vgic.private.listed & bit) && vcpu->vgic.used != ALL_LIST_REGS;
+	return vcpu->vgic.used != ALL_LIST_REGS;
 }
 
 static inline u64 made_up(const struct vgic_bank *bank, u32 intid, u64 hardware)
@@ -141,33 +139,44 @@ static inline void place_raised(struct vcpu *vcpu, u32 intid, u64 hardware)
 	vgic_lists_put(vcpu, bank, intid, (u32)__builtin_ctz(~(u32)vcpu->vgic.used), reg);
 }
 
-/* Listed, though the guest may have ended it: then its list register takes the next one. */
+/*
+ * Listed. Ended by the guest or not, nothing about it has changed since it got its list register, or a
+ * recheck were asked for: so it is made pending there. But if it was active then it may be disabled.
+ */
 static inline bool raise_again(struct vcpu *vcpu, u32 intid)
 {
 	const struct vgic_vcpu *v = &vcpu->vgic;
 
-	for (u32 empty = list_regs_empty() & v->used; empty; empty &= empty - 1) {
-		u32 index = (u32)__builtin_ctz(empty);
+	for (u32 used = v->used; used; used &= used - 1) {
+		u32 index = (u32)__builtin_ctz(used);
 
 		if (v->list[index] == intid) {
-			list_reg_write(index, made_up(&v->private, intid, 0));
+			list_reg_pend(index);
 			return true;
 		}
 	}
 	return false;
 }
 
+static inline bool raise_anew(struct vcpu *vcpu, u32 intid)
+{
+	u32 bit = 1u << intid;
+
+	if (!(vcpu->vgic.private.edge & bit) || !has_way(vcpu, bit) || !has_room(vcpu))
+		return false;
+	place_raised(vcpu, intid, 0);
+	return true;
+}
+
 /* False: it goes the long way. */
-static inline bool raise_quickly(struct vcpu *vcpu, u32 bit) NEEDS(vcpu->vm->vgic.lock)
+static inline __attribute__((always_inline)) bool raise_quickly(struct vcpu *vcpu, u32 bit)
+	NEEDS(vcpu->vm->vgic.lock)
 {
 	struct vgic_bank *bank = &vcpu->vgic.private;
 	u32 intid = (u32)__builtin_ctz(bit);
 
-	if (!quiet(vcpu) || !(bank->edge & bit) || !has_way(vcpu, bit))
-		return false;
-	if (has_room(vcpu, bit))
-		place_raised(vcpu, intid, 0);
-	else if (!raise_again(vcpu, intid))
+	if (!quiet(vcpu) ||
+	    !(bank->listed & bit ? raise_again(vcpu, intid) : raise_anew(vcpu, intid)))
 		return false;
 	bank->taken |= bit;
 	return true;
@@ -222,11 +231,10 @@ static inline u32 place_best(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
  * Takes the inbox, and `bits` with it, and makes the list registers right; mask of other vCPUs that
  * have to look.
  */
-static inline __attribute__((always_inline)) u32 sync(struct vcpu *vcpu, u32 bits)
-	NEEDS(vcpu->vm->vgic.lock)
+static inline u32 sync(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.lock)
 {
 	bits |= drain(vcpu);
-	if (bits && !(bits & (bits - 1)) && vcpu->vgic.loaded && raise_quickly(vcpu, bits))
+	if (bits && !(bits & (bits - 1)) && raise_quickly(vcpu, bits))
 		return 0;
 	return sync_fully(vcpu, bits);
 }
@@ -305,7 +313,7 @@ static COLD bool some_pass(const struct vgic_bank *bank, u32 bits,
 	return passes(guest, bank->priority[n], bank->group1 >> n & 1);
 }
 
-static bool any_passes(const struct vcpu *vcpu)
+static COLD bool some_pass_of_all(const struct vcpu *vcpu)
 {
 	const struct vgic *gic = &vcpu->vm->vgic;
 	struct list_regs_interface guest =
@@ -331,6 +339,16 @@ static bool any_passes(const struct vcpu *vcpu)
 			return true;
 	}
 	return false;
+}
+
+/* Usually there is nothing at all, and the interface is not asked. */
+static bool any_passes(const struct vcpu *vcpu)
+{
+	const struct vgic *gic = &vcpu->vm->vgic;
+	const struct vgic_vcpu *v = &vcpu->vgic;
+
+	return (v->used | gic->wanted | vgic_bank_deliverable(gic, &v->private)) &&
+	       some_pass_of_all(vcpu);
 }
 
 /* --- Public --------------------------------------------------------------------------------- */
@@ -374,16 +392,26 @@ void vgic_vcpu_reset(struct vcpu *vcpu)
 	spin_unlock(&vcpu->vm->vgic.lock);
 }
 
-/* On the core of the loaded vCPU. */
-void vgic_raise_here(struct vcpu *self, u32 intid)
+/* On the core of the vCPU: takes its inbox, and `bits` with it. */
+static __attribute__((noinline)) void take(struct vcpu *self, u32 bits)
 {
 	u32 look;
 
 	spin_lock(&self->vm->vgic.lock);
-	look = sync(self, 1u << (intid % 32));
+	look = sync(self, bits);
 	spin_unlock(&self->vm->vgic.lock);
 	if (look)
 		kick_all(self->vm, look);
+}
+
+void vgic_sync(struct vcpu *vcpu)
+{
+	take(vcpu, 0);
+}
+
+void vgic_raise_here(struct vcpu *self, u32 intid)
+{
+	take(self, 1u << (intid % 32));
 }
 
 /*
@@ -494,7 +522,7 @@ static inline bool timer_came_quickly(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lo
 	if (v->hardware)
 		list_reg_write((u32)__builtin_ctz(v->hardware),
 			       made_up(&v->private, VGIC_TIMER, hardware));
-	else if (has_room(vcpu, VGIC_TIMER_BIT))
+	else if (!(v->private.listed & VGIC_TIMER_BIT) && has_room(vcpu))
 		place_raised(vcpu, VGIC_TIMER, hardware);
 	else
 		return false;
@@ -573,17 +601,6 @@ void vgic_save(struct vcpu *vcpu)
 	vgic_lists_maintenance(vcpu, 0);
 	list_regs_save(&vcpu->arch.list_regs);
 	v->loaded = v->recheck = false;
-	spin_unlock(&vcpu->vm->vgic.lock);
-	if (look)
-		kick_all(vcpu->vm, look);
-}
-
-void vgic_sync(struct vcpu *vcpu)
-{
-	u32 look;
-
-	spin_lock(&vcpu->vm->vgic.lock);
-	look = sync(vcpu, 0);
 	spin_unlock(&vcpu->vm->vgic.lock);
 	if (look)
 		kick_all(vcpu->vm, look);

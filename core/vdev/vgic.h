@@ -19,9 +19,10 @@
 struct vm;
 struct vcpu;
 
-#define VGIC_SPI_BANKS 8u /* 32 interrupts each, INTID 32.. */
-#define VGIC_NOBODY    0xffu
-#define VGIC_RANKS     5u /* bits of a priority */
+#define VGIC_SPI_BANKS	8u /* 32 interrupts each, INTID 32.. */
+#define VGIC_NOBODY	0xffu
+#define VGIC_WAS_ACTIVE 0x8000u
+#define VGIC_RANKS	5u /* bits of a priority */
 
 /* 32 interrupts; bit n is INTID base + n. Each word may be read without the lock. */
 struct vgic_bank {
@@ -57,20 +58,28 @@ struct vgic_spi_bank {
 			  affinity 2.1.0 */
 };
 
+/* `state` of a vCPU that is loaded, little-endian, and nothing else. */
+#define VGIC_QUIET (1u << 24)
+
 struct vgic_vcpu {
 	struct vgic_bank private; /* SGIs and PPIs */
 	u32 inbox;	   /* atomic: private INTIDs raised from anywhere, not yet in `private` */
 	u8 sgi_source[16]; /* v2: bit n: pending from vCPU n; 0 with the latch set: from itself */
 	u8 sgi_active[16]; /* v2: from which vCPU the active one came */
-	u16 list[LIST_REGS_KEPT]; /* INTID in each used list register */
+	u16 list[LIST_REGS_KEPT]; /* INTID in each used list register; VGIC_WAS_ACTIVE when it got in */
 	u8 used;		  /* bit n: list register n has been given an interrupt */
 	u8 hardware;		  /* bit n: with the virtual timer, a hardware one */
 	u8 device;		  /* bit n: with an SPI of the machine, a hardware one */
-	u8 asking;		  /* bit n: its end raises a maintenance interrupt */
-	u8 maintenance;		  /* what list_regs_maintenance() was last told */
-	bool loaded;		  /* list registers are in the hardware of its core */
-	bool recheck;		  /* something changed about a listed interrupt: look at them all */
-	bool asleep;		  /* v3: GICR_WAKER */
+	union {
+		struct {
+			u8 asking;	/* bit n: its end raises a maintenance interrupt */
+			u8 maintenance; /* what list_regs_maintenance() was last told */
+			bool recheck;	/* a listed interrupt has changed: look at them all */
+			bool loaded;	/* list registers are in the hardware of its core */
+		};
+		u32 state; /* all of it at once: VGIC_QUIET, or there is something to look at */
+	};
+	bool asleep; /* v3: GICR_WAKER */
 };
 
 struct vgic {

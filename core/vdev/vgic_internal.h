@@ -23,6 +23,12 @@
 #define VGIC_PRIORITY_MASK  0xf8u
 #define VGIC_PRIORITY_SHIFT 3
 
+/* The INTID in a used list register. */
+static inline u32 vgic_listed(const struct vgic_vcpu *v, u32 index)
+{
+	return v->list[index] & ~VGIC_WAS_ACTIVE;
+}
+
 /* Bits of `bank` that are pending and not listed. */
 static inline u32 vgic_bank_pending(const struct vgic_bank *bank)
 {

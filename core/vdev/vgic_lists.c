@@ -142,7 +142,7 @@ static COLD void leave_device(struct vcpu *vcpu, u32 index, u64 reg, struct vgic
 u32 vgic_lists_fold(struct vcpu *vcpu, u32 index, u64 reg)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
-	u32 intid = v->list[index], n = intid % 32, bit = 1u << n;
+	u32 intid = vgic_listed(v, index), n = intid % 32, bit = 1u << n;
 	struct vgic_bank *bank = bank_of(vcpu, intid);
 
 	v->used &= (u8) ~(1u << index);
@@ -202,8 +202,7 @@ u32 vgic_lists_fold_all(struct vcpu *vcpu)
 	for (u32 used = vcpu->vgic.used; used; used &= used - 1) {
 		u32 index = (u32)__builtin_ctz(used);
 
-		look |= vgic_lists_fold(vcpu, index, list_reg_read(index));
-		list_reg_write(index, 0);
+		look |= vgic_lists_fold(vcpu, index, list_reg_take(index));
 	}
 	vcpu->vgic.asking = 0;
 	return look;

@@ -55,7 +55,7 @@ static inline u32 vgic_lists_fold_empty(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.
 	u32 look = 0;
 
 	for (u32 empty = list_regs_empty() & v->used; empty; empty &= empty - 1) {
-		u32 index = (u32)__builtin_ctz(empty), intid = v->list[index];
+		u32 index = (u32)__builtin_ctz(empty), intid = vgic_listed(v, index);
 
 		if (v->asking >> index & 1) {
 			v->asking &= (u8) ~(1u << index);
@@ -82,7 +82,7 @@ static inline void vgic_lists_put(struct vcpu *vcpu, struct vgic_bank *bank, u32
 	struct vgic_vcpu *v = &vcpu->vgic;
 
 	bank->listed |= 1u << intid % 32;
-	v->list[index] = (u16)intid;
+	v->list[index] = (u16)(intid | (reg & LIST_REG_ACTIVE ? VGIC_WAS_ACTIVE : 0));
 	v->used |= (u8)(1u << index);
 	if (reg & LIST_REG_EOI)
 		v->asking |= (u8)(1u << index);

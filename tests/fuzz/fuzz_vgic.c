@@ -178,7 +178,7 @@ static void move_acknowledge(void)
 static void move_end(void)
 {
 	const struct vgic_vcpu *v = &here()->vgic;
-	u32 byte = input_byte(), intid = v->list[byte & 3];
+	u32 byte = input_byte(), intid = vgic_listed(v, byte & 3);
 
 	if (!v->loaded)
 		return;
@@ -313,7 +313,7 @@ static void check_raised(void)
 
 	on(raised->core);
 	for (u32 i = 0; i < LIST_REGS_KEPT; i++)
-		if (v->used >> i & 1 && v->list[i] == raised_intid)
+		if (v->used >> i & 1 && vgic_listed(v, i) == raised_intid)
 			pending |= (list_reg_read(i) & LIST_REG_PENDING) != 0;
 	assert_true(pending);
 }
@@ -326,7 +326,7 @@ static void check_lists(struct vcpu *vcpu, u32 listed[VGIC_SPI_BANKS + 1])
 	listed[0] = 0;
 	for (u32 i = 0; i < LIST_REGS_KEPT; i++) {
 		u64 reg = list_reg_read(i);
-		u32 intid = v->list[i], bank = intid / 32, bit = 1u << intid % 32;
+		u32 intid = vgic_listed(v, i), bank = intid / 32, bit = 1u << intid % 32;
 
 		if (!(v->used >> i & 1)) {
 			assert_int_equal(reg >> 62, 0);
@@ -347,7 +347,7 @@ static void check_best(const struct vcpu *vcpu)
 	u32 best = min((u32)guest.mask, guest.running), next = fake_next(), offered = NOTHING;
 
 	for (u32 i = 0; i < LIST_REGS_KEPT && next != FAKE_SPURIOUS; i++)
-		if (vcpu->vgic.used >> i & 1 && vcpu->vgic.list[i] == (next & 0x3ff))
+		if (vcpu->vgic.used >> i & 1 && vgic_listed(&vcpu->vgic, i) == (next & 0x3ff))
 			offered = list_reg_read(i) >> 48 & 0xf8;
 	best = min(best, offered);
 	for (u32 b = 0; b <= VGIC_SPI_BANKS; b++) {

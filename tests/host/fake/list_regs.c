@@ -76,6 +76,19 @@ u64 list_reg_read(u32 index)
 	return here()->lr[index];
 }
 
+u64 list_reg_take(u32 index)
+{
+	u64 reg = list_reg_read(index);
+
+	list_reg_write(index, 0);
+	return reg;
+}
+
+void list_reg_pend(u32 index)
+{
+	list_reg_write(index, list_reg_read(index) | LIST_REG_PENDING);
+}
+
 u32 list_regs_empty(void)
 {
 	u32 empty = 0;
