@@ -343,8 +343,7 @@ static void set(struct vm *vm, const struct passed *device, bool given)
 	for (u32 i = 0; i < device->frames; i++)
 		stage2_set_pages(&vm->stage2, IPA(device->frame[i].base),
 				 (u32)(align_up(device->frame[i].bytes, PAGE_SIZE) / PAGE_SIZE),
-				 PA(device->frame[i].base), PAGE_SIZE,
-				 given ? STAGE2_DEVICE : STAGE2_NONE);
+				 PA(device->frame[i].base), given ? STAGE2_DEVICE : STAGE2_NONE);
 }
 
 bool passthrough_step(struct vm *vm, bool give)

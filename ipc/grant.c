@@ -1,7 +1,7 @@
 /*
  * Grants: the tables of shares, the windows, and the stage-2 entries that follow from them.
  *
- * Owns:  struct grant, struct window_page, the stage-2 entries of every grant window.
+ * Owns:  struct grant, struct window_page, the stage-2 entries of every pool and grant window.
  * Locks: vm->ipc->grant.lock guards that VM's grants (as sharer), its window (as peer) and its
  *	  stage-2 entries. What concerns both takes both, lower VM id first.
  * ABI:   guests/include/weir/grant.h
@@ -13,24 +13,19 @@
  * Home is the VM whose pool a page lies in; the holder of a grant is the VM in whose window it is.
  *
  * Invariants, under the locks of home and holder:
- *   grant[n].mapped  <=>  the holder's window has WINDOW_MAPPED or WINDOW_OFFERED pages, beginning
- *			   at grant[n].window_page, that say (home, n);
+ *   grant[n].mapped  <=>  the holder's window has at grant[n].window_page a mapping that is WINDOW_MAPPED
+ *			   or WINDOW_OFFERED, as long as the grant, and says (home, n);
+ *   home's set `shared` has the pages of its grants, and a window's set `used` those of its mappings,
+ *			   and each page is in at most one of them;
  *   a window entry shows a page of a pool only while that grant is mapped, and not WINDOW_OFFERED;
  *   home sees a page of its pool unless it is in a grant that is passed: so one VM at a time does.
  */
-#include "ipc/grant.h"
-
 #include "core/base/panic.h"
-#include "core/hypercall.h"
-#include "core/memory.h"
 #include "ipc/block.h"
 #include "ipc/event.h"
+#include "ipc/grant_table.h"
 
-#define HANDLE_INDEX_BITS 16
-#define HANDLE_HOME_BITS  6
-#define HANDLE_LOW_BITS	  (HANDLE_INDEX_BITS + HANDLE_HOME_BITS)
-#define GENERATION_MAX	  (~0ul >> HANDLE_LOW_BITS)
-#define INDEX_MAX	  (1u << HANDLE_INDEX_BITS)
+/* ---- Locks --------------------------------------------------------------------------------------- */
 
 void grant_lock(struct vm *vm) NO_THREAD_SAFETY
 {
@@ -42,39 +37,100 @@ void grant_unlock(struct vm *vm) NO_THREAD_SAFETY
 	spin_unlock(&vm->ipc->grant.lock);
 }
 
+/* Two VMs, lower id first. */
+static inline void lock_both(const struct vm *a, struct grant_vm *of_a, const struct vm *b,
+			     struct grant_vm *of_b) NO_THREAD_SAFETY
+{
+	bool in_order = a->id < b->id;
+
+	spin_lock(&(in_order ? of_a : of_b)->lock);
+	spin_lock(&(in_order ? of_b : of_a)->lock);
+}
+
+static inline void unlock_both(struct grant_vm *a, struct grant_vm *b) NO_THREAD_SAFETY
+{
+	spin_unlock(&a->lock);
+	spin_unlock(&b->lock);
+}
+
 /* The lock of each VM of a mask, in the order of their ids. */
-static void lock_all(u64 vms) NO_THREAD_SAFETY
+static RARE void lock_all(u64 vms) NO_THREAD_SAFETY
 {
 	for (; vms; vms &= vms - 1)
-		spin_lock(&vm_get((u32)__builtin_ctzl(vms))->ipc->grant.lock);
+		grant_lock(vm_get((u32)__builtin_ctzl(vms)));
 }
 
-static void unlock_all(u64 vms) NO_THREAD_SAFETY
+/* Two VMs whose ids are in the wrong order for who has one lock and wants the other. */
+static RARE __attribute__((noinline)) bool lock_anew(struct grant_vm *own,
+						     struct grant_vm *others) NO_THREAD_SAFETY
 {
-	for (; vms; vms &= vms - 1)
-		spin_unlock(&vm_get((u32)__builtin_ctzl(vms))->ipc->grant.lock);
+	spin_unlock(&own->lock);
+	spin_lock(&others->lock);
+	spin_lock(&own->lock);
+	return false;
 }
 
-static void lock_both(const struct vm *a, const struct vm *b) ACQUIRES(&a->ipc->grant.lock)
-	ACQUIRES(&b->ipc->grant.lock) NO_THREAD_SAFETY
+/* Has `vm`, and wants `more` too. False: it had to let go meanwhile, for the order of the ids. */
+static inline bool lock_more(const struct vm *vm, struct grant_vm *own, const struct vm *more,
+			     struct grant_vm *others) NO_THREAD_SAFETY
 {
-	lock_all(BIT(a->id) | BIT(b->id));
+	if (vm->id > more->id)
+		return lock_anew(own, others);
+	spin_lock(&others->lock);
+	return true;
 }
 
-static void unlock_both(const struct vm *a, const struct vm *b) RELEASES(&a->ipc->grant.lock)
-	RELEASES(&b->ipc->grant.lock) NO_THREAD_SAFETY
+struct vm *grant_window_lock(struct vm *vm, u64 first) NO_THREAD_SAFETY
 {
-	unlock_all(BIT(a->id) | BIT(b->id));
+	struct grant_vm *own = &vm->ipc->grant;
+	const struct window_page *page = &own->window[first];
+	struct vm *home = 0;
+
+	spin_lock(&own->lock);
+	if (page->pages)
+		home = vm_get(page->home);
+	if (!home) {
+		spin_unlock(&own->lock);
+		return 0;
+	}
+	if (lock_more(vm, own, home, &home->ipc->grant) || (page->pages && page->home == home->id))
+		return home;
+	/* Another vCPU of this VM was faster. */
+	unlock_both(own, &home->ipc->grant);
+	return 0;
 }
 
-static pa_t pool_pa(const struct vm *vm, u64 page)
+void grant_window_unlock(struct vm *vm, struct vm *home) NO_THREAD_SAFETY
 {
-	return PA(vm->ram.raw + vm->ram_bytes - vm->pool_bytes + page * PAGE_SIZE);
+	unlock_both(&vm->ipc->grant, &home->ipc->grant);
 }
 
-static ipa_t window_ipa(u64 page)
+/* ---- Handles and places -------------------------------------------------------------------------- */
+
+/* For the status alone. */
+static RARE __attribute__((noinline)) enum weir_status port_refused(struct vm *vm,
+								    weir_handle handle)
 {
-	return IPA(VM_WINDOW_BASE + page * PAGE_SIZE);
+	struct port *port;
+	enum weir_status status = event_port(vm, handle, &port);
+
+	return status == WEIR_OK ? WEIR_INVALID : status; /* it has just begun */
+}
+
+/*
+ * The VM's end of a channel behind a handle, as event_port() has it: those come first. 0: port_refused()
+ * says why it is none.
+ */
+static inline struct port *port_find(struct vm *vm, weir_handle handle)
+{
+	const struct event_vm *event = &vm->ipc->event;
+	u64 index = handle & (INDEX_MAX - 1);
+	struct port *port;
+
+	if (index >= event->channel_count)
+		return 0;
+	port = &event->port[index_nospec(index, event->channel_count)];
+	return port->handle == handle ? port : 0;
 }
 
 /* Do `count` pages from `first` on lie in `size` pages? Without overflow. */
@@ -83,42 +139,31 @@ static bool in_range(u64 first, u64 count, u64 size)
 	return count <= size && first <= size - count;
 }
 
-_Static_assert(MAX_VMS <= 1u << HANDLE_HOME_BITS, "a grant's handle has room for its home");
-
-static weir_handle grant_handle(const struct vm *home, const struct grant *grant)
+static inline u64 handle_vm(weir_handle handle)
 {
-	return grant->generation << HANDLE_LOW_BITS | (u64)home->id << HANDLE_INDEX_BITS |
-	       (u64)(grant - home->ipc->grant.grant);
+	return handle >> HANDLE_INDEX_BITS & (BIT(HANDLE_HOME_BITS) - 1);
 }
 
-/* The VM whose grant a handle names; 0: there is none. */
-static struct vm *handle_home(weir_handle handle)
+/* The entry of home's table that a handle names, whatever is in it now; the bound was checked. */
+static inline u64 handle_index(const struct grant_vm *home, weir_handle handle)
 {
-	struct vm *home = vm_get(handle >> HANDLE_INDEX_BITS & (BIT(HANDLE_HOME_BITS) - 1));
-
-	return home && (handle & (INDEX_MAX - 1)) < home->ipc->grant.pool_pages ? home : 0;
+	return index_nospec(handle & (INDEX_MAX - 1), home->pool_pages);
 }
 
-/* The entry of the table that a handle names, which has a home, whatever is in it now. */
-static struct grant *handle_entry(const struct vm *home, weir_handle handle)
+static inline bool handle_fits(const struct grant_vm *home, weir_handle handle)
 {
-	const struct grant_vm *table = &home->ipc->grant;
-
-	return &table->grant[index_nospec(handle & (INDEX_MAX - 1), table->pool_pages)];
+	return (handle & (INDEX_MAX - 1)) < home->pool_pages;
 }
 
-static enum weir_status grant_find(const struct vm *home, weir_handle handle, struct grant **grant)
-	NEEDS(&home->ipc->grant.lock)
+/* Is what stands in the entry of a handle what the handle names? Under home's lock. */
+static inline enum weir_status handle_status(const struct grant *grant, weir_handle handle)
 {
 	u64 generation = handle >> HANDLE_LOW_BITS;
 
-	*grant = handle_entry(home, handle);
+	if (generation == grant->generation && grant->pages != 0)
+		return WEIR_OK;
 	/* Generations count up: 0 and those to come were never given out. */
-	if (generation == 0 || generation > (*grant)->generation)
-		return WEIR_INVALID;
-	if (generation != (*grant)->generation || (*grant)->pages == 0)
-		return WEIR_STALE;
-	return WEIR_OK;
+	return generation == 0 || generation > grant->generation ? WEIR_INVALID : WEIR_STALE;
 }
 
 static struct vm *port_peer_vm(const struct port *port)
@@ -126,38 +171,39 @@ static struct vm *port_peer_vm(const struct port *port)
 	return port->peer->owner->vm;
 }
 
+/* For event_raise(). */
+static u32 port_number(weir_handle port)
+{
+	return (u32)(port & (INDEX_MAX - 1));
+}
+
 bool grant_in_pool(const struct vm *vm, pa_t pa, u64 bytes)
 {
 	/* RAM is contiguous and ends with the pool. */
-	return bytes != 0 && pa.raw + bytes > pool_pa(vm, 0).raw;
+	return bytes != 0 && pa.raw + bytes > vm->ipc->grant.pool.raw;
 }
 
 bool grant_pages_shared(const struct vm *vm, pa_t pa, u64 bytes)
 {
 	const struct grant_vm *table = &vm->ipc->grant;
-	u64 pool = pool_pa(vm, 0).raw, first, last;
+	u64 pool = table->pool.raw, first, end;
 
 	if (!grant_in_pool(vm, pa, bytes))
 		return false;
 	first = pa.raw > pool ? (pa.raw - pool) / PAGE_SIZE : 0;
-	last = (pa.raw + bytes - 1 - pool) / PAGE_SIZE;
-	for (u64 page = first; page <= last && page < table->pool_pages; page++)
-		if (table->shared[page])
-			return true;
-	return false;
+	end = min((pa.raw + bytes - 1 - pool) / PAGE_SIZE + 1, (u64)table->pool_pages);
+	return first < end && pages_any(table->shared, first, end - first);
 }
 
 /* Nothing in the way of sharing these pages, which lie in the pool? */
 static enum weir_status share_check(struct vm *vm, struct port *port, u64 first, u64 pages)
 	NEEDS(&vm->ipc->grant.lock)
 {
-	pa_t pa = pool_pa(vm, first);
-
 	if (vm->ipc->grant.stopped || !event_peer_open(port))
 		return WEIR_CLOSED;
-	if (grant_pages_shared(vm, pa, pages * PAGE_SIZE))
+	if (pages_any(vm->ipc->grant.shared, first, pages))
 		return WEIR_BUSY;
-	if (block_pages_busy(vm, pa, pages * PAGE_SIZE))
+	if (block_pages_busy(vm, pool_pa(&vm->ipc->grant, first), pages * PAGE_SIZE))
 		return WEIR_BUSY;
 	if (vm->ipc->grant.grant[first].generation == GENERATION_MAX)
 		return WEIR_QUOTA;
@@ -165,20 +211,19 @@ static enum weir_status share_check(struct vm *vm, struct port *port, u64 first,
 }
 
 /* What home sees where its pages are: themselves, or while they are passed its scratch page. */
-static void pool_show(struct vm *home, const struct grant *grant, bool pages)
-	NEEDS(&home->ipc->grant.lock)
+static void pool_show(const struct grant_vm *home, const struct grant *grant, bool pages)
 {
-	u64 first = (u64)(grant - home->ipc->grant.grant);
-	ipa_t ipa = IPA(vm_pool_base(home) + first * PAGE_SIZE);
+	u64 first = (u64)(grant - home->grant);
+	ipa_t ipa = pool_ipa(home, first);
 
 	if (grant->access != WEIR_PASS)
 		return;
 	if (pages)
-		stage2_set_pages(&home->stage2, ipa, grant->pages, pool_pa(home, first), PAGE_SIZE,
-				 STAGE2_RAM);
+		stage2_area_set(&home->pool_area, ipa, grant->pages, pool_pa(home, first),
+				PAGE_SIZE, STAGE2_RAM);
 	else
-		stage2_set_pages(&home->stage2, ipa, grant->pages,
-				 mmu_heap_pa(home->ipc->grant.scratch), 0, STAGE2_SHARED);
+		stage2_area_set(&home->pool_area, ipa, grant->pages, mmu_heap_pa(home->scratch), 0,
+				STAGE2_SHARED);
 }
 
 static weir_handle share_commit(struct vm *vm, const struct port *port, u64 first, u64 pages,
@@ -187,14 +232,13 @@ static weir_handle share_commit(struct vm *vm, const struct port *port, u64 firs
 	struct grant_vm *table = &vm->ipc->grant;
 	struct grant *grant = &table->grant[first];
 
-	for (u64 i = 0; i < pages; i++)
-		table->shared[first + i] = true;
+	pages_change(table->shared, first, pages, true);
 	grant->generation++;
 	grant->pages = (u16)pages;
 	grant->access = (u8)access;
 	grant->mapped = grant->ending = false;
-	grant->port = (u16)(port - vm->ipc->event.port);
-	pool_show(vm, grant, false);
+	grant->port = port->handle;
+	pool_show(table, grant, false);
 	return grant_handle(vm, grant);
 }
 
@@ -203,12 +247,11 @@ enum weir_status grant_share_call(struct vcpu *self, const struct call_args *in,
 {
 	struct vm *vm = self->vm;
 	u64 first = in->x2, pages = in->x3, access = in->x4;
+	struct port *port = port_find(vm, in->x1);
 	enum weir_status status;
-	struct port *port;
 
-	status = event_port(vm, in->x1, &port);
-	if (status != WEIR_OK)
-		return status;
+	if (!port)
+		return port_refused(vm, in->x1);
 	if (pages == 0 || pages > WEIR_GRANT_PAGES_MAX || access > WEIR_PASS)
 		return WEIR_INVALID;
 	if (!in_range(first, pages, vm->ipc->grant.pool_pages))
@@ -223,172 +266,157 @@ enum weir_status grant_share_call(struct vcpu *self, const struct call_args *in,
 	return status;
 }
 
-/* Has the VM at the other end of this port offered it the grant? */
-static bool offered(const struct port *port, const struct vm *home, const struct grant *grant)
-	NEEDS(&home->ipc->grant.lock)
+/* What a VM sees at a mapping, of a grant or of its remains, from now on. Under its lock. */
+static inline void window_show(struct grant_vm *own, u64 first, enum window_state state, pa_t pa,
+			       u64 stride, enum stage2_kind kind)
 {
-	const struct event_vm *giver = port->peer->owner;
-	const struct window_page *page;
-
-	if (giver->vm == home)
-		return &giver->port[grant->port] == port->peer;
-	if (!grant->mapped || grant->holder != giver->vm->id || giver->vm->ipc->grant.stopped)
-		return false;
-	page = &giver->vm->ipc->grant.window[grant->window_page];
-	return page->state == WINDOW_OFFERED && &giver->port[page->port] == port->peer;
+	stage2_area_set(&own->window_area, window_ipa(first), own->window[first].pages, pa, stride,
+			kind);
+	own->window[first].state = (u8)state;
 }
 
-/* May the VM of this port map the grant there? */
-static enum weir_status map_check(const struct port *port, const struct vm *home,
-				  const struct grant *grant, u64 first)
-	NEEDS(&home->ipc->grant.lock) NEEDS(&port->owner->vm->ipc->grant.lock)
+/* Empties the window where a mapping begins. Under its VM's lock. */
+static void window_clear(struct grant_vm *own, u64 first)
 {
-	const struct grant_vm *own = &port->owner->vm->ipc->grant;
+	window_show(own, first, WINDOW_FREE, PA(0), 0, STAGE2_NONE);
+	pages_change(own->used, first, own->window[first].pages, false);
+	own->window[first].pages = 0;
+}
 
+/* Under the locks of home and of the VM whose window it is. */
+static inline void map_commit(struct grant_vm *own, u32 vm, weir_handle port, u64 first,
+			      struct grant *grant, const struct grant_vm *home, u32 home_id,
+			      u64 index)
+{
+	own->window[first] = (struct window_page){
+		.state = WINDOW_MAPPED,
+		.home = (u8)home_id,
+		.pages = grant->pages,
+		.grant = (u16)index,
+		.port = port,
+	};
+	grant->mapped = true;
+	grant->holder = (u8)vm;
+	grant->window_page = (u32)first;
+	stage2_area_set(&own->window_area, window_ipa(first), grant->pages, pool_pa(home, index),
+			PAGE_SIZE, grant->access == WEIR_READ ? STAGE2_SHARED_READ : STAGE2_SHARED);
+}
+
+/*
+ * The locks of the VM, of home and of `giver` who is not home, and may be the VM itself: has it offered
+ * the grant to the other end of its port?
+ */
+static RARE __attribute__((noinline)) bool onward_lock(const struct vm *vm, const struct vm *home,
+						       const struct vm *giver, weir_handle port,
+						       const struct grant *grant) NO_THREAD_SAFETY
+{
+	const struct grant_vm *theirs = &giver->ipc->grant;
+	const struct window_page *page;
+
+	lock_all(BIT(vm->id) | BIT(home->id) | BIT(giver->id));
+	if (!grant->mapped || grant->holder != giver->id || theirs->stopped)
+		return false;
+	page = &theirs->window[grant->window_page];
+	return page->state == WINDOW_OFFERED && page->port == port;
+}
+
+static RARE __attribute__((noinline)) void onward_unlock(const struct vm *vm,
+							 const struct vm *giver) NO_THREAD_SAFETY
+{
+	if (giver != vm)
+		spin_unlock(&giver->ipc->grant.lock);
+}
+
+/* May it be mapped there? Then those pages of the window are taken. */
+static inline enum weir_status map_check(struct grant_vm *own, const struct grant *grant,
+					 bool given, bool direct, u64 first)
+{
 	if (grant->ending)
 		return WEIR_STALE;
-	if (!offered(port, home, grant))
+	if (!given)
 		return WEIR_DENIED;
 	if (own->stopped)
 		return WEIR_CLOSED;
 	if (!in_range(first, grant->pages, own->window_pages))
 		return WEIR_INVALID;
-	if (grant->mapped && port_peer_vm(port) == home)
+	if (grant->mapped && direct)
 		return WEIR_BUSY;
-	for (u64 i = 0; i < grant->pages; i++)
-		if (own->window[first + i].state != WINDOW_FREE)
-			return WEIR_BUSY;
-	return WEIR_OK;
-}
-
-/* All entries of a mapping, and what the VM sees there. */
-static void window_set(struct vm *vm, u64 first, u32 pages, enum window_state state, pa_t pa,
-		       u64 stride, enum stage2_kind kind) NEEDS(&vm->ipc->grant.lock)
-{
-	struct window_page *page = &vm->ipc->grant.window[first];
-
-	stage2_set_pages(&vm->stage2, window_ipa(first), pages, pa, stride, kind);
-	for (u32 i = 0; i < pages; i++)
-		page[i].state = (u8)state;
-}
-
-/* Empties the window where a mapping, of a grant or of its remains, begins. */
-static void window_clear(struct vm *vm, u64 first) NEEDS(&vm->ipc->grant.lock)
-{
-	struct window_page *page = &vm->ipc->grant.window[first];
-
-	window_set(vm, first, page->pages, WINDOW_FREE, PA(0), 0, STAGE2_NONE);
-	page->pages = 0;
-}
-
-/* Under the locks of home, of the port's VM and of whoever holds it now. */
-static void map_commit(const struct port *port, const struct vm *home, struct grant *grant,
-		       u64 first) NO_THREAD_SAFETY
-{
-	struct vm *vm = port->owner->vm;
-	struct window_page *page = &vm->ipc->grant.window[first];
-	u64 index = (u64)(grant - home->ipc->grant.grant);
-
-	if (grant->mapped)
-		window_clear(vm_get(grant->holder), grant->window_page);
-	window_set(vm, first, grant->pages, WINDOW_MAPPED, pool_pa(home, index), PAGE_SIZE,
-		   grant->access == WEIR_READ ? STAGE2_SHARED_READ : STAGE2_SHARED);
-	page->pages = (u8)grant->pages;
-	page->grant = (u16)index;
-	page->home = (u8)home->id;
-	page->port = (u16)(port - port->owner->port);
-	grant->mapped = true;
-	grant->holder = (u8)vm->id;
-	grant->window_page = (u32)first;
+	return pages_claim(own->used, first, grant->pages) ? WEIR_OK : WEIR_BUSY;
 }
 
 enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
 				struct call_results *out) NO_THREAD_SAFETY
 {
-	struct vm *vm = self->vm, *home = handle_home(in->x2);
-	u64 first = index_nospec(in->x3, vm->ipc->grant.window_pages), vms;
+	struct vm *vm = self->vm, *home = vm_get((u32)handle_vm(in->x2)), *giver;
+	struct grant_vm *own = &vm->ipc->grant, *theirs;
+	u64 first = index_nospec(in->x3, own->window_pages), index;
+	const struct port *port = port_find(vm, in->x1);
+	weir_handle theirs_port;
 	enum weir_status status;
 	struct grant *grant;
-	struct port *port;
+	bool given;
 
-	status = event_port(vm, in->x1, &port);
-	if (status != WEIR_OK)
-		return status;
-	if (in->x3 >= vm->ipc->grant.window_pages || !home || home == vm)
+	if (!port)
+		return port_refused(vm, in->x1);
+	if (in->x3 >= own->window_pages || !home || home == vm)
 		return WEIR_INVALID;
+	theirs = &home->ipc->grant;
+	if (!handle_fits(theirs, in->x2))
+		return WEIR_INVALID;
+	index = handle_index(theirs, in->x2);
+	grant = &theirs->grant[index];
+	theirs_port = port->peer->handle;
+	giver = port_peer_vm(port);
 
-	vms = BIT(vm->id) | BIT(home->id) | BIT(port_peer_vm(port)->id);
-	lock_all(vms);
-	status = grant_find(home, in->x2, &grant);
+	if (giver == home) {
+		lock_both(vm, own, home, theirs);
+		given = grant->port == theirs_port;
+	} else {
+		given = onward_lock(vm, home, giver, theirs_port, grant);
+	}
+	status = handle_status(grant, in->x2);
 	if (status == WEIR_OK)
-		status = map_check(port, home, grant, first);
+		status = map_check(own, grant, given, giver == home, first);
 	if (status == WEIR_OK) {
-		map_commit(port, home, grant, first);
+		if (grant->mapped) /* who gives it has it no more */
+			window_clear(&giver->ipc->grant, grant->window_page);
 		out->x1 = grant->pages;
 		out->x2 = grant->access;
+		map_commit(own, vm->id, in->x1, first, grant, theirs, home->id, index);
 	}
-	unlock_all(vms);
+	unlock_both(own, theirs);
+	if (giver != home)
+		onward_unlock(vm, giver);
 	return status;
 }
 
-/* A mapping begins at this page of the window: of whose pages? 0: none does. */
-static struct vm *window_home(struct vm *vm, u64 first)
+/* Nobody else sees its pages any more: home does. Under home's lock. */
+static void grant_close(struct grant_vm *home, struct grant *grant)
 {
-	struct window_page page;
-
-	grant_lock(vm);
-	page = vm->ipc->grant.window[first];
-	grant_unlock(vm);
-	return page.pages ? vm_get(page.home) : 0;
-}
-
-/*
- * Swaps what the holder sees to its scratch page. stage2_set_pages() returns when no core can use
- * the old entries any more: after it the pages are home's alone.
- */
-static void window_scratch(struct vm *holder, u64 first) NEEDS(&holder->ipc->grant.lock)
-{
-	window_set(holder, first, holder->ipc->grant.window[first].pages, WINDOW_SCRATCH,
-		   mmu_heap_pa(holder->ipc->grant.scratch), 0, STAGE2_SHARED);
-}
-
-/* Nobody else sees its pages any more: home does. */
-static void grant_close(struct vm *home, struct grant *grant) NEEDS(&home->ipc->grant.lock)
-{
-	u64 first = (u64)(grant - home->ipc->grant.grant);
-
 	pool_show(home, grant, true);
-	for (u32 i = 0; i < grant->pages; i++)
-		home->ipc->grant.shared[first + i] = false;
+	pages_change(home->shared, (u64)(grant - home->grant), grant->pages, false);
 	grant->mapped = false;
 	grant->pages = 0;
 }
 
-/* What was passed goes home with it, and home is told; what was shared stays so. */
-static bool window_unmap(struct vm *vm, struct vm *home, u64 first)
+void grant_window_unmap(struct vm *vm, struct vm *home, u64 first) NO_THREAD_SAFETY
 {
-	struct window_page *page = &vm->ipc->grant.window[first];
-	struct grant *grant = 0;
-	bool ours, told = false;
-	u32 port = 0;
+	struct grant_vm *own = &vm->ipc->grant, *theirs = &home->ipc->grant;
+	struct grant *grant = &theirs->grant[own->window[first].grant];
+	bool mapped = own->window[first].state != WINDOW_SCRATCH, returned = false;
+	weir_handle port = 0;
 
-	lock_both(vm, home);
-	ours = page->pages && page->home == home->id;
-	if (ours && page->state != WINDOW_SCRATCH)
-		grant = &home->ipc->grant.grant[page->grant];
-	if (ours)
-		window_clear(vm, first);
-	if (grant) {
+	window_clear(own, first);
+	if (mapped) {
 		grant->mapped = false;
-		told = grant->access == WEIR_PASS;
+		returned = grant->access == WEIR_PASS;
 		port = grant->port;
-		if (told)
-			grant_close(home, grant);
+		if (returned)
+			grant_close(theirs, grant);
 	}
-	unlock_both(vm, home);
-	if (told)
-		event_raise(home, port);
-	return ours;
+	unlock_both(own, theirs);
+	if (returned)
+		event_raise(home, port_number(port));
 }
 
 enum weir_status grant_unmap_call(struct vcpu *self, const struct call_args *in,
@@ -400,11 +428,11 @@ enum weir_status grant_unmap_call(struct vcpu *self, const struct call_args *in,
 	(void)out;
 	if (in->x1 >= vm->ipc->grant.window_pages)
 		return WEIR_INVALID;
-	home = window_home(vm, first);
+	home = grant_window_lock(vm, first);
 	if (!home)
 		return WEIR_NOT_FOUND;
-	/* Not ours any more: another vCPU of this VM was faster. */
-	return window_unmap(vm, home, first) ? WEIR_OK : WEIR_NOT_FOUND;
+	grant_window_unmap(vm, home, first);
+	return WEIR_OK;
 }
 
 enum weir_status grant_pass_call(struct vcpu *self, const struct call_args *in,
@@ -412,228 +440,119 @@ enum weir_status grant_pass_call(struct vcpu *self, const struct call_args *in,
 {
 	struct vm *vm = self->vm, *home;
 	u64 first = index_nospec(in->x2, vm->ipc->grant.window_pages);
-	enum weir_status status;
+	struct port *port = port_find(vm, in->x1);
+	enum weir_status status = WEIR_OK;
 	struct window_page *page;
 	const struct grant *grant;
-	struct port *port;
 
-	status = event_port(vm, in->x1, &port);
-	if (status != WEIR_OK)
-		return status;
+	if (!port)
+		return port_refused(vm, in->x1);
 	if (in->x2 >= vm->ipc->grant.window_pages)
 		return WEIR_INVALID;
-	home = window_home(vm, first);
+	home = grant_window_lock(vm, first);
 	if (!home)
 		return WEIR_NOT_FOUND;
 	page = &vm->ipc->grant.window[first];
-	lock_both(vm, home);
 	grant = &home->ipc->grant.grant[page->grant];
-	if (!page->pages || page->home != home->id)
-		status = WEIR_NOT_FOUND;
-	else if (page->state == WINDOW_SCRATCH || vm->ipc->grant.stopped || !event_peer_open(port))
+	if (page->state == WINDOW_SCRATCH || vm->ipc->grant.stopped || !event_peer_open(port))
 		status = WEIR_CLOSED;
 	else if (grant->access != WEIR_PASS || port_peer_vm(port) == home)
 		status = WEIR_DENIED;
 	if (status == WEIR_OK) {
-		window_set(vm, first, grant->pages, WINDOW_OFFERED, PA(0), 0, STAGE2_NONE);
-		page->port = (u16)(port - vm->ipc->event.port);
+		window_show(&vm->ipc->grant, first, WINDOW_OFFERED, PA(0), 0, STAGE2_NONE);
+		page->port = port->handle;
 		out->x1 = grant_handle(home, grant);
 	}
-	unlock_both(vm, home);
+	grant_window_unlock(vm, home);
 	return status;
 }
 
 /*
  * For a guest that faulted in its window or its pool: while a page is swapped there is none, for a
  * moment (break before make, DDI 0487 D8.14). Who has the lock after that sees the new one.
+ * Not a part of the path of every exit, which would have a stack guard for its sake.
  */
-bool ipc_window_shows(struct vm *vm, ipa_t ipa)
+__attribute__((noinline)) bool ipc_window_shows(struct vm *vm, ipa_t ipa)
 {
-	const struct grant_vm *table = &vm->ipc->grant;
-	u64 page = (ipa.raw - VM_WINDOW_BASE) / PAGE_SIZE;
-	bool shows = ipa.raw - vm_pool_base(vm) < vm->pool_bytes;
-	u8 state;
+	bool shows, pool = ipa.raw - vm_pool_base(vm) < vm->pool_bytes;
+	pa_t pa;
 
-	if (!shows && (ipa.raw < VM_WINDOW_BASE || page >= table->window_pages))
+	if (!pool && ipa.raw - VM_WINDOW_BASE >= vm->window_bytes)
 		return false;
-	page = shows ? 0 : index_nospec(page, table->window_pages);
 	grant_lock(vm);
-	state = shows ? WINDOW_MAPPED : table->window[page].state;
+	shows = stage2_lookup(&vm->stage2, ipa, &pa) != STAGE2_NONE;
 	grant_unlock(vm);
-	return state == WINDOW_MAPPED || state == WINDOW_SCRATCH;
+	return shows;
 }
 
 /*
- * Ends `grant`, if there is one, or if that is 0 the one that `handle` names. Whom to lock besides home
- * stands in the grant: `ending` keeps the holder from changing until both are locked.
+ * The VM that has the grant mapped, locked beside home, which is locked; 0: none has, or the grant
+ * came to its end while home was let go. `ending` keeps it from another holder meanwhile.
  */
-static enum weir_status grant_end(struct vm *home, struct grant *grant,
-				  weir_handle handle) NO_THREAD_SAFETY
+static inline struct vm *holder_lock(const struct vm *vm, struct grant_vm *home,
+				     struct grant *grant) NO_THREAD_SAFETY
 {
-	bool named = !grant;
-	enum weir_status status = WEIR_OK;
-	struct vm *holder = home, *told = 0;
-	u32 port = 0;
-	u64 vms;
+	u64 generation = grant->generation;
+	struct vm *holder;
 
-	grant_lock(home);
-	if (named)
-		status = grant_find(home, handle, &grant);
-	if (status == WEIR_OK && grant->mapped)
-		holder = vm_get(grant->holder);
-	if (status == WEIR_OK)
-		grant->ending = true;
-	grant_unlock(home);
-	if (status != WEIR_OK)
-		return status;
+	if (!grant->mapped)
+		return 0;
+	holder = vm_get(grant->holder);
+	grant->ending = true;
+	if (lock_more(vm, home, holder, &holder->ipc->grant) ||
+	    (grant->generation == generation && grant->pages && grant->mapped))
+		return holder;
+	spin_unlock(&holder->ipc->grant.lock);
+	return 0;
+}
 
-	vms = BIT(home->id) | BIT(holder->id);
-	lock_all(vms);
-	if (named)
-		status = grant_find(home, handle, &grant);
-	if (status == WEIR_OK && grant->pages) {
-		if (grant->mapped) {
-			const struct window_page *page =
-				&holder->ipc->grant.window[grant->window_page];
+bool grant_end(struct vm *vm, struct grant *grant) NO_THREAD_SAFETY
+{
+	struct grant_vm *home = &vm->ipc->grant, *theirs;
+	u64 generation = grant->generation, first;
+	struct vm *holder = holder_lock(vm, home, grant);
+	bool ours = grant->pages && grant->generation == generation;
+	weir_handle port;
 
-			told = holder;
-			port = page->port;
-			if (page->state == WINDOW_OFFERED)
-				window_clear(holder, grant->window_page);
-			else
-				window_scratch(holder, grant->window_page);
-		}
-		grant_close(home, grant);
+	if (!holder) {
+		if (ours)
+			grant_close(home, grant);
+		spin_unlock(&home->lock);
+		return ours;
 	}
-	unlock_all(vms);
-	if (told)
-		event_raise(told, port);
-	return status;
+	theirs = &holder->ipc->grant;
+	first = grant->window_page;
+	port = theirs->window[first].port;
+	/* When stage 2 has been changed no core can use the old entries any more. */
+	if (theirs->window[first].state == WINDOW_OFFERED)
+		window_clear(theirs, first);
+	else
+		window_show(theirs, first, WINDOW_SCRATCH, mmu_heap_pa(theirs->scratch), 0,
+			    STAGE2_SHARED);
+	grant_close(home, grant);
+	unlock_both(home, theirs);
+	event_raise(holder, port_number(port));
+	return true;
 }
 
 enum weir_status grant_revoke_call(struct vcpu *self, const struct call_args *in,
-				   struct call_results *out)
+				   struct call_results *out) NO_THREAD_SAFETY
 {
+	struct vm *vm = self->vm;
+	struct grant_vm *own = &vm->ipc->grant;
+	enum weir_status status;
+	struct grant *grant;
+
 	(void)out;
-	if (handle_home(in->x1) != self->vm)
+	if (handle_vm(in->x1) != vm->id || !handle_fits(own, in->x1))
 		return WEIR_INVALID;
-	return grant_end(self->vm, 0, in->x1);
-}
-
-/* No grant begins and no mapping appears after this: share and map look under the same lock. */
-static void forbid(struct vm *vm)
-{
-	grant_lock(vm);
-	vm->ipc->grant.stopped = true;
-	grant_unlock(vm);
-}
-
-/* A step looks at so many pages where nothing begins, or ends what begins at one. */
-#define STEP_PAGES 128
-
-bool grant_vm_revoke(struct vm *vm, u64 *at)
-{
-	struct grant_vm *table = &vm->ipc->grant;
-	u64 end = min(*at + STEP_PAGES, table->pool_pages);
-
-	if (*at == 0)
-		forbid(vm);
-	while (*at < end) {
-		struct grant *grant = &table->grant[(*at)++];
-
-		/* Grants only end from now on: no lock to look. */
-		if (__atomic_load_n(&grant->pages, __ATOMIC_RELAXED)) {
-			grant_end(vm, grant, 0);
-			break;
-		}
+	grant = &own->grant[handle_index(own, in->x1)];
+	spin_lock(&own->lock);
+	status = handle_status(grant, in->x1);
+	if (status != WEIR_OK) {
+		spin_unlock(&own->lock);
+		return status;
 	}
-	return *at < table->pool_pages;
-}
-
-#define STEP_SCRUBS 2 /* under the locks */
-
-/*
- * Zeroes some pages of what was passed to the VM, from page `done` of the mapping on: what a dead VM
- * had is nobody else's. Under home's lock, for home could take them back at any time. Returns the
- * next page to be done; 0: there is nothing to do any more.
- */
-static u64 window_scrub(struct vm *vm, struct vm *home, u64 first, u64 done)
-{
-	const struct window_page *page = &vm->ipc->grant.window[first];
-	const struct grant *grant = &home->ipc->grant.grant[page->grant];
-	u64 end = 0;
-
-	lock_both(vm, home);
-	if (page->state != WINDOW_SCRATCH && grant->access == WEIR_PASS && done < page->pages) {
-		end = min(done + STEP_SCRUBS, (u64)page->pages);
-		for (; done < end; done++)
-			cache_scrub(mmu_window(WINDOW_TARGET, pool_pa(home, page->grant + done)));
-	}
-	unlock_both(vm, home);
-	return end;
-}
-
-/* *at: a page of the window, and above PAGE_BITS how much of what begins there is scrubbed. */
-#define PAGE_BITS 32
-
-bool grant_vm_unmap(struct vm *vm, u64 *at)
-{
-	const struct grant_vm *table = &vm->ipc->grant;
-	u64 page = (u32)*at, scrubbed = *at >> PAGE_BITS;
-	u64 end = min(page + STEP_PAGES, table->window_pages);
-	struct vm *home;
-
-	/* Mappings only end from now on, and only this VM ends its own: no lock to look. */
-	for (; page < end && !__atomic_load_n(&table->window[page].pages, __ATOMIC_RELAXED); page++)
-		scrubbed = 0;
-	if (page < end) {
-		home = window_home(vm, page); /* 0: it was revoked on its way just now */
-		scrubbed = home ? window_scrub(vm, home, page, scrubbed) : 0;
-		if (home && !scrubbed)
-			window_unmap(vm, home, page);
-		page += !scrubbed;
-	}
-	*at = scrubbed << PAGE_BITS | page;
-	return page < table->window_pages;
-}
-
-bool grant_vm_reset(struct vm *vm, u64 *at)
-{
-	(void)at;
-	if (vm->ipc->grant.scratch)
-		cache_scrub(vm->ipc->grant.scratch);
-	grant_lock(vm);
-	vm->ipc->grant.stopped = false;
-	grant_unlock(vm);
-	return false;
-}
-
-/* A handle has 16 bits for the page: what lies behind them cannot be shared. */
-static u64 pool_pages(u64 pool_bytes)
-{
-	return min(pool_bytes / PAGE_SIZE, INDEX_MAX);
-}
-
-u64 grant_heap_bytes(const struct manifest_vm *config)
-{
-	u64 pool = pool_pages(config->shared_bytes), window = config->window_bytes / PAGE_SIZE;
-
-	return heap_cost(pool * sizeof(struct grant)) + heap_cost(pool * sizeof(bool)) +
-	       heap_cost(window * sizeof(struct window_page)) + heap_cost(PAGE_SIZE);
-}
-
-void grant_vm_create(struct vm *vm)
-{
-	struct grant_vm *table = &vm->ipc->grant;
-
-	table->pool_pages = (u32)pool_pages(vm->pool_bytes);
-	table->window_pages = (u32)(vm->window_bytes / PAGE_SIZE);
-	if (table->pool_pages) {
-		table->grant = heap_alloc(table->pool_pages * sizeof(*table->grant));
-		table->shared = heap_alloc(table->pool_pages * sizeof(*table->shared));
-	}
-	if (table->window_pages) {
-		table->window = heap_alloc(table->window_pages * sizeof(*table->window));
-	}
-	table->scratch = heap_page();
+	/* Not: it came back by itself at this moment. */
+	return grant_end(vm, grant) ? WEIR_OK : WEIR_STALE;
 }

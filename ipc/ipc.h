@@ -106,17 +106,17 @@ struct event_vcpu {
 
 /* A grant of the VM's own pool; its index in the table is its first page. Lock: grant.lock. */
 struct grant {
-	u64 generation;	 /* of the last grant that began at this page */
-	u32 window_page; /* where the holder has it, if `mapped` */
-	u16 port;	 /* home's, by which it was shared or passed */
-	u16 pages;	 /* 0: no grant begins here */
-	u8 access;	 /* enum weir_access */
-	u8 holder;	 /* VM id, if `mapped`; its lock, too */
+	u64 generation;	  /* of the last grant that began at this page */
+	weir_handle port; /* home's, by which it was shared or passed */
+	u32 window_page;  /* where the holder has it, if `mapped` */
+	u16 pages;	  /* 0: no grant begins here */
+	u8 access;	  /* enum weir_access */
+	u8 holder;	  /* VM id, if `mapped`; its lock, too */
 	bool mapped;
 	bool ending; /* the holder does not change any more */
 };
 
-/* One page of the VM's own grant window. Lock: grant.lock. */
+/* A mapping in the VM's own grant window. Lock: grant.lock. */
 enum window_state {
 	WINDOW_FREE,	/* nothing is mapped */
 	WINDOW_MAPPED,	/* a page of home's pool */
@@ -124,12 +124,13 @@ enum window_state {
 	WINDOW_OFFERED, /* passed on, and not taken yet: nothing is mapped */
 };
 
+/* Says something where a mapping begins: `pages` is 0 elsewhere. */
 struct window_page {
-	u8 state;  /* enum window_state */
-	u8 pages;  /* at the first page of a mapping; 0 at the others, as what follows */
-	u16 grant; /* the grant's index in home's table */
-	u16 port;  /* the VM's own, by which it got it, or WINDOW_OFFERED: passes it on */
-	u8 home;   /* VM id */
+	u8 state;	  /* enum window_state, of all of its pages */
+	u8 home;	  /* VM id */
+	u16 pages;	  /* 0: no mapping begins here */
+	u16 grant;	  /* the grant's index in home's table */
+	weir_handle port; /* the VM's own, by which it got it, or WINDOW_OFFERED: passes it on */
 };
 
 struct grant_vm {
@@ -137,10 +138,14 @@ struct grant_vm {
 	bool stopped;	      /* nothing is shared or mapped any more */
 	u32 pool_pages;
 	u32 window_pages;
+	pa_t pool; /* where it begins; fixed, as the sizes are */
+	ipa_t pool_ipa;
 	struct grant *grant; /* one for each page of the pool */
-	bool *shared;	     /* one for each page of the pool: it is in a grant */
+	u64 *shared;	     /* a bit for each page of the pool: it is in a grant */
 	struct window_page *window;
+	u64 *used; /* a bit for each page of the window: it is in a mapping */
 	void *scratch; /* shown to the VM where a mapped grant was revoked, and while a page is passed */
+	struct stage2_area pool_area, window_area;
 };
 
 struct upcall_vm {

@@ -1,39 +1,10 @@
-/* Stage-2 tables (stage2.h). Descriptor formats: DDI 0487 D8.3, attributes: D8.5. */
-#include "arch/arm64/stage2.h"
-
-#include "arch/arm64/mmu.h"
-#include "arch/arm64/sysreg.h"
-
-#define ENTRIES	     512
-#define VALID	     1ul
-#define TABLE	     3ul
-#define BLOCK	     1ul
-#define ADDRESS	     0x0000fffffffff000ul
-#define NORMAL	     (0xful << 2)
-#define DEVICE_nGnRE (0x1ul << 2)
-#define READ	     (1ul << 6)
-#define WRITE	     (2ul << 6)
-#define INNER	     (3ul << 8)
-#define ACCESSED     (1ul << 10)
-#define NO_EXEC	     (1ul << 54)
+/*
+ * Stage-2 tables as they are made, and looked into (stage2.h); what changes them while VMs run is in
+ * stage2_area.c. Descriptor formats: DDI 0487 D8.3, attributes: D8.5.
+ */
+#include "arch/arm64/stage2_entry.h"
 
 #define VTCR_RES1 (1ul << 31)
-
-static u64 attributes_of(enum stage2_kind kind)
-{
-	switch (kind) {
-	case STAGE2_RAM:
-		return NORMAL | READ | WRITE | INNER | ACCESSED;
-	case STAGE2_SHARED:
-		return NORMAL | READ | WRITE | INNER | ACCESSED | NO_EXEC;
-	case STAGE2_SHARED_READ:
-		return NORMAL | READ | INNER | ACCESSED | NO_EXEC;
-	case STAGE2_DEVICE:
-		return DEVICE_nGnRE | READ | WRITE | ACCESSED | NO_EXEC;
-	default:
-		return 0;
-	}
-}
 
 static enum stage2_kind kind_of(u64 entry)
 {
@@ -127,52 +98,32 @@ static u64 *entry_find(const struct stage2 *tables, u64 ipa, u32 *level)
 	}
 }
 
-/* The entry of the page behind the one of `entry`, which may be in another table. */
-static u64 *entry_next(const struct stage2 *tables, u64 *entry, u64 ipa)
+void stage2_area_init(struct stage2_area *area, const struct stage2 *tables, ipa_t ipa, u64 bytes,
+		      u64 **level3)
 {
 	u32 level;
 
-	return slot(ipa, 3) ? entry + 1 : entry_find(tables, ipa, &level);
+	area->tables = tables;
+	area->base = IPA(align_down(ipa.raw, BLOCK_2M));
+	area->level3 = level3;
+	for (u64 i = 0; i < stage2_area_tables(ipa, bytes); i++)
+		level3[i] = entry_find(tables, area->base.raw + i * BLOCK_2M, &level);
 }
 
-/* DDI 0487 D8.13: by address at stage 2, then what stage 1 had cached of it, for this VMID. */
-static void tlb_forget(const struct stage2 *tables, u64 ipa, u32 count)
-{
-	u64 mine = READ_SYSREG(vttbr_el2);
-
-	WRITE_SYSREG(vttbr_el2, tables->vttbr);
-	isb();
-	dsb(ishst);
-	for (u64 page = ipa >> PAGE_SHIFT; count; page++, count--)
-		tlbi_page(ipas2e1is, page);
-	dsb(ish);
-	tlbi(vmalle1is);
-	dsb(ish);
-	WRITE_SYSREG(vttbr_el2, mine);
-	isb();
-}
-
-void stage2_set_pages(struct stage2 *tables, ipa_t ipa, u32 count, pa_t pa, u64 stride,
+void stage2_set_pages(const struct stage2 *tables, ipa_t ipa, u32 count, pa_t pa,
 		      enum stage2_kind kind)
 {
 	u64 value = kind == STAGE2_NONE ? 0 : pa.raw | attributes_of(kind) | TABLE;
-	u64 step = kind == STAGE2_NONE ? 0 : stride;
-	u32 level;
-	u64 *first = entry_find(tables, ipa.raw, &level), *entry = first;
-	u64 valid = 0;
+	u64 step = kind == STAGE2_NONE ? 0 : PAGE_SIZE;
+	u32 level, here;
 
-	for (u64 i = 0; i < count; i++) {
-		entry = i ? entry_next(tables, entry, ipa.raw + i * PAGE_SIZE) : first;
-		valid |= *entry & VALID;
-		write_once(*entry, 0);
+	for (u32 done = 0; done < count; done += here) {
+		u64 at = ipa.raw + done * PAGE_SIZE;
+
+		here = (u32)min((u64)(count - done), ENTRIES - slot(at, 3));
+		stage2_entries_set(tables, at, here, value + done * step, step,
+				   entry_find(tables, at, &level));
 	}
-	if (valid)
-		tlb_forget(tables, ipa.raw, count);
-	for (u64 i = 0; i < count; i++) {
-		entry = i ? entry_next(tables, entry, ipa.raw + i * PAGE_SIZE) : first;
-		write_once(*entry, value + i * step);
-	}
-	dsb(ishst);
 }
 
 /* DDI 0487 D8.13: stages 1 and 2 of this VMID. */

@@ -39,12 +39,37 @@ void stage2_map(struct stage2 *tables, ipa_t ipa, pa_t pa, u64 bytes, enum stage
 void stage2_make_tables(struct stage2 *tables, ipa_t ipa, u64 bytes);
 
 /*
- * Any time: changes `count` pages whose level-3 tables exist; page i goes to pa + i * stride,
+ * Any time: changes `count` pages whose level-3 tables exist; page i goes to pa + i * PAGE_SIZE,
  * STAGE2_NONE unmaps. Break-before-make and TLB maintenance for all cores are complete when it
  * returns.
  */
-void stage2_set_pages(struct stage2 *tables, ipa_t ipa, u32 count, pa_t pa, u64 stride,
+void stage2_set_pages(const struct stage2 *tables, ipa_t ipa, u32 count, pa_t pa,
 		      enum stage2_kind kind);
+
+/*
+ * A range of addresses whose entries change often. Its level-3 tables exist, and it knows where they
+ * are. The memory for their addresses is given to it: stage2_area_tables() pointers.
+ */
+struct stage2_area {
+	const struct stage2 *tables;
+	ipa_t base;   /* where the piece of 2 MiB begins in which the range begins */
+	u64 **level3; /* the table of each piece */
+};
+
+static inline u64 stage2_area_tables(ipa_t ipa, u64 bytes)
+{
+	return (align_up(ipa.raw + bytes, BLOCK_2M) - align_down(ipa.raw, BLOCK_2M)) / BLOCK_2M;
+}
+
+/* Boot only. */
+void stage2_area_init(struct stage2_area *area, const struct stage2 *tables, ipa_t ipa, u64 bytes,
+		      u64 **level3);
+/*
+ * As stage2_set_pages(), for 1 to 512 pages of the range; page i goes to pa + i * stride. (To unmap: pa and
+ * stride are 0.)
+ */
+void stage2_area_set(const struct stage2_area *area, ipa_t ipa, u32 count, pa_t pa, u64 stride,
+		     enum stage2_kind kind);
 
 /* Forgets what any core's TLB holds for these tables: the guest begins anew. */
 void stage2_forget(const struct stage2 *tables);

@@ -28,7 +28,7 @@ $(FUZZ_OUT)/objects/core/%.o $(FUZZ_OUT)/objects/ipc/%.o $(FUZZ_OUT)/objects/dri
 	FUZZ_FLAGS += -fsanitize=fuzzer-no-link
 $(FUZZ_OUT)/objects/core/base/string.c.o: FUZZ_FLAGS += -fno-builtin
 
-fuzz_sources = tests/fuzz/$(1).c $(shell sed -n 's/^ \* Sources: *//p' tests/fuzz/$(1).c)
+fuzz_sources = tests/fuzz/$(1).c $(call ipc_modules,$(shell sed -n 's/^ \* Sources: *//p' tests/fuzz/$(1).c))
 define FUZZ_PROGRAM
 $(FUZZ_OUT)/$(1): $(patsubst %,$(FUZZ_OUT)/objects/%.o,$(call fuzz_sources,$(1)))
 	$$(call step,FUZZLD,$$@)

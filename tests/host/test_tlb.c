@@ -8,7 +8,7 @@
  * different memory behind it, nothing of another VM is lost, and when the function returns every core finds
  * what was set, and nothing of what was there before. Each instruction is seen as it is executed.
  *
- * Sources: arch/arm64/stage2.c tests/host/fake/heap.c tests/host/fake/panic.c
+ * Sources: arch/arm64/stage2.c arch/arm64/stage2_area.c tests/host/fake/heap.c tests/host/fake/panic.c
  */
 #include <stdlib.h>
 #include <string.h>
@@ -177,6 +177,8 @@ void fake_sysreg_write(const char *name, u64 value)
 /* ---- Tables ---------------------------------------------------------------------------------- */
 
 static struct stage2 tables;
+static struct stage2_area area;
+static u64 *level3[2];
 
 static const u64 *entry_of(u64 ipa)
 {
@@ -212,6 +214,8 @@ static int prepare(void **state)
 	fake_heap_reset();
 	stage2_init(&tables, OURS, heap_page);
 	stage2_make_tables(&tables, IPA(FIRST), PAGES * PAGE_SIZE);
+	assert_int_equal(stage2_area_tables(IPA(FIRST), PAGES * PAGE_SIZE), ARRAY_SIZE(level3));
+	stage2_area_init(&area, &tables, IPA(FIRST), PAGES * PAGE_SIZE, level3);
 	vttbr = vttbr_seen = THEIRS << 48;
 	watch();
 	return 0;
@@ -247,8 +251,11 @@ static void set(u32 first, u32 count, u64 pa, u64 stride, enum stage2_kind kind)
 {
 	bool unmaps = kind == STAGE2_NONE;
 
-	stage2_set_pages(&tables, IPA(FIRST + first * PAGE_SIZE), count, PA(unmaps ? 0 : pa),
-			 unmaps ? 0 : stride, kind);
+	if (stride == PAGE_SIZE && random() % 2)
+		stage2_set_pages(&tables, IPA(FIRST + first * PAGE_SIZE), count, PA(pa), kind);
+	else
+		stage2_area_set(&area, IPA(FIRST + first * PAGE_SIZE), count, PA(unmaps ? 0 : pa),
+				unmaps ? 0 : stride, kind);
 }
 
 static void check_pages(u32 first, u32 count, u64 pa, u64 stride, enum stage2_kind kind)
@@ -301,7 +308,7 @@ TEST(what_is_mapped_at_boot_is_seen_by_walkers)
 {
 	watching = false;
 	stage2_map(&tables, IPA(FIRST), PA(MEMORY), PAGES * PAGE_SIZE, STAGE2_RAM, false);
-	stage2_set_pages(&tables, IPA(FIRST), PAGES, PA(0), 0, STAGE2_NONE);
+	stage2_set_pages(&tables, IPA(FIRST), PAGES, PA(0), STAGE2_NONE);
 	watch();
 	stage2_map(&tables, IPA(FIRST), PA(MEMORY), PAGES * PAGE_SIZE, STAGE2_RAM, false);
 	check_done(THEIRS << 48);

@@ -52,7 +52,7 @@
  * again, it may map those anew.
  *
  * Source: ipc/grant.c. Tests: tests/guest/grant.c, tests/guest/pass.c, tests/guest/restart_peer.c,
- * tests/host/test_grant.c, tests/host/test_grant_random.c. Since ABI 1.
+ * tests/host/test_grant*.c. Since ABI 1.
  */
 #pragma once
 

@@ -85,11 +85,30 @@ static void set_page(const struct stage2 *tables, ipa_t ipa, pa_t pa, enum stage
 	entry->kind = kind;
 }
 
-void stage2_set_pages(struct stage2 *tables, ipa_t ipa, u32 count, pa_t pa, u64 stride,
+void stage2_set_pages(const struct stage2 *tables, ipa_t ipa, u32 count, pa_t pa,
 		      enum stage2_kind kind)
 {
 	for (u32 i = 0; i < count; i++)
-		set_page(tables, IPA(ipa.raw + i * PAGE_SIZE), PA(pa.raw + i * stride), kind);
+		set_page(tables, IPA(ipa.raw + i * PAGE_SIZE), PA(pa.raw + i * PAGE_SIZE), kind);
+}
+
+void stage2_area_init(struct stage2_area *area, const struct stage2 *tables, ipa_t ipa, u64 bytes,
+		      u64 **level3)
+{
+	area->tables = tables;
+	area->base = IPA(align_down(ipa.raw, BLOCK_2M));
+	area->level3 = level3;
+	/* There is room for as many. */
+	for (u64 i = 0; i < stage2_area_tables(ipa, bytes); i++)
+		level3[i] = 0;
+}
+
+void stage2_area_set(const struct stage2_area *area, ipa_t ipa, u32 count, pa_t pa, u64 stride,
+		     enum stage2_kind kind)
+{
+	assert_true(ipa.raw >= area->base.raw);
+	for (u32 i = 0; i < count; i++)
+		set_page(area->tables, IPA(ipa.raw + i * PAGE_SIZE), PA(pa.raw + i * stride), kind);
 }
 
 enum stage2_kind stage2_lookup(const struct stage2 *tables, ipa_t ipa, pa_t *pa)

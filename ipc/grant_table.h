@@ -1,0 +1,111 @@
+/*
+ * What the files of grants share: who is where in the tables, and what is done under both locks.
+ * For ipc/grant*.c alone; who is not one of them includes grant.h.
+ */
+#pragma once
+
+#include "core/hypercall.h"
+#include "core/memory.h"
+#include "ipc/grant.h"
+
+#define HANDLE_INDEX_BITS 16
+#define HANDLE_HOME_BITS  6
+#define HANDLE_LOW_BITS	  (HANDLE_INDEX_BITS + HANDLE_HOME_BITS)
+#define GENERATION_MAX	  (~0ul >> HANDLE_LOW_BITS)
+#define INDEX_MAX	  (1u << HANDLE_INDEX_BITS)
+
+_Static_assert(MAX_VMS <= 1u << HANDLE_HOME_BITS, "a grant's handle has room for its home");
+
+/* ---- Places -------------------------------------------------------------------------------------- */
+
+static inline pa_t pool_pa(const struct grant_vm *home, u64 page)
+{
+	return PA(home->pool.raw + page * PAGE_SIZE);
+}
+
+static inline ipa_t pool_ipa(const struct grant_vm *home, u64 page)
+{
+	return IPA(home->pool_ipa.raw + page * PAGE_SIZE);
+}
+
+static inline ipa_t window_ipa(u64 page)
+{
+	return IPA(VM_WINDOW_BASE + page * PAGE_SIZE);
+}
+
+static inline weir_handle grant_handle(const struct vm *home, const struct grant *grant)
+{
+	return grant->generation << HANDLE_LOW_BITS | (u64)home->id << HANDLE_INDEX_BITS |
+	       (u64)(grant - home->ipc->grant.grant);
+}
+
+/* ---- Sets of pages: a bit a page, 64 in a word -------------------------------------------------- */
+
+/* Mostly a range, which is not empty, lies in one word. */
+static inline bool pages_in_word(u64 first, u64 count)
+{
+	return first % 64 + count <= 64;
+}
+
+/* `count` pages, 1 to 64, from `first` on: those that are in the word of `first`. */
+static inline u64 pages_of_word(u64 first, u64 count)
+{
+	return ~0ul >> (64 - count) << first % 64;
+}
+
+bool pages_any_of_many(const u64 *set, u64 first, u64 count);
+void pages_change_many(u64 *set, u64 first, u64 count, bool add);
+
+static inline bool pages_any(const u64 *set, u64 first, u64 count)
+{
+	if (pages_in_word(first, count))
+		return set[first / 64] & pages_of_word(first, count);
+	return pages_any_of_many(set, first, count);
+}
+
+/* Adds them if none of them is in it yet. */
+static inline bool pages_claim(u64 *set, u64 first, u64 count)
+{
+	u64 *word = &set[first / 64], pages;
+
+	if (!pages_in_word(first, count)) {
+		if (pages_any_of_many(set, first, count))
+			return false;
+		pages_change_many(set, first, count, true);
+		return true;
+	}
+	pages = pages_of_word(first, count);
+	if (*word & pages)
+		return false;
+	*word |= pages;
+	return true;
+}
+
+/* Adds them, or takes them out. */
+static inline void pages_change(u64 *set, u64 first, u64 count, bool add)
+{
+	u64 *word = &set[first / 64];
+
+	if (pages_in_word(first, count))
+		*word = add ? *word | pages_of_word(first, count)
+			    : *word & ~pages_of_word(first, count);
+	else
+		pages_change_many(set, first, count, add);
+}
+
+/* ---- What the end of a VM does too (grant.c) ----------------------------------------------------- */
+
+/*
+ * Ends a grant, whoever has it: the pages are home's alone then. With home's lock held, which it lets go.
+ * False: it came to its end while the holder's lock was taken.
+ */
+bool grant_end(struct vm *home, struct grant *grant);
+
+/*
+ * Locks the VM, and the home of the mapping that begins at a page of its window; 0: none does, and
+ * nothing is locked.
+ */
+struct vm *grant_window_lock(struct vm *vm, u64 first);
+void grant_window_unlock(struct vm *vm, struct vm *home);
+/* Takes it out and unlocks both. What was passed goes home with it, and home is told. */
+void grant_window_unmap(struct vm *vm, struct vm *home, u64 first);
