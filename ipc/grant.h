@@ -50,3 +50,5 @@ enum weir_status grant_pass_call(struct vcpu *self, const struct call_args *in,
 				 struct call_results *out);
 enum weir_status grant_revoke_call(struct vcpu *self, const struct call_args *in,
 				   struct call_results *out);
+enum weir_status grant_list_call(struct vcpu *self, const struct call_args *in,
+				 struct call_results *out);

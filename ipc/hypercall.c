@@ -32,6 +32,7 @@
 	ROW(WEIR_FN_GRANT_UNMAP, grant_unmap, 1)         \
 	ROW(WEIR_FN_GRANT_REVOKE, grant_revoke, 1)       \
 	ROW(WEIR_FN_GRANT_PASS, grant_pass, 2)           \
+	ROW(WEIR_FN_GRANT_LIST, grant_list, 2)           \
 	ROW(WEIR_FN_BLOCK_INFO, block_info, 1)           \
 	ROW(WEIR_FN_BLOCK_SUBMIT, block_submit, 5)       \
 	ROW(WEIR_FN_UPCALL_REGISTER, upcall_register, 1) \

@@ -22,6 +22,7 @@
 #include "machine.h"
 #include "requests.h"
 #include "core/life.h"
+#include "ipc/grant.h"
 #include "ipc/upcall.h"
 
 #define STEPS_MAX 2000u
@@ -386,6 +387,21 @@ static void move_pass(void)
 	call(WEIR_FN_GRANT_PASS, x, 2, junk(), grants_pass_errors(me, x[0], x[1]), 0);
 }
 
+static void move_list(void)
+{
+	const struct grant_vm *table = &self->vm->ipc->grant;
+	u32 byte = input_byte(), errors = 0;
+	u64 x[] = { byte < 250 ? byte & 1 : input_word(), some_page(table->pool_pages) }, next;
+
+	next = grants_listed(me, x[0], x[1]);
+	if (x[0] > WEIR_GRANTS_MAPPED)
+		errors = 1u << -WEIR_INVALID;
+	else if (next >= (x[0] ? table->window_pages : table->pool_pages))
+		errors = 1u << -WEIR_NOT_FOUND;
+	if (call(WEIR_FN_GRANT_LIST, x, 2, junk(), errors, 0) && sure)
+		assert_int_equal(self->arch.x[1], next);
+}
+
 static void move_revoke(void)
 {
 	u64 x[] = { some_grant() };
@@ -723,22 +739,23 @@ static const struct {
 	void (*move)(void);
 	enum who who;
 } moves[] = {
-	{ move_send, GUEST },	  { move_send, GUEST },	   { move_publish, GUEST },
-	{ move_bind, GUEST },	  { move_bind, GUEST },	   { move_peer, GUEST },
-	{ move_open, GUEST },	  { move_open, GUEST },	   { move_connect, GUEST },
-	{ move_connect, GUEST },  { move_close, GUEST },   { move_mask, GUEST },
-	{ move_find, GUEST },	  { move_share, GUEST },   { move_share, GUEST },
-	{ move_map, GUEST },	  { move_map, GUEST },	   { move_map, GUEST },
-	{ move_unmap, GUEST },	  { move_pass, GUEST },	   { move_revoke, GUEST },
-	{ move_info, GUEST },	  { move_submit, GUEST },  { move_submit, GUEST },
-	{ move_submit, GUEST },	  { move_submit, GUEST },  { move_submit_many, GUEST },
-	{ move_register, GUEST }, { move_return, GUEST },  { move_query, GUEST },
-	{ move_smccc, GUEST },	  { move_receive, GUEST }, { move_receive, GUEST },
-	{ move_take, GUEST },	  { move_lie, GUEST },	   { move_scribble, GUEST },
-	{ move_disk, ANY },	  { move_disk, ANY },	   { move_disk, ANY },
-	{ move_disk_break, ANY }, { move_time, ANY },	   { move_manage, GUEST },
-	{ move_vm_info, GUEST },  { move_end, GUEST },	   { move_vm_step, CORE },
-	{ move_vm_step, CORE },	  { move_vm_step, CORE },  { move_ask, CORE },
+	{ move_send, GUEST },	     { move_send, GUEST },     { move_publish, GUEST },
+	{ move_bind, GUEST },	     { move_bind, GUEST },     { move_peer, GUEST },
+	{ move_open, GUEST },	     { move_open, GUEST },     { move_connect, GUEST },
+	{ move_connect, GUEST },     { move_close, GUEST },    { move_mask, GUEST },
+	{ move_find, GUEST },	     { move_share, GUEST },    { move_share, GUEST },
+	{ move_map, GUEST },	     { move_map, GUEST },      { move_map, GUEST },
+	{ move_unmap, GUEST },	     { move_pass, GUEST },     { move_revoke, GUEST },
+	{ move_list, GUEST },	     { move_info, GUEST },     { move_submit, GUEST },
+	{ move_submit, GUEST },	     { move_submit, GUEST },   { move_submit, GUEST },
+	{ move_submit_many, GUEST }, { move_register, GUEST }, { move_return, GUEST },
+	{ move_query, GUEST },	     { move_smccc, GUEST },    { move_receive, GUEST },
+	{ move_receive, GUEST },     { move_take, GUEST },     { move_lie, GUEST },
+	{ move_scribble, GUEST },    { move_disk, ANY },       { move_disk, ANY },
+	{ move_disk, ANY },	     { move_disk_break, ANY }, { move_time, ANY },
+	{ move_manage, GUEST },	     { move_vm_info, GUEST },  { move_end, GUEST },
+	{ move_vm_step, CORE },	     { move_vm_step, CORE },   { move_vm_step, CORE },
+	{ move_ask, CORE },
 };
 
 static struct vcpu *choose(u32 byte)

@@ -234,6 +234,17 @@ u32 grants_revoke_errors(u32 vm, weir_handle grant)
 	return has_home(grant) && home_of(grant) == vm ? handle_errors(grant) : one(WEIR_INVALID);
 }
 
+u64 grants_listed(u32 vm, u64 which, u64 page)
+{
+	const struct grant_vm *table = table_of(vm);
+	u64 size = which == WEIR_GRANTS_GIVEN ? table->pool_pages : table->window_pages;
+
+	while (page < size &&
+	       !(which == WEIR_GRANTS_GIVEN ? table->grant[page].pages : table->window[page].pages))
+		page++;
+	return min(page, size);
+}
+
 /* ---- Checks ---------------------------------------------------------------------------------- */
 
 /* The holder has what is mapped. */

@@ -14,6 +14,8 @@ u32 grants_map_errors(u32 vm, weir_handle port, weir_handle grant, u64 first);
 u32 grants_unmap_errors(u32 vm, u64 first);
 u32 grants_pass_errors(u32 vm, weir_handle port, u64 first);
 u32 grants_revoke_errors(u32 vm, weir_handle grant);
+/* The page of what a list tells next from `page` on; the number of pages, if there is none. */
+u64 grants_listed(u32 vm, u64 which, u64 page);
 
 /* A grant was made. Its handle has never been one before. */
 void grants_made(u32 vm, weir_handle grant);

@@ -75,6 +75,26 @@ TEST(pages_come_home_by_way_of_two_vms)
 	}
 }
 
+TEST(what_is_away_and_what_is_shared_is_listed)
+{
+	weir_handle passed = 0, shared = 0;
+	struct weir_grant_info info = { 0 };
+	uint64_t page = 0;
+
+	CHECK_IS(weir_grant_next(WEIR_GRANTS_GIVEN, &page, &info), WEIR_NOT_FOUND);
+	CHECK_IS(weir_grant_pass(first, 1, PAGES, &passed), WEIR_OK);
+	CHECK_IS(weir_grant_share(first, 10, 1, WEIR_READ, &shared), WEIR_OK);
+	CHECK_IS(weir_grant_next(WEIR_GRANTS_GIVEN, &page, &info), WEIR_OK);
+	CHECK(info.page == 1 && info.grant == passed && info.pages == PAGES);
+	CHECK(info.port == (first & 0xffff) && info.access == WEIR_PASS);
+	CHECK_IS(info.state, WEIR_GRANT_WAITING);
+	CHECK_IS(weir_grant_next(WEIR_GRANTS_GIVEN, &page, &info), WEIR_OK);
+	CHECK(info.page == 10 && info.grant == shared && info.access == WEIR_READ);
+	CHECK_IS(weir_grant_next(WEIR_GRANTS_GIVEN, &page, &info), WEIR_NOT_FOUND);
+	CHECK_IS(weir_grant_revoke(passed), WEIR_OK);
+	CHECK_IS(weir_grant_revoke(shared), WEIR_OK);
+}
+
 TEST(the_chain_ends)
 {
 	CHECK_IS(weir_port_publish(first, PASS_END), WEIR_OK);
@@ -83,6 +103,7 @@ TEST(the_chain_ends)
 TESTS = {
 	RUN(home_sees_a_scratch_page_while_its_pages_are_away),
 	RUN(pages_come_home_by_way_of_two_vms),
+	RUN(what_is_away_and_what_is_shared_is_listed),
 	RUN(the_chain_ends),
 };
 TESTS_MAIN

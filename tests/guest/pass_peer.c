@@ -37,6 +37,17 @@ static weir_handle next_grant(void)
 	return word;
 }
 
+static void check_listed(weir_handle grant, uint32_t pages)
+{
+	struct weir_grant_info info = { 0 };
+	uint64_t page = 0;
+
+	CHECK_IS(weir_grant_next(WEIR_GRANTS_MAPPED, &page, &info), WEIR_OK);
+	CHECK(info.page == FIRST_PAGE && info.grant == grant && info.pages == pages);
+	CHECK(info.port == (in & 0xffff) && info.state == WEIR_GRANT_MAPPED);
+	CHECK_IS(weir_grant_next(WEIR_GRANTS_MAPPED, &page, &info), WEIR_NOT_FOUND);
+}
+
 static void work(weir_handle grant)
 {
 	enum weir_access access = WEIR_READ;
@@ -46,6 +57,7 @@ static void work(weir_handle grant)
 
 	CHECK_IS(weir_grant_map(in, grant, FIRST_PAGE, &pages, &access), WEIR_OK);
 	CHECK_IS(access, WEIR_PASS);
+	check_listed(grant, pages);
 	for (uint32_t page = 0; page < pages; page++)
 		*word_of(page) += 1;
 	CHECK_IS(weir_grant_pass_on(in, FIRST_PAGE, &same), out ? WEIR_DENIED : WEIR_OK);

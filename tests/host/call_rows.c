@@ -35,6 +35,7 @@ const struct call_row call_rows[] = {
 	{ WEIR_FN_GRANT_PASS,
 	  { PORT, WINDOW },
 	  ERRORS5(INVALID, STALE, NOT_FOUND, DENIED, CLOSED) },
+	{ WEIR_FN_GRANT_LIST, { FLAG, WORD }, ERRORS2(INVALID, NOT_FOUND) },
 	{ WEIR_FN_GRANT_UNMAP, { WINDOW }, ERRORS2(INVALID, NOT_FOUND) },
 	{ WEIR_FN_GRANT_REVOKE, { MINE }, ERRORS2(INVALID, STALE) },
 	{ WEIR_FN_BLOCK_INFO, { DISK }, ERRORS2(NOT_FOUND, IO) },
@@ -200,7 +201,7 @@ u64 call_good(u32 number, enum kind kind)
 	case MANAGED:
 		return call_have.managed;
 	case WORD:
-		return 77;
+		return number == WEIR_FN_GRANT_LIST ? 0 : 77;
 	case PORT_KIND:
 		return WEIR_PORT_PEER;
 	case OPENED:

@@ -33,6 +33,7 @@ static const struct {
 	{ WEIR_FN_GRANT_SHARE, 4, { PORT, 1, 1, WEIR_READ_WRITE }, WEIR_OK },
 	{ WEIR_FN_GRANT_MAP, 3, { PORT, 1ul << 22 | 1ul << 16 | 2, 3 }, WEIR_OK },
 	{ WEIR_FN_GRANT_UNMAP, 1, { 3 }, WEIR_OK },
+	{ WEIR_FN_GRANT_LIST, 2, { WEIR_GRANTS_GIVEN, 0 }, WEIR_OK },
 	{ WEIR_FN_GRANT_REVOKE, 1, { 1ul << 22 | 1 }, WEIR_OK },
 	{ WEIR_FN_GRANT_PASS, 2, { PORT, 5 }, WEIR_NOT_FOUND },
 	{ WEIR_FN_BLOCK_INFO, 1, { 1 }, WEIR_NOT_FOUND },

@@ -57,6 +57,7 @@ enum weir_function {
 	WEIR_FN_GRANT_UNMAP = 18,     /* grant.h */
 	WEIR_FN_GRANT_REVOKE = 19,    /* grant.h */
 	WEIR_FN_GRANT_PASS = 20,      /* grant.h */
+	WEIR_FN_GRANT_LIST = 21,      /* grant.h */
 	WEIR_FN_BLOCK_INFO = 24,      /* block.h */
 	WEIR_FN_BLOCK_SUBMIT = 25,    /* block.h */
 	WEIR_FN_UPCALL_REGISTER = 32, /* upcall.h */

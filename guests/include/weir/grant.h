@@ -47,11 +47,19 @@
  *   in:  x1 = grant handle.
  *   errors: WEIR_INVALID: no such grant. WEIR_STALE: it was revoked or returned before.
  *
+ * WEIR_FN_GRANT_LIST: what the VM has shared and passed, or what it has mapped, one by one.
+ *   in:  x1 = enum weir_grants, x2 = page, of the pool or of the window, to look from.
+ *   out: x1 = the page at which the next one begins, x2 = its grant handle (0: it was revoked, and what is
+ *	  left of it is still in the window), x3 = pages in bits 15:0, the number of the port by which it was given
+ *	  or passed on in 31:16, enum weir_access in 39:32, enum weir_grant_state in 47:40.
+ *	  Pages 0: none begins before x1, from which to go on; so much was looked at in one call.
+ *   errors: WEIR_INVALID: x1. WEIR_NOT_FOUND: there is none from x2 on.
+ *
  * When a VM ends, its grants are revoked; what it had mapped is unmapped, so what was passed to it, and
  * what it passed on and was not taken yet, goes home, zeroed; shared grants stay, not mapped. When it starts
  * again, it may map those anew.
  *
- * Source: ipc/grant.c. Tests: tests/guest/grant.c, tests/guest/pass.c, tests/guest/restart_peer.c,
+ * Source: ipc/grant.c, ipc/grant_list.c. Tests: tests/guest/grant.c, tests/guest/pass.c, tests/guest/restart_peer.c,
  * tests/host/test_grant*.c. Since ABI 1.
  */
 #pragma once
@@ -64,6 +72,17 @@ enum weir_access {
 	WEIR_READ = 0,
 	WEIR_READ_WRITE = 1,
 	WEIR_PASS = 2, /* read and write, for one VM at a time */
+};
+
+enum weir_grants {
+	WEIR_GRANTS_GIVEN = 0,	/* the VM's own pages, by page of the pool */
+	WEIR_GRANTS_MAPPED = 1, /* those of others, by page of the window */
+};
+
+enum weir_grant_state {
+	WEIR_GRANT_WAITING = 0, /* given or passed on, and not taken yet */
+	WEIR_GRANT_MAPPED = 1,
+	WEIR_GRANT_REVOKED = 2, /* what is left of it in a window */
 };
 
 static inline enum weir_status weir_grant_share(weir_handle port, uint64_t first_page,
@@ -124,4 +143,34 @@ static inline enum weir_status weir_grant_return(uint64_t window_page)
 static inline enum weir_status weir_grant_revoke(weir_handle grant)
 {
 	return weir_do(WEIR_FN_GRANT_REVOKE, grant, 0, 0, 0, 0);
+}
+
+struct weir_grant_info {
+	uint64_t page; /* where it begins, in the pool or the window */
+	weir_handle grant;
+	uint32_t pages;
+	uint32_t port; /* bits 15:0 of its handle */
+	enum weir_access access;
+	enum weir_grant_state state;
+};
+
+/* The next one at or behind *page, which then is the page behind it: 0 at first, until WEIR_NOT_FOUND. */
+static inline enum weir_status weir_grant_next(enum weir_grants which, uint64_t *page,
+					       struct weir_grant_info *info)
+{
+	struct weir_result result;
+
+	do {
+		result = weir_call(WEIR_FN(WEIR_FN_GRANT_LIST), (uint64_t)which, *page, 0, 0, 0, 0);
+		if ((enum weir_status)result.status != WEIR_OK)
+			return (enum weir_status)result.status;
+		info->page = result.value[0];
+		info->grant = result.value[1];
+		info->pages = (uint32_t)(result.value[2] & 0xffff);
+		info->port = (uint32_t)(result.value[2] >> 16 & 0xffff);
+		info->access = (enum weir_access)(result.value[2] >> 32 & 0xff);
+		info->state = (enum weir_grant_state)(result.value[2] >> 40 & 0xff);
+		*page = info->page + info->pages;
+	} while (!info->pages);
+	return WEIR_OK;
 }
