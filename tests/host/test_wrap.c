@@ -13,7 +13,8 @@
  *	the position passes 2^32 in the middle of it; and at the other starts, at three places.
  *   rings: from each of RING_STARTS at two places, empty and three quarters full, every sequence of
  *	RING_STEPS steps out of: write a record (none, an eighth, a quarter), publish, read, release, arm
- *	for either side.
+ *	for either side; and of BATCH_STEPS, where a batch of two records (an eighth each) that is written
+ *	and one that is read take the place of the empty record and of arming the consumer.
  * Positions near 2^64 are not reached in a machine's life and not promised to work.
  *
  * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
@@ -33,6 +34,7 @@
 #define MASK_STARTS (ARRAY_SIZE(starts) - 1) /* a masked port's position is below 2^63 */
 #define LIE_STEPS   6
 #define RING_STEPS  6
+#define BATCH_STEPS 5
 
 static const u64 starts[] = {
 	0,	   (1ul << 16) - 2, (1ul << 31) - 2, (1ul << 32) - 3, (1ul << 32) - 2,
@@ -375,9 +377,11 @@ struct ring_reference {
 	s64 position, published, read, released;
 	s64 data_wanted, space_wanted;
 	u32 written, taken; /* records */
-	s64 end[RING_STEPS + 3];
-	u32 bytes[RING_STEPS + 3];
+	s64 end[2 * RING_STEPS + 3];
+	u32 bytes[2 * RING_STEPS + 3], tag[2 * RING_STEPS + 3];
 };
+
+#define EIGHTH (DATA / 8 - WEIR_RING_HEADER_BYTES)
 
 #define NEVER (-(1l << 40))
 
@@ -396,17 +400,33 @@ static bool has_room(const struct ring_reference *r, u32 bytes)
 	return needed(r, bytes) <= (s64)DATA - (r->position - r->released);
 }
 
+static void note_written(struct ring_reference *r, u32 bytes, u32 tag)
+{
+	r->position += needed(r, bytes);
+	r->end[r->written] = r->position;
+	r->tag[r->written] = tag;
+	r->bytes[r->written++] = bytes;
+}
+
 static void write_and_compare(struct ring_reference *r, u32 bytes)
 {
 	bool room = has_room(r, bytes);
 
 	assert_int_equal(weir_ring_write(&producer, content, bytes, r->written),
 			 room ? WEIR_OK : WEIR_AGAIN);
-	if (!room)
-		return;
-	r->position += needed(r, bytes);
-	r->end[r->written] = r->position;
-	r->bytes[r->written++] = bytes;
+	if (room)
+		note_written(r, bytes, r->written);
+}
+
+static void write_two_and_compare(struct ring_reference *r)
+{
+	u32 tag = r->written, expected = 0, done = ~0u;
+
+	for (; expected < 2 && has_room(r, EIGHTH); expected++)
+		note_written(r, EIGHTH, tag);
+	assert_int_equal(weir_ring_write_batch(&producer, content, EIGHTH, 2, tag, &done),
+			 expected == 2 ? WEIR_OK : WEIR_AGAIN);
+	assert_int_equal(done, expected);
 }
 
 static void publish_and_compare(struct ring_reference *r)
@@ -426,10 +446,35 @@ static void read_and_compare(struct ring_reference *r)
 			 there ? WEIR_OK : WEIR_AGAIN);
 	if (!there)
 		return;
-	assert_int_equal(tag, r->taken);
+	assert_int_equal(tag, r->tag[r->taken]);
 	assert_int_equal(bytes, r->bytes[r->taken]);
-	assert_memory_equal(buffer, content, bytes);
+	assert_memory_equal(buffer, content + (tag != r->taken ? EIGHTH : 0), bytes);
 	r->read = r->end[r->taken++];
+}
+
+static void read_two_and_compare(struct ring_reference *r)
+{
+	enum weir_status expected = WEIR_OK;
+	u32 first = r->taken, done = ~0u, tags[2];
+
+	for (; expected == WEIR_OK && r->taken < first + 2; r->taken += expected == WEIR_OK) {
+		if (r->read == r->published) {
+			expected = WEIR_AGAIN;
+		} else if (r->bytes[r->taken] == EIGHTH) {
+			r->read = r->end[r->taken];
+		} else {
+			/* The padding before it was passed. */
+			r->read = r->end[r->taken] - (s64)weir_ring_space(r->bytes[r->taken]);
+			expected = WEIR_INVALID;
+		}
+	}
+	assert_int_equal(weir_ring_read_batch(&consumer, buffer, EIGHTH, 2, tags, &done), expected);
+	assert_int_equal(done, r->taken - first);
+	for (u32 i = 0; i < done; i++) {
+		assert_int_equal(tags[i], r->tag[first + i]);
+		assert_memory_equal(buffer + i * EIGHTH,
+				    content + (tags[i] != first + i ? EIGHTH : 0), EIGHTH);
+	}
 }
 
 static void release_and_compare(struct ring_reference *r)
@@ -442,8 +487,7 @@ static void release_and_compare(struct ring_reference *r)
 
 static void ring_step(struct ring_reference *r, u32 step)
 {
-	static const u32 sizes[] = { 0, DATA / 8 - WEIR_RING_HEADER_BYTES,
-				     DATA / 4 - WEIR_RING_HEADER_BYTES };
+	static const u32 sizes[] = { 0, EIGHTH, DATA / 4 - WEIR_RING_HEADER_BYTES };
 
 	switch (step) {
 	case 3:
@@ -465,10 +509,19 @@ static void ring_step(struct ring_reference *r, u32 step)
 				 has_room(r, RECORD_MAX) ? WEIR_OK : WEIR_AGAIN);
 		r->space_wanted = r->position + needed(r, RECORD_MAX) - (s64)DATA;
 		break;
+	case 8:
+		write_two_and_compare(r);
+		break;
+	case 9:
+		read_two_and_compare(r);
+		break;
 	default:
 		write_and_compare(r, sizes[step]);
 	}
 }
+
+/* The steps to choose from: 8 and 9 are the batches. */
+static const u32 *choice;
 
 static u64 rings_from(const struct ring_reference *reference, u32 steps)
 {
@@ -484,7 +537,7 @@ static u64 rings_from(const struct ring_reference *reference, u32 steps)
 	for (u32 step = 0; step < 8; step++) {
 		struct ring_reference then = *reference;
 
-		ring_step(&then, step);
+		ring_step(&then, choice[step]);
 		done += rings_from(&then, steps - 1);
 		memcpy(shared, shared_then, step < 3 ? BYTES : WEIR_RING_CONTROL_BYTES);
 		*page = page_then;
@@ -494,7 +547,8 @@ static u64 rings_from(const struct ring_reference *reference, u32 steps)
 	return done;
 }
 
-TEST(rings_are_the_same_wherever_their_positions_are)
+/* From all starts. */
+static u64 all_rings(u32 steps)
 {
 	static const u64 ring_starts[] = { 0, (1ul << 31) - DATA / 2, (1ul << 32) - DATA,
 					   (1ul << 32) - 8, (1ul << 63) - 8 };
@@ -507,9 +561,25 @@ TEST(rings_are_the_same_wherever_their_positions_are)
 		ring_at(ring_starts[i / 4] & ~7ul, first_offset);
 		for (u32 full = 0; i & 2 && full < 3; full++)
 			write_and_compare(&reference, RECORD_MAX);
-		done += rings_from(&reference, RING_STEPS);
+		done += rings_from(&reference, steps);
 	}
-	assert_int_equal(done, 4 * ARRAY_SIZE(ring_starts) * 299593); /* (8^7 - 1) / 7 */
+	return done;
+}
+
+TEST(rings_are_the_same_wherever_their_positions_are)
+{
+	static const u32 singles[] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+
+	choice = singles;
+	assert_int_equal(all_rings(RING_STEPS), 20 * 299593); /* (8^7 - 1) / 7 */
+}
+
+TEST(batches_are_the_same_wherever_their_positions_are)
+{
+	static const u32 batches[] = { 8, 1, 2, 3, 4, 5, 9, 7 };
+
+	choice = batches;
+	assert_int_equal(all_rings(BATCH_STEPS), 20 * 37449); /* (8^6 - 1) / 7 */
 }
 
 int main(void)
@@ -523,6 +593,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_record_size_is_the_same_wherever_positions_are,
 						rings_make, rings_free),
 		cmocka_unit_test_setup_teardown(rings_are_the_same_wherever_their_positions_are,
+						rings_make, rings_free),
+		cmocka_unit_test_setup_teardown(batches_are_the_same_wherever_their_positions_are,
 						rings_make, rings_free),
 	};
 
