@@ -61,6 +61,7 @@ DISK_ERRORS = {
 }
 
 SETTINGS = {
+    "channel": dict(silent=["mortal"], expected=["^weir: mortal starts again$"]),
     "fault": dict(silent=BAD_PLACES, allowed=FAULTS, expected=FAULTS),
     "block": dict(disks=2),
     # What these promise about time would not hold on a host that is busy: time counts instructions.

@@ -17,8 +17,9 @@
  * So every page has one writer. An end is *attached* when it has the peer's pages mapped. A session is
  * a pair of grants: who opens makes its pages as new, shares them anew (which makes a new handle), and
  * publishes that; who sees a peer that is attached to another grant than its own waits for the peer's
- * next word, for that one is of a session that has ended. An end that is closed publishes 0. Who is
- * woken sees that a session has ended by the word, which is not the grant any more.
+ * next word, for that one is of a session that has ended. An end that closes publishes 0 and revokes
+ * its pages. So does Weir when the VM ends: they turn to zeroes, and there is an event then. Who has
+ * read something, sends, or is about to sleep looks whether `magic` is still there.
  *
  * The peer's end or restart ends the session: WEIR_CLOSED. So does weir_channel_close() there, or a lie:
  * what the peer writes can end the session, or be nonsense inside of a record, and nothing else.
@@ -134,6 +135,13 @@ static inline struct weir_channel_shared *weir_channel_own(const struct weir_cha
 	return (struct weir_channel_shared *)(void *)(channel->own + WEIR_CHANNEL_HEADER);
 }
 
+static inline const struct weir_channel_shared *weir_channel_peer(
+	const struct weir_channel *channel)
+{
+	return (const struct weir_channel_shared *)(const void *)(channel->peer +
+								  WEIR_CHANNEL_HEADER);
+}
+
 /* Our pages, as new, under a new handle. WEIR_CLOSED: the peer is off. */
 static inline enum weir_status weir_channel_offer(struct weir_channel *channel)
 {
@@ -163,9 +171,7 @@ static inline void weir_channel_unmap(struct weir_channel *channel)
 /* The peer's pages are mapped; are they a channel, and of this session? WEIR_STALE: of another. */
 static inline enum weir_status weir_channel_meet(struct weir_channel *channel, uint32_t pages)
 {
-	const struct weir_channel_shared *peer =
-		(const struct weir_channel_shared *)(const void *)(channel->peer +
-								   WEIR_CHANNEL_HEADER);
+	const struct weir_channel_shared *peer = weir_channel_peer(channel);
 	uint64_t magic, attached;
 
 	if (pages > channel->window_pages)
@@ -253,19 +259,27 @@ static inline enum weir_status weir_channel_try_open(struct weir_channel *channe
 
 /* ---- Waiting ---- */
 
-/* Is the peer still that of this session? WEIR_CLOSED: it is not. */
+/*
+ * Were the peer's pages there until now? If it ends they turn to zeroes, all of them before any is read
+ * as such; so what was read before this, if it was the peer's no more, makes this false.
+ */
+static inline bool weir_channel_intact(struct weir_channel *channel)
+{
+	const struct weir_channel_shared *peer = weir_channel_peer(channel);
+
+	/* [H1] all that was read before `magic`. Pairs with the TLB maintenance of a revocation. */
+	WEIR_ORDERED(H1, dmb ishld, __atomic_thread_fence(__ATOMIC_ACQUIRE));
+	if (weir_ring_word(&peer->magic) == WEIR_CHANNEL_MAGIC)
+		return true;
+	channel->state = WEIR_CHANNEL_ENDED;
+	return false;
+}
+
+/* Is the session as it was? WEIR_CLOSED: it has ended. */
 static inline enum weir_status weir_channel_check(struct weir_channel *channel)
 {
-	uint64_t word = 0;
-	bool open = false;
-
-	if (channel->state != WEIR_CHANNEL_OPEN)
-		return WEIR_CLOSED;
-	if (weir_port_peer(channel->port, &word, &open) == WEIR_OK && open &&
-	    word == channel->peer_grant)
-		return WEIR_OK;
-	channel->state = WEIR_CHANNEL_ENDED;
-	return WEIR_CLOSED;
+	return channel->state == WEIR_CHANNEL_OPEN && weir_channel_intact(channel) ? WEIR_OK
+										   : WEIR_CLOSED;
 }
 
 /* Has something happened at the port that is worth another step of opening? */
@@ -283,11 +297,16 @@ static inline enum weir_status weir_channel_arm_open(struct weir_channel *channe
 
 /*
  * For `wait` only: asks the peer to be woken. WEIR_AGAIN: sleep until an event of the port. Else:
- * return at once.
+ * return at once. An event that comes with the peer's end comes after its pages have turned to zeroes.
  */
 static inline enum weir_status weir_channel_arm(struct weir_channel *channel)
 {
-	return channel->arm(channel);
+	enum weir_status status = channel->arm(channel);
+
+	if (status == WEIR_AGAIN && channel->state == WEIR_CHANNEL_OPEN &&
+	    weir_channel_check(channel) != WEIR_OK)
+		return WEIR_CLOSED;
+	return status;
 }
 
 static inline enum weir_status weir_channel_arm_record(struct weir_channel *channel)
@@ -306,17 +325,13 @@ static inline enum weir_status weir_channel_arm_drained(struct weir_channel *cha
 }
 
 #if defined(__aarch64__)
-/*
- * What is not armed for, that the peer ends, is looked at with interrupts masked too: the event of it
- * is taken by a handler that says nothing to us. With a deadline the guest's timer has to interrupt.
- */
+/* With a deadline the guest's timer has to interrupt. */
 static inline bool weir_channel_wait_wfi(struct weir_channel *channel)
 {
 	uint64_t flags, now;
 
 	__asm__ volatile("mrs %0, daif\n\tmsr daifset, #2" : "=r"(flags)::"memory");
-	if (weir_channel_arm(channel) == WEIR_AGAIN &&
-	    (channel->state != WEIR_CHANNEL_OPEN || weir_channel_check(channel) == WEIR_OK))
+	if (weir_channel_arm(channel) == WEIR_AGAIN)
 		__asm__ volatile("dsb sy\n\twfi" ::: "memory");
 	__asm__ volatile("msr daif, %1\n\tisb\n\tmrs %0, cntvct_el0"
 			 : "=r"(now)
@@ -333,18 +348,12 @@ static inline bool weir_channel_wait_wfi(struct weir_channel *channel)
 }
 #endif
 
-/*
- * Sleeps once, unless there is what `arm` asks for. `woken`: it did before, and found nothing to do when it was woken: so perhaps that was
- * the peer's end.
- */
+/* Sleeps once, unless there is what `arm` asks for. */
 static inline enum weir_status weir_channel_sleep(struct weir_channel *channel,
-						  enum weir_status (*arm)(struct weir_channel *),
-						  bool woken)
+						  enum weir_status (*arm)(struct weir_channel *))
 {
 	bool in_time;
 
-	if (woken && weir_channel_check(channel) != WEIR_OK)
-		return WEIR_CLOSED;
 	channel->arm = arm;
 	in_time = channel->wait ? channel->wait(channel) : weir_channel_wait_wfi(channel);
 	return in_time ? WEIR_OK : WEIR_TIMEOUT;
@@ -361,7 +370,7 @@ static inline enum weir_status weir_channel_open(struct weir_channel *channel,
 	enum weir_status status;
 
 	while ((status = weir_channel_try_open(channel, pages, space, name)) == WEIR_AGAIN) {
-		status = weir_channel_sleep(channel, weir_channel_arm_open, false);
+		status = weir_channel_sleep(channel, weir_channel_arm_open);
 		if (status != WEIR_OK)
 			return status;
 	}
@@ -407,7 +416,7 @@ static inline enum weir_status weir_channel_try_send(struct weir_channel *channe
 {
 	enum weir_status status;
 
-	if (channel->state != WEIR_CHANNEL_OPEN)
+	if (weir_channel_check(channel) != WEIR_OK)
 		return WEIR_CLOSED;
 	status = weir_ring_write(&channel->out, data, bytes, 0);
 	if (status != WEIR_OK)
@@ -426,6 +435,8 @@ static inline enum weir_status weir_channel_try_receive(struct weir_channel *cha
 	status = weir_ring_read(&channel->in, buffer, room, bytes, &tag);
 	if (status != WEIR_OK)
 		return weir_channel_ring(channel, status);
+	if (!weir_channel_intact(channel))
+		return WEIR_CLOSED;
 	/* It is ours, whether the peer can still be woken or not. */
 	weir_channel_release(channel);
 	return WEIR_OK;
@@ -436,14 +447,12 @@ static inline enum weir_status weir_channel_send(struct weir_channel *channel, c
 						 uint64_t bytes)
 {
 	enum weir_status status;
-	bool woken = false;
 
 	channel->wanted_bytes = bytes;
 	while ((status = weir_channel_try_send(channel, data, bytes)) == WEIR_AGAIN) {
-		status = weir_channel_sleep(channel, weir_channel_arm_room, woken);
+		status = weir_channel_sleep(channel, weir_channel_arm_room);
 		if (status != WEIR_OK)
 			return status;
-		woken = true;
 	}
 	return status;
 }
@@ -453,31 +462,34 @@ static inline enum weir_status weir_channel_receive(struct weir_channel *channel
 						    uint64_t room, uint32_t *bytes)
 {
 	enum weir_status status;
-	bool woken = false;
 
 	while ((status = weir_channel_try_receive(channel, buffer, room, bytes)) == WEIR_AGAIN) {
-		status = weir_channel_sleep(channel, weir_channel_arm_record, woken);
+		status = weir_channel_sleep(channel, weir_channel_arm_record);
 		if (status != WEIR_OK)
 			return status;
-		woken = true;
 	}
 	return status;
+}
+
+/* WEIR_AGAIN: the peer has not received all that was sent. */
+static inline enum weir_status weir_channel_try_drain(struct weir_channel *channel)
+{
+	if (channel->state != WEIR_CHANNEL_OPEN)
+		return WEIR_CLOSED;
+	return weir_channel_ring(channel, weir_ring_arm_drained(&channel->out));
 }
 
 /* Waits until the peer has received all that was sent. */
 static inline enum weir_status weir_channel_drain(struct weir_channel *channel)
 {
-	enum weir_status status = WEIR_CLOSED;
-	bool woken = false;
+	enum weir_status status;
 
-	while (channel->state == WEIR_CHANNEL_OPEN &&
-	       (status = weir_ring_arm_drained(&channel->out)) == WEIR_AGAIN) {
-		status = weir_channel_sleep(channel, weir_channel_arm_drained, woken);
+	while ((status = weir_channel_try_drain(channel)) == WEIR_AGAIN) {
+		status = weir_channel_sleep(channel, weir_channel_arm_drained);
 		if (status != WEIR_OK)
 			return status;
-		woken = true;
 	}
-	return weir_channel_ring(channel, status);
+	return status;
 }
 
 /*
@@ -486,8 +498,8 @@ static inline enum weir_status weir_channel_drain(struct weir_channel *channel)
  */
 static inline enum weir_status weir_channel_arm_receive(struct weir_channel *channel)
 {
-	enum weir_status status = weir_channel_check(channel);
-
-	return status == WEIR_OK ? weir_channel_ring(channel, weir_ring_arm_read(&channel->in))
-				 : status;
+	if (channel->state != WEIR_CHANNEL_OPEN)
+		return WEIR_CLOSED;
+	channel->arm = weir_channel_arm_record;
+	return weir_channel_arm(channel);
 }

@@ -36,6 +36,7 @@
  *		   for the peer has taken the witness. The buffer stays reserved.
  *   WEIR_QUOTA:   receive: there is a record, but no place for it in the window: return one, or wait
  *		   until those that were passed on have been taken.
+ *   WEIR_CLOSED:  return: the session had ended, and what was read may have been zeroes.
  *   WEIR_DENIED:  pass_on: to the VM whose pages they are; return them.
  *
  * Contexts: as channel.h. One channel of the manifest for each page ring.
@@ -91,9 +92,13 @@ static inline bool weir_page_ring_range(uint32_t slots, uint32_t *pages)
 	return slots <= WEIR_PAGE_RING_SLOTS_MAX && *pages <= WEIR_GRANT_PAGES_MAX;
 }
 
-/* Once: takes pages, but for those of the channel. */
+/*
+ * Once: takes pages, those of the channel first: if this VM ends, its grants are revoked in the order of
+ * their pages. So when a page that was passed is not there any more, the channel's are not either.
+ */
 static inline enum weir_status weir_page_ring_place(struct weir_page_ring *ring,
-						    struct weir_space *space)
+						    const struct weir_pages *pages,
+						    struct weir_space *space, const char *name)
 {
 	uint32_t pool = 0;
 	enum weir_status status;
@@ -101,14 +106,19 @@ static inline enum weir_status weir_page_ring_place(struct weir_page_ring *ring,
 	if (!weir_page_ring_range(ring->slots, &ring->slot_pages) ||
 	    !weir_page_ring_range(ring->window_slots, &ring->window_slot_pages))
 		return WEIR_INVALID;
+	ring->channel.ring_pages = 1;
+	ring->channel.window_pages = 2;
+	if (!ring->channel.own) {
+		status = weir_channel_place(&ring->channel, pages, space, name);
+		if (status != WEIR_OK)
+			return status;
+	}
 	if (ring->slots)
 		pool = ring->slots * ring->slot_pages + 1;
 	status = weir_space_take(space, pool, ring->window_slots * ring->window_slot_pages,
 				 &ring->pool_page, &ring->window_page);
 	if (status != WEIR_OK)
 		return status;
-	ring->channel.ring_pages = 1;
-	ring->channel.window_pages = 2;
 	ring->buffers = space->pool + (uint64_t)ring->pool_page * WEIR_PAGE_SIZE;
 	ring->window = space->window + (uint64_t)ring->window_page * WEIR_PAGE_SIZE;
 	return WEIR_OK;
@@ -138,6 +148,16 @@ static inline void weir_page_ring_reset(struct weir_page_ring *ring)
 	ring->pending.grant = 0;
 }
 
+/*
+ * Takes its pages back, returns those that it holds, and tells the peer, which finds the session ended
+ * before a page is missing.
+ */
+static inline void weir_page_ring_close(struct weir_page_ring *ring)
+{
+	weir_channel_close(&ring->channel);
+	weir_page_ring_reset(ring);
+}
+
 /* One step of opening. WEIR_AGAIN: not yet. */
 static inline enum weir_status weir_page_ring_try_open(struct weir_page_ring *ring,
 						       const struct weir_pages *pages,
@@ -146,9 +166,9 @@ static inline enum weir_status weir_page_ring_try_open(struct weir_page_ring *ri
 	enum weir_status status = WEIR_OK;
 
 	if (!ring->buffers)
-		status = weir_page_ring_place(ring, space);
+		status = weir_page_ring_place(ring, pages, space, name);
 	else if (ring->channel.state != WEIR_CHANNEL_OFFERED)
-		weir_page_ring_reset(ring);
+		weir_page_ring_close(ring);
 	if (status == WEIR_OK)
 		status = weir_channel_try_open(&ring->channel, pages, space, name);
 	if (status == WEIR_OK && ring->slots)
@@ -168,18 +188,11 @@ static inline enum weir_status weir_page_ring_open(struct weir_page_ring *ring,
 	enum weir_status status;
 
 	while ((status = weir_page_ring_try_open(ring, pages, space, name)) == WEIR_AGAIN) {
-		status = weir_channel_sleep(&ring->channel, weir_channel_arm_open, false);
+		status = weir_channel_sleep(&ring->channel, weir_channel_arm_open);
 		if (status != WEIR_OK)
 			return status;
 	}
 	return status;
-}
-
-/* Takes its pages back, returns those that it holds, and tells the peer. */
-static inline void weir_page_ring_close(struct weir_page_ring *ring)
-{
-	weir_channel_close(&ring->channel);
-	weir_page_ring_reset(ring);
 }
 
 /* ---- Sending ---- */
@@ -254,7 +267,7 @@ static inline enum weir_status weir_page_ring_announce(struct weir_page_ring *ri
 
 static inline enum weir_status weir_page_ring_place_for(struct weir_page_ring *ring, void **place)
 {
-	if (ring->channel.state != WEIR_CHANNEL_OPEN)
+	if (weir_channel_check(&ring->channel) != WEIR_OK)
 		return WEIR_CLOSED;
 	return weir_channel_ring(
 		&ring->channel,
@@ -374,14 +387,18 @@ static inline bool weir_page_ring_holds(const struct weir_page_ring *ring,
 	return record->slot < ring->window_slots && ring->held >> record->slot & 1;
 }
 
-/* Sends the pages of a record home, with what is in them. WEIR_INVALID: it was returned already. */
+/*
+ * Sends the pages of a record home, with what is in them. WEIR_INVALID: it was returned already.
+ * WEIR_CLOSED: done, but the sender took them back before: what was read there may have been zeroes.
+ */
 static inline enum weir_status weir_page_ring_return(struct weir_page_ring *ring,
 						     const struct weir_page_record *record)
 {
 	if (!weir_page_ring_holds(ring, record))
 		return WEIR_INVALID;
 	ring->held &= ~(1ull << record->slot);
-	return weir_grant_return(weir_page_ring_window_page(ring, record->slot));
+	weir_grant_return(weir_page_ring_window_page(ring, record->slot));
+	return weir_channel_check(&ring->channel);
 }
 
 /*
@@ -458,13 +475,11 @@ static inline enum weir_status weir_page_ring_arm_all(struct weir_channel *chann
 static inline enum weir_status weir_page_ring_reserve(struct weir_page_ring *ring, uint8_t **buffer)
 {
 	enum weir_status status;
-	bool woken = false;
 
 	while ((status = weir_page_ring_try_reserve(ring, buffer)) == WEIR_AGAIN) {
-		status = weir_channel_sleep(&ring->channel, weir_page_ring_arm_slot, woken);
+		status = weir_channel_sleep(&ring->channel, weir_page_ring_arm_slot);
 		if (status != WEIR_OK)
 			return status;
-		woken = true;
 	}
 	return status;
 }
@@ -473,13 +488,11 @@ static inline enum weir_status weir_page_ring_pass(struct weir_page_ring *ring,
 						   const uint8_t *buffer, uint64_t bytes)
 {
 	enum weir_status status;
-	bool woken = false;
 
 	while ((status = weir_page_ring_try_pass(ring, buffer, bytes)) == WEIR_AGAIN) {
-		status = weir_channel_sleep(&ring->channel, weir_page_ring_arm_message, woken);
+		status = weir_channel_sleep(&ring->channel, weir_page_ring_arm_message);
 		if (status != WEIR_OK)
 			return status;
-		woken = true;
 	}
 	return status;
 }
@@ -489,31 +502,34 @@ static inline enum weir_status weir_page_ring_receive(struct weir_page_ring *rin
 						      struct weir_page_record *record)
 {
 	enum weir_status status;
-	bool woken = false;
 
 	while ((status = weir_page_ring_try_receive(ring, record)) == WEIR_AGAIN) {
 		if (ring->pending.grant)
 			return WEIR_QUOTA;
-		status = weir_channel_sleep(&ring->channel, weir_channel_arm_record, woken);
+		status = weir_channel_sleep(&ring->channel, weir_channel_arm_record);
 		if (status != WEIR_OK)
 			return status;
-		woken = true;
 	}
 	return status;
+}
+
+/* WEIR_AGAIN: something that was passed is not home. */
+static inline enum weir_status weir_page_ring_try_drain(struct weir_page_ring *ring)
+{
+	if (ring->channel.state != WEIR_CHANNEL_OPEN)
+		return WEIR_CLOSED;
+	return weir_page_ring_arm_all(&ring->channel);
 }
 
 /* Waits until all that was passed is home again. */
 static inline enum weir_status weir_page_ring_drain(struct weir_page_ring *ring)
 {
-	enum weir_status status = WEIR_CLOSED;
-	bool woken = false;
+	enum weir_status status;
 
-	while (ring->channel.state == WEIR_CHANNEL_OPEN &&
-	       (status = weir_page_ring_arm_all(&ring->channel)) == WEIR_AGAIN) {
-		status = weir_channel_sleep(&ring->channel, weir_page_ring_arm_all, woken);
+	while ((status = weir_page_ring_try_drain(ring)) == WEIR_AGAIN) {
+		status = weir_channel_sleep(&ring->channel, weir_page_ring_arm_all);
 		if (status != WEIR_OK)
 			return status;
-		woken = true;
 	}
 	return status;
 }
