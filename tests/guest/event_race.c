@@ -3,11 +3,14 @@
  * race_mortal.c, sends to both and is sent to, and starts again all the time; for the first half, since its
  * events make up for interrupts of others that are lost.
  *
- * A batch is BATCH sends on two channels, while their ports are bound to one priority after the other; then
- * a word on each of the two, then one on `turn`. Nobody looks at a word before an event has come for it, and
- * the next batch begins when both have seen the other's words of this one: what is lost is a timeout.
+ * A batch is BATCH sends on two channels, while their ports are bound to one priority after the other, masked
+ * and unmasked, and words on a port that comes and goes (race_loose.h); then a word on each of the two, then one
+ * on `turn`. Nobody looks at a word before an event has come for it, and the next batch begins when both have
+ * seen the other's words of this one: what is lost is a timeout. Of each second batch the words come while the
+ * ports are masked.
  */
 #include "tests/guest/arguments.h"
+#include "tests/guest/race_loose.h"
 #include "tests/guest/race_mortal.h"
 #include "tests/guest/tap.h"
 
@@ -16,7 +19,8 @@
 
 static weir_handle racer[RACERS], turn, mortal;
 static bool leads; /* one of the two */
-static uint64_t words[RACERS], events[RACERS], mortal_events, refused, busy;
+static uint64_t words[RACERS], events[RACERS], mortal_events, refused, busy, masks;
+static bool masked[RACERS];
 
 static void racer_event(weir_handle port, void *arg)
 {
@@ -62,17 +66,42 @@ static void bind(uint32_t i)
 	busy += status == WEIR_BUSY;
 }
 
+static void mask(uint32_t i, bool mask_it)
+{
+	if (masked[i] == mask_it)
+		return;
+	masked[i] = mask_it;
+	masks += mask_it;
+	CHECK_IS(weir_port_mask(racer[i], mask_it), WEIR_OK);
+}
+
+/* Of batches that are not alike. */
+static void disturb(uint64_t batch, uint32_t i)
+{
+	if (i % 32 == 8)
+		mask(i / 32 % RACERS, (batch + i / 64) % 2);
+	if (i % 64 == 0)
+		bind(i);
+	if (i % 16 == 4)
+		loose_send();
+	if (i % 128 == 12 + batch % 8)
+		loose_step((batch + i) % 8 == 0);
+	if (i % 64 == 40)
+		loose_mask((batch + i / 128) % 2);
+}
+
 static void send_a_batch(uint64_t batch, bool enough)
 {
 	for (uint32_t i = 1; i <= BATCH; i++) {
 		CHECK_IS(weir_event_send(racer[i % RACERS]), WEIR_OK);
 		if (i % 16 == 0)
 			send_to_the_mortal(enough);
-		if (i % 64 == 0)
-			bind(i);
+		disturb(batch, i);
 	}
-	for (uint32_t i = 0; i < RACERS; i++)
+	for (uint32_t i = 0; i < RACERS; i++) {
+		mask(i, batch % 2);
 		CHECK_IS(weir_port_publish(racer[i], batch), WEIR_OK);
+	}
 }
 
 static void tell(uint64_t place)
@@ -106,8 +135,11 @@ static void see_the_peer_s(uint64_t batch)
 		tell(2 * batch);
 		sleep_until_told(2 * batch + 1);
 	}
-	for (uint32_t i = 0; i < RACERS; i++)
+	for (uint32_t i = 0; i < RACERS; i++) {
+		mask(i, false);
 		CHECK(SHARED_READ(words[i]) >= batch);
+	}
+	loose_settle();
 }
 
 TEST(sends_that_race_are_received_or_coalesce)
@@ -124,6 +156,7 @@ TEST(sends_that_race_are_received_or_coalesce)
 	for (uint64_t i = 0; i < RACERS; i++)
 		event_handle(racer[i], racer_event, (void *)i);
 	look_for_the_first_time();
+	loose_start(leads);
 	event_handle(mortal, mortal_event, NULL);
 	for (uint64_t batch = 1; batch <= batches && !tap_failure.line; batch++) {
 		send_a_batch(batch, batch > batches / 2);
@@ -133,11 +166,14 @@ TEST(sends_that_race_are_received_or_coalesce)
 	}
 	for (uint32_t i = 0; i < RACERS; i++)
 		CHECK(events[i] && events[i] <= sends + 1);
-	CHECK(mortal_events);
+	CHECK(mortal_events && masks);
+	CHECK(loose.closes && (leads || loose.connects));
 	printf("# %lu sends; %lu and %lu events, %lu of the mortal one, which was off %lu times; "
 	       "%lu "
 	       "times not bound\n",
 	       RACERS * sends, events[0], events[1], mortal_events, refused, busy);
+	printf("# %lu times masked; %lu times connected, %lu too late, %lu times closed\n", masks,
+	       loose.connects, loose.late, loose.closes);
 }
 
 TESTS = {

@@ -1,4 +1,7 @@
-"""Sends with both ends racing, while ports are bound elsewhere and a third VM closes and opens again."""
+"""
+Sends with both ends racing, while ports are masked, bound elsewhere, closed and opened again, and a third VM
+starts again and again.
+"""
 
 import re
 import shutil
