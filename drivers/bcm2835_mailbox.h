@@ -8,7 +8,8 @@
 #include "drivers/dma.h"
 
 /*
- * Prepares the card slot at the controller emmc2: its lines at 3.3 V. Returns the rate of its base clock
+ * Prepares the card slot at the controller emmc2: power on, lines at 3.3 V. A card that somebody has switched to
+ * 1.8 V stays there until it loses power: so it does, for 20 ms. Returns the rate of its base clock
  * in Hz; 0: the firmware did not answer. `registers` of the node's first region, mapped; `message` is
  * DMA_LINE_BYTES of memory that the firmware knows by `address`, and may still write if it did not
  * answer.

@@ -173,6 +173,10 @@ void sdhci_no_use(struct sdhci *sd)
 /* From the beginning: the controller is reset, the card identified, the request sent again. */
 static void hangs(struct sdhci *sd)
 {
+	if (sd->switching) {
+		sdhci_go_plain(sd);
+		return;
+	}
 	if (sd->state != SDHCI_READY) {
 		sdhci_no_use(sd);
 		return;
@@ -356,13 +360,19 @@ static void command_refused(struct sdhci *sd)
 }
 
 /* The command was not heard or answered, or DMA went wrong: from the beginning. Data was bad: the request
- * failed. */
+ * failed, but what high speed may have spoilt is tried without. */
 static void error(struct sdhci *sd, u32 status)
 {
 	if (status & STATUS_ADMA)
 		sdhci_adma_failed(sd);
 	if (sd->started && status & (STATUS_UNHEARD | STATUS_ADMA)) {
 		hangs(sd);
+	} else if (sd->started && sd->granted && status & STATUS_GARBLED) {
+		log_line("%s: data is garbled at high speed; from now on the card has half the "
+			 "clock",
+			 sd->device.name);
+		sd->resets++;
+		sdhci_go_plain(sd);
 	} else if (sd->started) {
 		failed(sd);
 	} else if (sd->awaited) {
@@ -392,6 +402,8 @@ static void command_status(struct sdhci *sd, u32 status)
 		move_block(sd, status);
 	else if (sd->started && status & STATUS_COMMAND && !sd->moving)
 		pause(sd);
+	else if (sd->switching && status & STATUS_READ)
+		sdhci_switch_data(sd);
 	sd->awaited &= ~status;
 	if (!sd->awaited)
 		sd->started ? sd->answered(sd) : sdhci_wait(sd, APART_US, sd->answered);

@@ -11,7 +11,8 @@ enum {
 	GO_IDLE = 0,
 	ALL_SEND_CID = 2,
 	SEND_RELATIVE_ADDRESS = 3,
-	SET_BUS_WIDTH = 6, /* ACMD */
+	SET_BUS_WIDTH = 6,   /* ACMD */
+	SWITCH_FUNCTION = 6, /* no ACMD */
 	SELECT_CARD = 7,
 	SEND_IF_COND = 8,
 	SEND_CSD = 9,
@@ -28,7 +29,14 @@ enum {
 
 #define CLOCK_SLOW_HZ 400000u
 #define CLOCK_FAST_HZ 25000000u
+#define CLOCK_HIGH_HZ 50000000u
 #define BASE_MOST_HZ  255000000u /* what the capabilities can say at most, if they say nothing */
+
+/* PL 4.3.10: sets function 1 of group 1, high speed, and no other. The answer is 64 bytes, of which one has group 1. */
+#define SWITCH_HIGH_SPEED 0x80fffff1u
+#define SWITCH_BYTES	  64u
+#define SWITCH_WORD	  4u
+#define SWITCH_GROUP_1	  0xfu
 
 #define SETTLE_US  5000u /* 74 clocks after power, PL 6.4.1; the lines, if they just went to 3.3 V */
 #define OP_COND_US 10000u /* between two SEND_OP_COND */
@@ -84,16 +92,63 @@ static void start_clock(struct sdhci *sd, u32 hz, sdhci_step then)
 
 static void identified(struct sdhci *sd)
 {
-	sd->slow = false;
 	sd->said = false;
 	sd->known = true;
 	sd->state = SDHCI_READY;
 	sdhci_rest(sd);
 }
 
+static void host_is_fast(struct sdhci *sd)
+{
+	sdhci_write(sd, POWER_WIDTH, POWER_3_3V | WIDTH_4 | HIGH_SPEED | sd->adma);
+	start_clock(sd, CLOCK_HIGH_HZ, identified);
+}
+
+static void switched(struct sdhci *sd)
+{
+	sd->switching = false;
+	if (!sd->granted) {
+		identified(sd);
+		return;
+	}
+	sdhci_write(sd, RESET_CLOCK, sdhci_read(sd, RESET_CLOCK) & ~CLOCK_CARD);
+	sdhci_wait(sd, APART_US, host_is_fast);
+}
+
+void sdhci_switch_data(struct sdhci *sd)
+{
+	for (u32 i = 0; i < SWITCH_BYTES / 4; i++) {
+		u32 word = sdhci_read(sd, BUFFER);
+
+		if (i == SWITCH_WORD)
+			sd->granted = (word & SWITCH_GROUP_1) == 1;
+	}
+}
+
+void sdhci_go_plain(struct sdhci *sd)
+{
+	sd->plain = true;
+	sdhci_identify(sd);
+}
+
+/* At the fast clock, where writes need not be apart, the card is asked whether it has another. */
+static void clock_is_fast(struct sdhci *sd)
+{
+	sd->slow = false;
+	if (!sd->switches || sd->plain || !(sdhci_read(sd, CAPABILITIES) & CAPABLE_HIGH_SPEED)) {
+		identified(sd);
+		return;
+	}
+	sd->switching = true;
+	sdhci_write(sd, BLOCK_COUNT_SIZE, 1u << 16 | SWITCH_BYTES);
+	sdhci_send(sd, SWITCH_FUNCTION, SWITCH_HIGH_SPEED, RESPONSE_48 | COMMAND_DATA | MODE_READ,
+		   switched);
+	sd->refused = sdhci_go_plain;
+}
+
 static void clock_stands(struct sdhci *sd)
 {
-	start_clock(sd, CLOCK_FAST_HZ, identified);
+	start_clock(sd, CLOCK_FAST_HZ, clock_is_fast);
 }
 
 static void block_length_set(struct sdhci *sd)
@@ -151,6 +206,7 @@ static void has_csd(struct sdhci *sd)
 		sdhci_no_use(sd);
 		return;
 	}
+	sd->switches = bits(sd, 94, 94); /* command class 10 */
 	sd->writable = sdhci_read(sd, PRESENT) & PRESENT_WRITABLE && !bits(sd, 13, 12);
 	if (!sd->known) {
 		sd->device.sectors = sectors;
@@ -266,7 +322,7 @@ void sdhci_identify(struct sdhci *sd)
 {
 	sd->state = SDHCI_IDENTIFYING;
 	sd->awaited = 0;
-	sd->started = false;
+	sd->started = sd->switching = sd->granted = false;
 	sd->slow = true;
 	sd->polls = 0;
 	sdhci_write(sd, RESET_CLOCK, RESET_ALL);

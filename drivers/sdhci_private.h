@@ -33,6 +33,7 @@ enum {
 
 /* POWER_WIDTH, HC 2.2.10 and 2.2.11. */
 #define WIDTH_4	     BIT(1)
+#define HIGH_SPEED   BIT(2)
 #define SELECT_ADMA2 (2u << 3)
 #define POWER_3_3V   (0xfu << 8)
 
@@ -54,13 +55,16 @@ enum {
 #define STATUS_REMOVED	BIT(7)
 #define STATUS_DATA	(STATUS_WRITE | STATUS_READ)
 #define STATUS_CARD	(STATUS_INSERTED | STATUS_REMOVED)
-#define STATUS_UNHEARD	0x000f0000u /* the command: no answer, or not a good one */
-#define STATUS_LATE	BIT(20)	    /* data */
+#define STATUS_UNHEARD	0x000f0000u	    /* the command: no answer, or not a good one */
+#define STATUS_LATE	BIT(20)		    /* data */
+#define STATUS_GARBLED	(BIT(21) | BIT(22)) /* data */
 #define STATUS_ADMA	BIT(25)
 #define STATUS_ERRORS	0x03ff0000u
 #define STATUS_WANTED	(STATUS_COMMAND | STATUS_TRANSFER | STATUS_DATA | STATUS_ERRORS)
 
-#define CAPABLE_ADMA2 BIT(19) /* CAPABILITIES, HC 2.2.26 */
+/* CAPABILITIES, HC 2.2.26. */
+#define CAPABLE_ADMA2	   BIT(19)
+#define CAPABLE_HIGH_SPEED BIT(21)
 
 /* COMMAND_MODE, HC 2.2.5 and 2.2.6. */
 #define MODE_DMA	  BIT(0)
@@ -104,7 +108,10 @@ struct sdhci {
 	sdhci_step then;	      /* when the lines are reset, or the clock runs */
 	u32 awaited;		      /* bits of STATUS that the command's end is made of */
 	u32 argument, command;
-	bool slow; /* the clock is that of identification */
+	bool slow;	/* the clock is that of identification */
+	bool switching; /* the card is asked for high speed */
+	bool granted;	/* and has said yes; from the next step on it has that */
+	bool plain;	/* it is not asked: that went wrong before */
 	u32 polls;
 	u32 resets;
 	bool said;  /* that there is no card */
@@ -112,6 +119,7 @@ struct sdhci {
 	u32 cid[4];
 	bool version2;		 /* it answered SEND_IF_COND */
 	bool large;		 /* addresses are sectors, not bytes */
+	bool switches;		 /* it knows the command for high speed */
 	bool writable;		 /* now; the device's read_only is what it was when it was found */
 	u32 address;		 /* its relative card address, in bits 31:16 */
 	bool started;		 /* the command that is out is the request's */
@@ -167,5 +175,9 @@ void sdhci_adma_failed(struct sdhci *sd);    /* no more of it */
 
 /* ---- sdhci_identification.c ------------------------------------------------------------------ */
 
+/* The words of the card's answer, of which one says whether it runs at high speed from now on. */
+void sdhci_switch_data(struct sdhci *sd);
+/* High speed is no use here: the card is identified anew, for the usual one. */
+void sdhci_go_plain(struct sdhci *sd);
 /* From nothing: the controller is reset, the card looked for. Ends READY and at rest, or ABSENT. */
 void sdhci_identify(struct sdhci *sd);

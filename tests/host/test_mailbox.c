@@ -15,7 +15,7 @@
 #define ANSWERED 0x80000000u
 #define HZ	 100000000u
 
-enum { CLOCK_EMMC2 = 12, GPIO_SD_VOLTAGE = 132 };
+enum { CLOCK_EMMC2 = 12, VOLTAGE = 132, POWER = 134 };
 
 static struct {
 	u32 full, thinking; /* looks at the status until it is over */
@@ -23,8 +23,10 @@ static struct {
 	bool dead, refuses;
 	u32 mail; /* that was written; 0: none */
 	u32 accesses;
-	u32 gpio, gpio_state; /* as they were set; 0: not */
-	u32 clock;	      /* that was asked for */
+	u32 mails; /* that were answered; this one is not, and none behind it: */
+	u32 dies_at;
+	u32 voltage, power; /* the lines; 2: not set */
+	u32 clock;	    /* that was asked for */
 } hw;
 
 static u8 registers[0x40];
@@ -36,15 +38,42 @@ static bool spend(u32 *count)
 
 /* ---- The firmware ---------------------------------------------------------------------------- */
 
+static u64 now_us, off_us, on_us;
+
+/* Nothing but looking makes time pass. */
+u64 timer_now(void)
+{
+	return now_us++;
+}
+
+u64 timer_from_us(u64 us)
+{
+	return us;
+}
+
+/* The card is powered off with its lines as they are, and its lines change when it is off. */
+static void set_line(u32 line, u32 state)
+{
+	assert_true(line == VOLTAGE || line == POWER);
+	if (line == VOLTAGE)
+		assert_true(state == hw.voltage || !hw.power);
+	if (line == POWER && state != hw.power)
+		*(state ? &on_us : &off_us) = now_us;
+	*(line == VOLTAGE ? &hw.voltage : &hw.power) = state;
+}
+
 static void serve_tag(u32 tag, u32 *values, u32 bytes, u32 *code)
 {
 	assert_int_equal(bytes, 8);
 	assert_int_equal(*code, 0);
 	*code = ANSWERED | 8;
 	if (tag == 0x00038041) {
-		hw.gpio = values[0];
-		hw.gpio_state = values[1];
+		set_line(values[0], values[1]);
 		values[0] = 0;
+	} else if (tag == 0x00030041) {
+		assert_int_equal(values[0], VOLTAGE);
+		values[0] = 0;
+		values[1] = hw.voltage;
 	} else {
 		assert_int_equal(tag, 0x00030002);
 		hw.clock = values[0];
@@ -78,11 +107,15 @@ u32 register_read(const void *mapped, u32 offset)
 	case 0x38:
 		return spend(&hw.full) ? FULL : EMPTY;
 	case 0x18:
-		return hw.others || (hw.mail && !hw.dead && !spend(&hw.thinking)) ? 0 : EMPTY;
+		return hw.others || (hw.mail && !hw.dead && hw.mails != hw.dies_at &&
+				     !spend(&hw.thinking))
+			       ? 0
+			       : EMPTY;
 	case 0x00:
 		if (spend(&hw.others))
 			return 0x3b000008;
 		serve();
+		hw.mails++;
 		return hw.mail;
 	default:
 		fail_msg("read of register %x", offset);
@@ -107,6 +140,9 @@ static int prepare(void **state)
 {
 	(void)state;
 	memset(&hw, 0, sizeof(hw));
+	hw.power = 1;
+	hw.dies_at = UINT32_MAX;
+	off_us = on_us = 0;
 	dma_memory_reset(BUS);
 	return 0;
 }
@@ -120,12 +156,44 @@ TEST(rate_comes_past_the_caches)
 	assert_int_equal(ask(), HZ); /* again, in lines that hold the answer */
 }
 
-TEST(lines_of_the_card_are_at_3_3_volts)
+TEST(card_with_lines_at_3_3_volts_is_left_as_it_is)
 {
-	hw.gpio_state = 1;
-	ask();
-	assert_int_equal(hw.gpio, GPIO_SD_VOLTAGE);
-	assert_int_equal(hw.gpio_state, 0);
+	assert_int_equal(ask(), HZ);
+	assert_int_equal(hw.voltage, 0);
+	assert_int_equal(hw.power, 1);
+	assert_int_equal(off_us, 0);
+	assert_int_equal(hw.mails, 2);
+}
+
+/* It would answer nobody else. */
+TEST(card_that_was_switched_to_1_8_volts_loses_power_for_a_time)
+{
+	hw.voltage = 1;
+	assert_int_equal(ask(), HZ);
+	assert_int_equal(hw.voltage, 0);
+	assert_int_equal(hw.power, 1);
+	assert_in_range(on_us - off_us, 1000, 50000);
+	assert_in_range(now_us - on_us, 1000, 50000);
+	assert_int_equal(ask(), HZ);
+	assert_int_equal(hw.mails, 5);
+}
+
+TEST(slot_without_power_gets_it)
+{
+	hw.power = 0;
+	assert_int_equal(ask(), HZ);
+	assert_int_equal(hw.power, 1);
+}
+
+TEST(firmware_that_stops_answering_tells_no_rate)
+{
+	for (u32 i = 0; i < 3; i++) {
+		prepare(0);
+		hw.voltage = 1;
+		hw.dies_at = i;
+		assert_int_equal(ask(), 0);
+		assert_int_equal(hw.mails, i);
+	}
 }
 
 TEST(firmware_may_take_its_time_and_answer_others_first)
@@ -179,7 +247,10 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		RUN_AFTER(prepare, rate_comes_past_the_caches),
-		RUN_AFTER(prepare, lines_of_the_card_are_at_3_3_volts),
+		RUN_AFTER(prepare, card_with_lines_at_3_3_volts_is_left_as_it_is),
+		RUN_AFTER(prepare, card_that_was_switched_to_1_8_volts_loses_power_for_a_time),
+		RUN_AFTER(prepare, slot_without_power_gets_it),
+		RUN_AFTER(prepare, firmware_that_stops_answering_tells_no_rate),
 		RUN_AFTER(prepare, firmware_may_take_its_time_and_answer_others_first),
 		RUN_AFTER(prepare, firmware_that_never_answers_is_waited_for_so_long),
 		RUN_AFTER(prepare, answer_that_says_no_is_no_rate),

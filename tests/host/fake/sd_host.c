@@ -86,7 +86,7 @@ bool fake_sd_line(const struct fake_sd *sd)
 static void no_transfer(struct fake_sd *sd)
 {
 	sd->left = 0;
-	sd->buffer_ready = false;
+	sd->buffer_ready = sd->switching = false;
 }
 
 static void update_present(struct fake_sd *sd)
@@ -147,6 +147,7 @@ static void answer_csd(struct fake_sd *sd)
 
 	memset(sd->response, 0, 15);
 	set_bits(sd->response, 13, 12, sd->csd_protects);
+	set_bits(sd->response, 95, 84, 0x1b5 | (sd->switches ? BIT(10) : 0));
 	if (sd->large) {
 		set_bits(sd->response, 127, 126, sd->csd_structure ? sd->csd_structure : 1);
 		set_bits(sd->response, 69, 48, sd->sectors / 1024 - 1);
@@ -340,6 +341,7 @@ static bool identification_command(struct fake_sd *sd, u32 number)
 	case 0:
 		sd->card = FAKE_SD_IDLE;
 		sd->address = sd->op_conds = 0;
+		sd->fast = false;
 		comes(sd, COMMAND);
 		return true;
 	case 2:
@@ -362,6 +364,40 @@ static bool identification_command(struct fake_sd *sd, u32 number)
 	}
 }
 
+/* PL 4.3.10: a block of 64 bytes; as soon as it is read the card is at high speed. */
+static bool switch_function(struct fake_sd *sd, u32 flags)
+{
+	assert_int_equal(flags & 0x3f0037, 0x3a0010); /* data, read, one block, no DMA */
+	assert_int_equal(sd->block, 1u << 16 | 64);
+	assert_int_equal(sd->argument, 0x80fffff1);
+	if (!sd->switches || sd->card != FAKE_SD_TRANSFER)
+		return false;
+	sd->response[0] = card_status(sd, 0);
+	comes(sd, COMMAND);
+	if (spend(&sd->silent_blocks))
+		return true;
+	if (spend(&sd->bad_blocks)) {
+		comes(sd, BAD_DATA);
+		return true;
+	}
+	sd->switching = sd->buffer_ready = sd->reads = true;
+	sd->word = 0;
+	comes(sd, READ_READY);
+	return true;
+}
+
+static u32 switch_word(struct fake_sd *sd)
+{
+	u32 word = sd->word++;
+
+	if (sd->word == 16) {
+		sd->switching = sd->buffer_ready = false;
+		sd->fast = !sd->refuses_switch;
+		comes(sd, TRANSFER);
+	}
+	return word == 4 ? 0x100 | (sd->refuses_switch ? 0xf : 1) : ~word;
+}
+
 static bool card_command(struct fake_sd *sd, u32 number, u32 flags)
 {
 	bool application = sd->application;
@@ -372,7 +408,7 @@ static bool card_command(struct fake_sd *sd, u32 number, u32 flags)
 		return false;
 	switch (number) {
 	case 6:
-		return application && ready && answers(sd, sd->card);
+		return application ? ready && answers(sd, sd->card) : switch_function(sd, flags);
 	case 7:
 		if (sd->card != FAKE_SD_STANDBY || !selected(sd))
 			return false;
@@ -453,6 +489,8 @@ static u32 read_buffer(struct fake_sd *sd)
 	u32 value;
 
 	assert_true(sd->buffer_ready && sd->reads);
+	if (sd->switching)
+		return switch_word(sd);
 	memcpy(&value, sd->medium + sd->at * SECTOR + 4 * sd->word, 4);
 	if (++sd->word == SECTOR / 4)
 		block_moved(sd);
@@ -536,9 +574,11 @@ static void write_clock(struct fake_sd *sd, u32 value)
 		u64 hz = sd->base_hz ? sd->base_hz : base * 1000000;
 
 		assert_true(sd->clock & 2);
-		assert_true(divider && hz / (2 * divider) <= 25000000);
+		sd->hz = (u32)(hz / (divider ? 2 * divider : 1));
+		assert_true(divider || sd->fast);
+		assert_true(sd->hz <= (sd->fast && sd->power & 4 ? 50000000 : 25000000));
 		if (sd->card < FAKE_SD_STANDBY || !sd->address)
-			assert_true(hz / (2 * divider) <= 400000);
+			assert_true(sd->hz <= 400000);
 	}
 	sd->clock = (value & ~2u) | (value & 1 ? sd->clock & 2 : 0);
 }
@@ -574,6 +614,7 @@ void register_write(void *registers, u32 offset, u32 value)
 		write_buffer(sd, value);
 		return;
 	case 0x28:
+		assert_true(sd->fast || !(value & 4)); /* the card first */
 		sd->power = value;
 		return;
 	case 0x2c:

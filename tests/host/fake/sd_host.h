@@ -36,7 +36,9 @@ struct fake_sd {
 
 	/* The card. */
 	bool version1, large;
-	u32 csd_structure; /* 0: the one of its size */
+	bool switches;	     /* it knows SWITCH_FUNCTION */
+	bool refuses_switch; /* but not high speed */
+	u32 csd_structure;   /* 0: the one of its size */
 	u8 *medium;
 	u64 sectors;
 	u32 cid[4];
@@ -66,6 +68,9 @@ struct fake_sd {
 	enum fake_sd_state card;
 	u32 address, op_conds;
 	bool application, illegal, inserted;
+	bool switching; /* the block in the buffer is the answer to SWITCH_FUNCTION */
+	bool fast;	/* the card is at high speed */
+	u32 hz;		/* of the clock that runs */
 	bool inhibited; /* a command is out */
 	u64 at;
 	u32 left, word, total;
