@@ -5,7 +5,8 @@
  *
  * Sources: core/disks.c core/timeout.c core/base/log.c drivers/block_device.c
  * Sources: drivers/sdhci.c drivers/sdhci_identification.c drivers/sdhci_adma.c drivers/dma.c
- * Sources: tests/host/fake/sd_host.c tests/host/fake/heap.c tests/host/fake/log.c
+ * Sources: tests/host/fake/sd_host.c tests/host/fake/sd_card.c
+ * Sources: tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/cache.c tests/host/fake/cpu.c tests/host/fake/timer.c
  * Sources: tests/host/fake/panic.c
  */

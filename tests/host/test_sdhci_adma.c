@@ -5,7 +5,7 @@
  * when the controller does nothing any more (sd_slot.c looks at that in each `done`).
  *
  * Sources: tests/host/sd_slot.c drivers/sdhci.c drivers/sdhci_identification.c drivers/sdhci_adma.c
- * Sources: drivers/dma.c core/base/log.c tests/host/fake/sd_host.c tests/host/fake/dma_memory.c
+ * Sources: drivers/dma.c core/base/log.c tests/host/fake/sd_host.c tests/host/fake/sd_card.c tests/host/fake/dma_memory.c
  * Sources: tests/host/fake/heap.c tests/host/fake/log.c tests/host/fake/panic.c
  * Sources: tests/host/fake/timer.c
  */

@@ -3,7 +3,8 @@
  * never faster than card and controller have agreed on is checked by the model, in each of these tests.
  *
  * Sources: tests/host/sd_slot.c drivers/sdhci.c drivers/sdhci_identification.c core/base/log.c
- * Sources: tests/host/fake/sd_host.c tests/host/fake/heap.c tests/host/fake/log.c
+ * Sources: tests/host/fake/sd_host.c tests/host/fake/sd_card.c
+ * Sources: tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/cache.c tests/host/fake/panic.c tests/host/fake/timer.c
  * Sources: drivers/sdhci_adma.c drivers/dma.c
  */

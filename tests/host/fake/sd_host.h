@@ -2,7 +2,7 @@
  * An SD host controller with a card in it (SD Host Controller Simplified Specification 3.00, SD
  * Physical Layer Simplified Specification 6.00), for the driver: `registers` of the driver is the
  * address of the struct. It knows whole words only, checks what the driver does, and does what a test
- * tells it. Source: sd_host.c
+ * tells it. Sources: sd_host.c (the controller), sd_card.c
  */
 #pragma once
 
