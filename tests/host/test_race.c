@@ -34,7 +34,7 @@
 
 #define SENDS	   100000000ul
 #define SOAK_SENDS 3000000000ul
-#define ROUND	   256u
+#define ROUND	   1024u
 #define PATIENCE   60 /* seconds, in which also a loaded machine gets round to both threads */
 
 /* Ports of each of the two; those of the manifest's channels have these numbers. */
@@ -60,6 +60,7 @@ struct end {
 	u64 word[PORTS];      /* sent */
 	u64 seen[PORTS];      /* of the peer's words */
 	weir_handle offered;  /* a's LOOSE port, to connect to; 0: none */
+	weir_handle told;     /* its LOOSE port of which an event came last */
 	weir_handle taken_up; /* what b connected to last */
 	u64 connects;	      /* of b */
 	u64 closes;	      /* of its LOOSE ports, counted when they have happened */
@@ -125,13 +126,14 @@ static bool looked_at(const struct end *me)
 	return READ(peer->seen[LOOSE]) >= me->owed || READ(peer->closes) != me->closes_then;
 }
 
-/* That this one has closed its LOOSE port. */
+/* That this one has connected to its LOOSE port, or closed its own. */
 static bool noticed(const struct end *me)
 {
 	const struct end *peer = peer_of(me);
 
 	if (me->port[LOOSE])
-		return true;
+		return me->vm == 0 || READ(peer->offered) != me->taken_up ||
+		       READ(peer->told) == me->taken_up;
 	return me->vm == 0 ? READ(peer->closes) == READ(peer->connects)
 			   : !me->taken_up || READ(peer->offered) != me->taken_up;
 }
@@ -188,25 +190,25 @@ static void loose_close(struct end *me)
 	assert_int_equal(call(me, event_send_call, port, 0, 0, &out), WEIR_STALE);
 }
 
-/* Is the peer's LOOSE port joined to this one? */
-static bool joined(const struct end *me)
+/*
+ * Should it be closed? What the peer has connected or closed is left as it is until an event says so; and what
+ * waits for a peer, mostly, for that may be about to connect.
+ */
+static bool loose_ripe(struct end *me)
 {
 	const struct end *peer = peer_of(me);
 
-	return me->vm == 0 ? READ(peer->taken_up) == me->port[LOOSE] &&
-				     READ(peer->closes) != READ(peer->connects)
-			   : READ(peer->offered) == me->taken_up;
+	if (me->vm != 0)
+		return READ(peer->offered) == me->taken_up;
+	if (READ(peer->taken_up) != me->port[LOOSE])
+		return random_below(me, 8) == 0;
+	return me->told == me->port[LOOSE] && READ(peer->closes) != READ(peer->connects);
 }
 
-/*
- * Mostly what is joined is closed. Not always, for the peer may be about to connect; but what the peer has
- * closed is left as it is, until an event says so.
- */
 static void loose_change(struct end *me)
 {
 	if (me->port[LOOSE]) {
-		if (joined(me) || (me->vm == 0 && READ(peer_of(me)->taken_up) != me->port[LOOSE] &&
-				   random_below(me, 8) == 0))
+		if (loose_ripe(me))
 			loose_close(me);
 	} else if (me->vm == 0) {
 		loose_open(me);
@@ -226,6 +228,8 @@ static void look(struct end *me, u32 which)
 	if (which < MORTAL)
 		return;
 	assert_int_equal(call(me, event_peer_call, me->port[which], 0, 0, &out), WEIR_OK);
+	if (which == LOOSE)
+		WRITE(me->told, me->port[LOOSE]);
 	if (which == MORTAL)
 		WRITE(me->open, out.x2);
 	else if (!out.x2)
