@@ -146,7 +146,7 @@ def look(card, tmp_path):
             disk.write_bytes(data)
         if parts:
             source = tmp_path / "other.dts"
-            source.write_text(MANIFEST % parts)
+            source.write_text(parts if isinstance(parts, str) else MANIFEST % parts)
             subprocess.run(["dtc", "-q", "-o", tmp_path / "image.dtb", source], check=True)
         return subprocess.run([ROOT / "tools/card", disk, "--check", "--image", tmp_path / "image.dtb"], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -157,6 +157,18 @@ def look(card, tmp_path):
 def check_told(result, told):
     assert result.returncode == 1 and not result.stdout
     assert told in result.stderr and result.stderr.count("\n") == 1, result.stderr
+
+
+@pytest.mark.parametrize("number, told", [
+    (3, ""), (1, "/disks/part: sectors 6144+256000 hold files of the firmware"),
+    (4, "/disks/part: partition 4 is empty")])
+def test_a_disk_that_is_a_partition_is_where_the_table_says(look, number, told):
+    manifest = "/dts-v1/; / { compatible = \"weir,system\"; disks { part { partition = <%d>; }; }; };"
+    result = look(parts=manifest % number)
+    if told:
+        check_told(result, told)
+    else:
+        assert result.returncode == 0, result.stderr
 
 
 def test_a_card_that_boots_is_said_to(look):

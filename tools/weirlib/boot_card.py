@@ -52,12 +52,16 @@ class Card:
             file.seek(sector * SECTOR)
             return file.read(count * SECTOR)
 
-    def _partition(self) -> tuple:
-        """First sector and number of sectors of the partition where the firmware looks for its files."""
+    def _entries(self) -> list:
+        """Kind, first sector and number of sectors of each partition."""
         table = self._read(0)
         if table[510:] != SIGNATURE:
             raise self._wrong("has no partition table: sector 0 does not end in 55 aa")
-        entries = [ENTRY.unpack_from(table, ENTRIES + 16 * i) for i in range(4)]
+        return [ENTRY.unpack_from(table, ENTRIES + 16 * i) for i in range(4)]
+
+    def _partition(self) -> tuple:
+        """First sector and number of sectors of the partition where the firmware looks for its files."""
+        entries = self._entries()
         for number, (kind, first, count) in enumerate(entries, 1):
             if kind and (not first or not count or first + count > self.sectors):
                 raise self._wrong(f"partition {number}: sectors {first}+{count} are not all among the "
@@ -70,13 +74,23 @@ class Card:
     def _check_disks(self, image: str, files: tuple) -> None:
         disks = dts.load_blob(image).child("disks")
         for node in disks.children if disks else []:
-            first = node.props["first-sector"].cells()[0] if "first-sector" in node.props else 0
-            count = node.props["sectors"].cells()[0] if "sectors" in node.props else self.sectors - first
+            first, count = self._place(node)
             if first + count > self.sectors:
                 raise self._wrong(f"/disks/{node.name}: sectors {first}+{count} are not all among the "
                                   f"{self.sectors} of the card")
             if first < files[0] + files[1] and files[0] < first + count:
                 raise self._wrong(f"/disks/{node.name}: sectors {first}+{count} hold files of the firmware")
+
+    def _place(self, node: dts.Node) -> tuple:
+        """First sector and number of sectors of a disk of the manifest."""
+        if "partition" in node.props:
+            number = node.props["partition"].cells()[0]
+            kind, first, count = self._entries()[number - 1]
+            if not kind:
+                raise self._wrong(f"/disks/{node.name}: partition {number} is empty")
+            return first, count
+        first = node.props["first-sector"].cells()[0] if "first-sector" in node.props else 0
+        return first, node.props["sectors"].cells()[0] if "sectors" in node.props else self.sectors - first
 
     def _check_file_system(self, first: int, count: int) -> None:
         """What mtools does not look at: whether both copies of the table of clusters say the same."""
