@@ -19,6 +19,7 @@
  *			   and each page is in at most one of them;
  *   a window entry shows a page of a pool only while that grant is mapped, and not WINDOW_OFFERED;
  *   home sees a page of its pool unless it is in a grant that is passed: so one VM at a time does.
+ * Debug builds assert them at the end of each call (grant_check.c).
  */
 #include "core/base/panic.h"
 #include "ipc/block.h"
@@ -239,6 +240,7 @@ static weir_handle share_commit(struct vm *vm, const struct port *port, u64 firs
 	grant->mapped = grant->ending = false;
 	grant->port = port->handle;
 	pool_show(table, grant, false);
+	grant_check(vm, grant);
 	return grant_handle(vm, grant);
 }
 
@@ -383,6 +385,7 @@ enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
 		out->x1 = grant->pages;
 		out->x2 = grant->access;
 		map_commit(own, vm->id, in->x1, first, grant, theirs, home->id, index);
+		grant_check(home, grant);
 	}
 	unlock_both(own, theirs);
 	if (giver != home)
@@ -391,12 +394,16 @@ enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
 }
 
 /* Nobody else sees its pages any more: home does. Under home's lock. */
-static void grant_close(struct grant_vm *home, struct grant *grant)
+static void grant_close(const struct vm *vm, struct grant *grant)
 {
+	struct grant_vm *home = &vm->ipc->grant;
+	u32 pages = grant->pages;
+
 	pool_show(home, grant, true);
-	pages_change(home->shared, (u64)(grant - home->grant), grant->pages, false);
+	pages_change(home->shared, (u64)(grant - home->grant), pages, false);
 	grant->mapped = false;
 	grant->pages = 0;
+	grant_check_home(vm, (u64)(grant - home->grant), pages);
 }
 
 void grant_window_unmap(struct vm *vm, struct vm *home, u64 first) NO_THREAD_SAFETY
@@ -404,15 +411,19 @@ void grant_window_unmap(struct vm *vm, struct vm *home, u64 first) NO_THREAD_SAF
 	struct grant_vm *own = &vm->ipc->grant, *theirs = &home->ipc->grant;
 	struct grant *grant = &theirs->grant[own->window[first].grant];
 	bool mapped = own->window[first].state != WINDOW_SCRATCH, returned = false;
+	u32 pages = own->window[first].pages;
 	weir_handle port = 0;
 
 	window_clear(own, first);
+	grant_check_free(vm, first, pages);
 	if (mapped) {
 		grant->mapped = false;
 		returned = grant->access == WEIR_PASS;
 		port = grant->port;
 		if (returned)
-			grant_close(theirs, grant);
+			grant_close(home, grant);
+		else
+			grant_check(home, grant);
 	}
 	unlock_both(own, theirs);
 	if (returned)
@@ -461,6 +472,7 @@ enum weir_status grant_pass_call(struct vcpu *self, const struct call_args *in,
 	if (status == WEIR_OK) {
 		window_show(&vm->ipc->grant, first, WINDOW_OFFERED, PA(0), 0, STAGE2_NONE);
 		page->port = port->handle;
+		grant_check(home, grant);
 		out->x1 = grant_handle(home, grant);
 	}
 	grant_window_unlock(vm, home);
@@ -516,7 +528,7 @@ bool grant_end(struct vm *vm, struct grant *grant) NO_THREAD_SAFETY
 
 	if (!holder) {
 		if (ours)
-			grant_close(home, grant);
+			grant_close(vm, grant);
 		spin_unlock(&home->lock);
 		return ours;
 	}
@@ -524,12 +536,15 @@ bool grant_end(struct vm *vm, struct grant *grant) NO_THREAD_SAFETY
 	first = grant->window_page;
 	port = theirs->window[first].port;
 	/* When stage 2 has been changed no core can use the old entries any more. */
-	if (theirs->window[first].state == WINDOW_OFFERED)
+	if (theirs->window[first].state == WINDOW_OFFERED) {
 		window_clear(theirs, first);
-	else
+		grant_check_free(holder, first, grant->pages);
+	} else {
 		window_show(theirs, first, WINDOW_SCRATCH, mmu_heap_pa(theirs->scratch), 0,
 			    STAGE2_SHARED);
-	grant_close(home, grant);
+		grant_check_remains(holder, first);
+	}
+	grant_close(vm, grant);
 	unlock_both(home, theirs);
 	event_raise(holder, port_number(port));
 	return true;

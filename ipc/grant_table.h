@@ -109,3 +109,17 @@ struct vm *grant_window_lock(struct vm *vm, u64 first);
 void grant_window_unlock(struct vm *vm, struct vm *home);
 /* Takes it out and unlocks both. What was passed goes home with it, and home is told. */
 void grant_window_unmap(struct vm *vm, struct vm *home, u64 first);
+
+/* ---- Debug builds: what holds after each call (grant_check.c) ------------------------------------- */
+
+#ifdef WEIR_DEBUG
+void grant_check(const struct vm *home, const struct grant *grant); /* a grant, and who has it */
+void grant_check_home(const struct vm *home, u64 first, u64 pages); /* pages of the pool in none */
+void grant_check_free(const struct vm *vm, u64 first, u64 pages);   /* of a window: nothing there */
+void grant_check_remains(const struct vm *vm, u64 first);	    /* of a revoked mapping */
+#else
+#define grant_check(home, grant)	     ((void)(home))
+#define grant_check_home(home, first, pages) ((void)(pages))
+#define grant_check_free(vm, first, pages)   ((void)(pages))
+#define grant_check_remains(vm, first)	     ((void)(first))
+#endif

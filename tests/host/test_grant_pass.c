@@ -191,11 +191,44 @@ TEST(a_grant_is_not_for_whom_a_port_is_joined_to_later)
 	assert_int_equal(revoke(0, passed), WEIR_STALE);
 }
 
+/* In debug builds, of which this is one, each call looks at the pages that it was about. */
+TEST(a_page_that_home_sees_while_another_vm_has_it_is_a_failed_assertion)
+{
+	weir_handle grant = share(0, 0, 3, 2, WEIR_PASS);
+	const struct grant_vm *home = &ipc_vm(0)->ipc->grant;
+
+	stage2_area_set(&home->pool_area, IPA(home->pool_ipa.raw + 4 * PAGE_SIZE), 1,
+			PA(ipc_pool_pa(0, 4)), PAGE_SIZE, STAGE2_RAM);
+	expect_assert_failure(map(1, 0, grant, 5));
+}
+
+TEST(a_page_that_stays_in_a_window_is_a_failed_assertion)
+{
+	weir_handle grant = share(0, 0, 3, 2, WEIR_READ);
+	const struct grant_vm *peer = &ipc_vm(1)->ipc->grant;
+
+	assert_int_equal(map(1, 0, grant, 5), WEIR_OK);
+	peer->used[0] &= ~BIT(6); /* its second page */
+	expect_assert_failure(revoke(0, grant));
+}
+
+TEST(a_page_in_two_grants_is_a_failed_assertion)
+{
+	weir_handle grant = share(0, 0, 3, 2, WEIR_READ);
+
+	share(0, 0, 5, 1, WEIR_READ);
+	ipc_vm(0)->ipc->grant.grant[3].pages = 3;
+	expect_assert_failure(map(1, 0, grant, 5));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		CASE(a_page_that_home_sees_while_another_vm_has_it_is_a_failed_assertion),
+		CASE(a_page_that_stays_in_a_window_is_a_failed_assertion),
+		CASE(a_page_in_two_grants_is_a_failed_assertion),
 		CASE(a_passed_page_goes_along_a_chain_and_home),
 		CASE(what_was_passed_to_a_vm_that_ends_comes_home_zeroed),
 		CASE(what_home_takes_back_from_a_vm_that_ends_is_not_zeroed_any_more),

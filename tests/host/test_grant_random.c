@@ -5,7 +5,9 @@
  * have to be: so every page has one home and, while it is passed, one holder.
  *
  * What is covered: sequences of STEPS steps, SEQUENCES of them, from a seed; all four roles (home,
- * giver, holder, stranger) are drawn at each step.
+ * giver, holder, stranger) are drawn at each step; grants of 1 to 64 pages, also across words of the sets of pages.
+ * Beside that every call asserts, over its own pages, what ipc/grant.c says always holds (ipc/grant_check.c). What is
+ * not: two calls at the same time (fuzz_hypercall has another core's come in between), and every sequence.
  *
  * Sources: ipc/hypercall.c ipc/ipc.c ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/upcall.c ipc/manage.c core/timeout.c
  * Sources: core/base/log.c tests/host/fake/ipc_vms.c tests/host/fake/heap.c tests/host/fake/log.c

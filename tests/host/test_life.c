@@ -329,6 +329,7 @@ static void make_vm(struct vm *vm, const char *name)
 	vm->vcpu_count = VCPUS;
 	stage2_init(&vm->stage2, id + 1, no_tables);
 	stage2_make_tables(&vm->stage2, IPA(VM_WINDOW_BASE), vm->window_bytes);
+	stage2_map(&vm->stage2, IPA(VM_RAM_BASE), vm->ram, vm->ram_bytes, STAGE2_RAM, false);
 	for (u32 i = 0; i < VCPUS; i++) {
 		vm->vcpu[i] = &machine.vcpu[id][i];
 		vm->vcpu[i]->vm = vm;
@@ -742,8 +743,9 @@ static void live_once(u64 turn_number)
 
 static void assert_nothing_is_mapped(const struct vm *vm)
 {
-	/* But its own shared pages. */
-	assert_int_equal(fake_stage2_pages(&vm->stage2), ipc_shared_bytes(vm->config) / PAGE_SIZE);
+	/* But its RAM and its own shared pages. */
+	assert_int_equal(fake_stage2_pages(&vm->stage2),
+			 (RAM_BYTES + ipc_shared_bytes(vm->config)) / PAGE_SIZE);
 	assert_int_equal(vm->ending, 0);
 	assert_false(vm->stepping);
 	for (u32 i = 0; i < VCPUS; i++)
