@@ -4,7 +4,11 @@
 #include "ipc/grant.h"
 
 /* In the order that the numbers of the ports follow from. */
+#ifdef HOME_IS_LAST
+static const char *const channels[] = { "ad", "bd", "ab", "ad2", "bc", "ac", 0 };
+#else
 static const char *const channels[] = { "ab", "ac", "bc", "ab2", "cd", "bd", 0 };
+#endif
 
 weir_handle grant;
 enum weir_status first, second;

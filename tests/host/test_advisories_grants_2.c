@@ -139,7 +139,7 @@ TEST(xsa_380_no_call_and_no_step_of_an_end_grows_with_what_was_mapped)
 	check_steps(A, FAKE_POOL_PAGES);
 	fill();
 	ipc_run(A, 0);
-	assert_int_equal(weir_grant_revoke(1ul << 22 | HOME), WEIR_OK);
+	assert_int_equal(weir_grant_revoke(1ul << 22 | A << 16 | HOME), WEIR_OK);
 	assert_int_equal(unmap_on(B, 0, PLACE), WEIR_OK);
 	assert_int_equal(unmap_on(B, 0, HOME), WEIR_OK);
 	assert_int_equal(next_event(B), B_A);
