@@ -349,7 +349,7 @@ static inline enum weir_status map_check(struct grant_vm *own, const struct gran
 enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
 				struct call_results *out) NO_THREAD_SAFETY
 {
-	struct vm *vm = self->vm, *home = vm_get((u32)handle_vm(in->x2)), *giver;
+	struct vm *vm = self->vm, *home, *giver;
 	struct grant_vm *own = &vm->ipc->grant, *theirs;
 	u64 first = index_nospec(in->x3, own->window_pages), index;
 	const struct port *port = port_find(vm, in->x1);
@@ -360,7 +360,13 @@ enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
 
 	if (!port)
 		return port_refused(vm, in->x1);
-	if (in->x3 >= own->window_pages || !home || home == vm)
+	home = giver = port_peer_vm(port); /* another VM: a channel has two */
+	if (handle_vm(in->x2) != giver->id) {
+		home = vm_get((u32)handle_vm(in->x2));
+		if (!home || home == vm)
+			return WEIR_INVALID;
+	}
+	if (in->x3 >= own->window_pages)
 		return WEIR_INVALID;
 	theirs = &home->ipc->grant;
 	if (!handle_fits(theirs, in->x2))
@@ -368,7 +374,6 @@ enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
 	index = handle_index(theirs, in->x2);
 	grant = &theirs->grant[index];
 	theirs_port = port->peer->handle;
-	giver = port_peer_vm(port);
 
 	if (giver == home) {
 		lock_both(vm, own, home, theirs);
