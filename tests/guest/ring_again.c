@@ -21,7 +21,7 @@ static bool peer_is_new(void)
 static void consume(uint64_t life)
 {
 	struct weir_ring_consumer ring;
-	enum weir_status status;
+	enum weir_status status = WEIR_OK;
 	uint32_t number = 0, bytes = 0, tag = 0;
 	weir_handle peers = 0;
 
@@ -50,7 +50,7 @@ static void consume(uint64_t life)
 static void produce(uint64_t life)
 {
 	struct weir_ring_producer ring;
-	enum weir_status status;
+	enum weir_status status = WEIR_OK;
 	uint32_t number = 0;
 	weir_handle peers = 0;
 

@@ -29,7 +29,7 @@ static void fail(int line)
 static void produce(uint64_t life)
 {
 	struct weir_ring_producer ring;
-	weir_handle grant = 0, peers;
+	weir_handle grant = 0, peers = 0;
 	uint32_t number;
 
 	EXPECT(weir_ring_producer_init(&ring, pool.base, RING_BYTES) == WEIR_OK);
@@ -50,7 +50,7 @@ static void produce(uint64_t life)
 static void consume(uint64_t life)
 {
 	struct weir_ring_consumer ring;
-	weir_handle grant = 0, peers;
+	weir_handle grant = 0, peers = 0;
 	uint32_t bytes = 0, tag = 0;
 
 	EXPECT(WAIT((peers = word_of(link)) != 0));
