@@ -10,8 +10,9 @@ static uint64_t life, records, pages, back;
 
 static void begin(enum channel_mode mode)
 {
-	struct channel_begin first = { .life = ++life, .mode = mode };
+	struct channel_begin first = { .life = life + 1, .mode = mode };
 
+	life++;
 	CHECK_IS(channel_open(&talk, "talk"), WEIR_OK);
 	CHECK_IS(weir_channel_send(&talk, &first, sizeof(first)), WEIR_OK);
 }

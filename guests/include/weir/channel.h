@@ -51,8 +51,8 @@
  *
  * Contexts: all functions of a channel are called by one task, or under one lock. If both ends only
  * send, both wait for ever when the rings are full: somebody has to receive.
- * Tests: tests/host/test_channel.c, tests/host/test_channel_peer.c, tests/qemu/test_examples.py.
- * Since ABI 1.
+ * Tests: tests/host/test_channel.c, tests/host/test_channel_peer.c, tests/host/test_channel_random.c,
+ * tests/guest/channel.c, tests/qemu/test_examples.py. Since ABI 1.
  */
 #pragma once
 
