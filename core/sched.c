@@ -156,24 +156,23 @@ static void period_over(struct timeout *timeout)
 	make_ready(vcpu, VCPU_THROTTLED);
 }
 
-void sched_kick(struct vcpu *vcpu)
+/* `inline`, for it is on the way of every event. */
+inline void sched_kick(struct vcpu *vcpu)
 {
+	enum vcpu_run run;
+
 	/*
 	 * [K1] what the caller has left for the vCPU, before `run` is read. Pairs with [K2] in
 	 * vgic_pending(), [K3] in vgic_settle() and [K4] in vgic_load(): a vCPU that blocks, runs
 	 * on, or is loaded and then finds nothing has made us see that it blocks, or runs.
 	 */
 	WEIR_ORDERED(K1, dmb ish, full_barrier());
-	switch (read_once(vcpu->run)) {
-	case VCPU_RUNNING:
+	run = read_once(vcpu->run);
+	if (__builtin_expect(run == VCPU_RUNNING, 1)) {
 		if (vcpu->core != cpu_index())
 			gic_kick(vcpu->core);
-		break;
-	case VCPU_BLOCKED:
+	} else if (run == VCPU_BLOCKED) { /* others look when they are loaded */
 		sched_wake(vcpu);
-		break;
-	default: /* it looks when it is loaded */
-		break;
 	}
 }
 

@@ -4,6 +4,7 @@
  * to decide.
  */
 #include "arch/arm64/exit.h"
+#include <weir/abi.h>
 #include "core/base/panic.h"
 #include "core/fault.h"
 #include "core/hypercall.h"
@@ -141,7 +142,8 @@ struct arch_vcpu *trap_hvc(struct arch_vcpu *arch)
 {
 	struct vcpu *self = vcpu_of(arch);
 
-	if (OWNER(arch->x[0]) == OWNER_WEIR) {
+	/* The numbers first, for hypercall() asks for them, too. */
+	if ((u32)arch->x[0] - WEIR_FN(0) < WEIR_FN_COUNT || OWNER(arch->x[0]) == OWNER_WEIR) {
 		account_exit(&self->account, ACCOUNT_HYPERCALL);
 		hypercall(self);
 	} else {

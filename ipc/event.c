@@ -40,10 +40,8 @@ static u64 ring_head(struct event_ring *ring)
 {
 	u64 head = read_once(*ring->shared_head);
 
-	if (head > ring->tail)
-		head = ring->tail;
-	if (head > ring->head)
-		ring->head = head;
+	head = min(head, ring->tail);
+	ring->head = max(head, ring->head);
 	return ring->head;
 }
 
@@ -51,7 +49,8 @@ static u64 ring_head(struct event_ring *ring)
  * Makes a port pending; returns the vCPU to interrupt, or 0 if it was pending already: then its
  * receiver, who has not moved its head past the entry, will look after it has.
  */
-static struct vcpu *port_enter(struct port *port) NEEDS(&port->owner->lock)
+static inline __attribute__((always_inline)) struct vcpu *port_enter(struct port *port)
+	NEEDS(&port->owner->lock)
 {
 	struct event_ring *ring = port->ring;
 
@@ -66,7 +65,7 @@ static struct vcpu *port_enter(struct port *port) NEEDS(&port->owner->lock)
 		return 0;
 	}
 
-	ring->slot[ring->tail & ring->mask] = (u32)port->handle & (PORTS_MAX - 1);
+	ring->slot[ring->tail & ring->mask] = (u16)port->handle; /* open: not PORT_CLOSED */
 	ring->tail++;
 	port->entered = ring->tail;
 	/* [S2] the entry before the tail. Pairs with [R2], the load of the tail in weir_event_next.
@@ -75,7 +74,10 @@ static struct vcpu *port_enter(struct port *port) NEEDS(&port->owner->lock)
 	return ring->vcpu;
 }
 
-enum weir_status port_signal(const struct port *sender, struct port *port, const u64 *word)
+/* port_signal(), in the place where it is hot. */
+static inline __attribute__((always_inline)) enum weir_status port_tell(const struct port *sender,
+									struct port *port,
+									const u64 *word)
 {
 	struct vcpu *target = 0;
 	bool open;
@@ -91,6 +93,24 @@ enum weir_status port_signal(const struct port *sender, struct port *port, const
 	if (target)
 		vgic_pend(target, WEIR_INTID_EVENT);
 	return open ? WEIR_OK : WEIR_CLOSED;
+}
+
+enum weir_status port_signal(const struct port *sender, struct port *port, const u64 *word)
+{
+	return port_tell(sender, port, word);
+}
+
+/* 0: port_lookup() says why. */
+static inline struct port *port_of(struct vm *vm, weir_handle handle)
+{
+	const struct event_vm *event = &vm->ipc->event;
+	u64 index = handle & (BIT(HANDLE_INDEX_BITS) - 1);
+	struct port *port;
+
+	if (index >= event->port_count)
+		return 0;
+	port = &event->port[index_nospec(index, event->port_count)];
+	return port->handle == handle ? port : 0;
 }
 
 enum weir_status port_lookup(struct vm *vm, weir_handle handle, struct port **port)
@@ -118,6 +138,15 @@ enum weir_status event_port(struct vm *vm, weir_handle handle, struct port **por
 	return status;
 }
 
+/* Why port_of() finds none; the handle may have become a port's since. */
+static __attribute__((noinline)) enum weir_status port_refusal(struct vm *vm, weir_handle handle)
+{
+	struct port *port;
+	enum weir_status status = port_lookup(vm, handle, &port);
+
+	return status == WEIR_OK ? WEIR_STALE : status;
+}
+
 bool event_peer_open(struct port *port)
 {
 	bool open;
@@ -139,15 +168,13 @@ void event_raise(struct vm *vm, u32 index)
 enum weir_status event_send_call(struct vcpu *self, const struct call_args *in,
 				 struct call_results *out)
 {
-	enum weir_status status;
-	struct port *port;
+	struct port *port = port_of(self->vm, in->x1);
 
 	(void)out;
-	status = port_lookup(self->vm, in->x1, &port);
-	if (status != WEIR_OK)
-		return status;
+	if (!port)
+		return port_refusal(self->vm, in->x1);
 	account_event(&self->account);
-	return port_signal(port, read_once(port->peer), 0);
+	return port_tell(port, read_once(port->peer), 0);
 }
 
 enum weir_status event_publish_call(struct vcpu *self, const struct call_args *in,

@@ -47,13 +47,15 @@ struct CAPABILITY spinlock {
 
 static inline void spin_lock(struct spinlock *lock) ACQUIRES(lock) NO_THREAD_SAFETY
 {
-	u32 before;
+	u32 before, taken;
 	u16 ticket;
 
 	LOCK_ORDERED(L2, ldaxr,
 		     before = __atomic_fetch_add(&lock->both, 1u << 16, __ATOMIC_ACQUIRE));
-	/* Both halves the same, asked in the fewest instructions: it is free. */
-	if (__builtin_expect((before ^ (before >> 16 | before << 16)) == 0, 1))
+	/* Both halves the same: it was free. Hidden, or the compiler takes an instruction more. */
+	taken = before ^ (before >> 16 | before << 16);
+	__asm__("" : "+r"(taken));
+	if (__builtin_expect(!taken, 1))
 		return;
 	ticket = (u16)(before >> 16);
 	while (__atomic_load_n(&lock->owner, __ATOMIC_ACQUIRE) != ticket)

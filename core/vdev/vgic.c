@@ -425,14 +425,22 @@ void vgic_raise_elsewhere(struct vcpu *target, u32 intid)
 
 	WEIR_ORDERED(V1, stlxr,
 		     before = __atomic_fetch_or(&target->vgic.inbox, bit, __ATOMIC_ACQ_REL));
-	if (!before)
+	if (__builtin_expect(!before, 1))
 		sched_kick(target);
+}
+
+static COLD void pend_on_this_core(struct vcpu *target, u32 intid)
+{
+	if (target == sched_current())
+		vgic_raise_here(target, intid);
+	else
+		vgic_raise_elsewhere(target, intid);
 }
 
 void vgic_pend(struct vcpu *target, u32 intid)
 {
-	if (target->core == cpu_index() && target == sched_current())
-		vgic_raise_here(target, intid);
+	if (target->core == cpu_index())
+		pend_on_this_core(target, intid);
 	else
 		vgic_raise_elsewhere(target, intid);
 }
