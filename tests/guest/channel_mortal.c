@@ -35,8 +35,11 @@ static void answer_records(void)
 	}
 }
 
-/* Holds two for a while, so that it dies with pages of the other's. */
-static void answer_pages(void)
+/*
+ * Holds two for a while, so that it dies with pages of the other's; not before the first has come, for the
+ * other would wait here, and the next life there.
+ */
+static void answer_pages(uint64_t life)
 {
 	struct weir_page_record record[2];
 
@@ -45,7 +48,9 @@ static void answer_pages(void)
 
 		for (uint64_t k = 0; k < record[i % 2].bytes / 8; k++)
 			words[k] = ~words[k];
-		if (i > 0)
+		if (i == 0)
+			die_soon(life);
+		else
 			weir_page_ring_return(&ring, &record[(i + 1) % 2]);
 	}
 }
@@ -64,11 +69,12 @@ int main(void)
 		return 0;
 	if (begin.mode == MODE_PAGES && page_ring_open(&ring, "pages") != WEIR_OK)
 		return 1;
-	die_soon(begin.life);
-	if (begin.mode == MODE_RECORDS)
+	if (begin.mode == MODE_RECORDS) {
+		die_soon(begin.life);
 		answer_records();
-	else
-		answer_pages();
+	} else {
+		answer_pages(begin.life);
+	}
 	printf("the other has closed the channel\n");
 	return 1;
 }
