@@ -65,7 +65,8 @@ static inline __attribute__((always_inline)) struct vcpu *port_enter(struct port
 		return 0;
 	}
 
-	ring->slot[ring->tail & ring->mask] = (u16)port->handle; /* open: not PORT_CLOSED */
+	/* Without PORT_CLOSED: a port that connects takes sends before it has its handle. */
+	ring->slot[ring->tail & ring->mask] = (u32)port->handle & (PORTS_MAX - 1);
 	ring->tail++;
 	port->entered = ring->tail;
 	/* [S2] the entry before the tail. Pairs with [R2], the load of the tail in weir_event_next.
