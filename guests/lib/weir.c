@@ -16,7 +16,9 @@ struct port {
 #define PORTS_OF_PAGE (PAGE_SIZE / sizeof(struct port))
 
 static bool present;
-static struct port *port_pages[PORTS_MAX / PORTS_OF_PAGE]; /* made when they are needed */
+/* The first ones, which are all that most have; the pages of the others are made when they are needed. */
+static struct port first_ports[PORTS_OF_PAGE];
+static struct port *port_pages[PORTS_MAX / PORTS_OF_PAGE] = { first_ports };
 static enum weir_status (*services[WEIR_SERVICE_COUNT])(const uint64_t *argument, uint64_t *reply);
 
 bool weir_present(void)
