@@ -409,7 +409,7 @@ def test_a_row_that_nothing_stands_for_is_seen(tmp_path):
 def test_the_page_that_a_guest_writes_takes_no_atomic_but_a_load(tmp_path, statement, fine):
     (tmp_path / "x.c").write_text("#include <weir/abi.h>\nunsigned long f(const struct weir_in *in);\n"
                                   "unsigned long f(const struct weir_in *in) { return " + statement + "; }\n")
-    result = subprocess.run([PREFIX + "gcc", "-c", "-Werror", "-I", ROOT / "guests/include", tmp_path / "x.c",
+    result = subprocess.run([PREFIX + "gcc", "-ffreestanding", "-c", "-Werror", "-I", ROOT / "guests/include", tmp_path / "x.c",
                              "-o", tmp_path / "x.o"], capture_output=True, text=True)
     assert (result.returncode == 0) == fine, result.stderr
     header = (ROOT / "ipc/ipc.h").read_text()
