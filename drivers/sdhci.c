@@ -181,7 +181,9 @@ static void hangs(struct sdhci *sd)
 		sdhci_no_use(sd);
 		return;
 	}
-	sd->resets += sd->started;
+	/* Once more: it may be the high speed at which the card does not hear its commands. */
+	if (sd->started && sd->resets++ && sd->granted)
+		sd->plain = true;
 	sdhci_identify(sd);
 }
 

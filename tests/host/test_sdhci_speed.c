@@ -15,6 +15,8 @@ enum { SWITCH = 6 }; /* and SET_BUS_WIDTH, once */
 #define USUAL 13000000u /* 52 MHz by 4 */
 #define HIGH  26000000u
 
+#define READ_MULTIPLE 18
+
 /* The card's width is set, and it is not asked yet. */
 static void probe_until_switch(void)
 {
@@ -125,6 +127,19 @@ TEST(data_that_high_speed_garbles_is_read_again_without)
 	assert_int_equal(fake_log_count(), 1);
 }
 
+TEST(commands_that_high_speed_spoils_are_sent_without)
+{
+	probe_good();
+	hw.unheard[READ_MULTIPLE] = 1; /* which may happen at any speed */
+	check_runs(request(0, BLOCK_READ, 5, 3), WEIR_OK);
+	assert_int_equal(hw.hz, HIGH);
+	hw.unheard[READ_MULTIPLE] = 2;
+	check_runs(request(1, BLOCK_READ, 5, 3), WEIR_OK);
+	assert_memory_equal(memory, medium + 5 * SECTOR, 3 * SECTOR);
+	assert_int_equal(hw.hz, USUAL);
+	check_card_works();
+}
+
 TEST(block_that_is_bad_at_any_speed_fails_its_request_alone)
 {
 	probe_good();
@@ -155,6 +170,7 @@ int main(void)
 		RUN_AFTER(prepare_card, card_that_refuses_keeps_its_clock),
 		RUN_AFTER(prepare_card, command_that_goes_wrong_costs_high_speed_and_no_more),
 		RUN_AFTER(prepare_card, data_that_high_speed_garbles_is_read_again_without),
+		RUN_AFTER(prepare_card, commands_that_high_speed_spoils_are_sent_without),
 		RUN_AFTER(prepare_card, block_that_is_bad_at_any_speed_fails_its_request_alone),
 		RUN_AFTER(prepare_card, card_that_comes_back_has_high_speed_again),
 	};
