@@ -492,6 +492,7 @@ TEST(a_message_that_lies_ends_the_session)
 	open_both(&a, &b);
 	expect_lie(0, 8, 16);
 	expect_lie(1, 8, 16);
+	expect_lie(a.channel.grant, 8, 16);
 	expect_lie(UINT64_MAX, 8, 16);
 	expect_lie(share_as_a(40, 1, WEIR_PASS), 8, 15);
 	expect_lie(share_as_a(41, 1, WEIR_PASS), 8, 17);

@@ -377,8 +377,10 @@ static inline enum weir_status weir_page_ring_try_receive(struct weir_page_ring 
 	}
 	if (status != WEIR_OK)
 		return status;
-	return ring->pending.grant ? weir_page_ring_find_place(ring, record)
-				   : weir_page_ring_lie(ring);
+	/* The channel's own pages are mapped already, so no place would ever be right for them. */
+	if (!ring->pending.grant || ring->pending.grant == ring->channel.peer_grant)
+		return weir_page_ring_lie(ring);
+	return weir_page_ring_find_place(ring, record);
 }
 
 static inline bool weir_page_ring_holds(const struct weir_page_ring *ring,
