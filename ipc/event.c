@@ -101,8 +101,11 @@ enum weir_status port_signal(const struct port *sender, struct port *port, const
 	return port_tell(sender, port, word);
 }
 
-/* 0: port_lookup() says why. */
-static inline struct port *port_of(struct vm *vm, weir_handle handle)
+/*
+ * The port of a handle, and its peer while the port had that handle: who closes a port takes its handle
+ * before another can be its peer. 0: port_lookup() says why.
+ */
+static inline struct port *port_of(struct vm *vm, weir_handle handle, struct port **peer)
 {
 	const struct event_vm *event = &vm->ipc->event;
 	u64 index = handle & (BIT(HANDLE_INDEX_BITS) - 1);
@@ -111,7 +114,8 @@ static inline struct port *port_of(struct vm *vm, weir_handle handle)
 	if (index >= event->port_count)
 		return 0;
 	port = &event->port[index_nospec(index, event->port_count)];
-	return port->handle == handle ? port : 0;
+	*peer = __atomic_load_n(&port->peer, __ATOMIC_ACQUIRE);
+	return read_once(port->handle) == handle ? port : 0;
 }
 
 enum weir_status port_lookup(struct vm *vm, weir_handle handle, struct port **port)
@@ -169,27 +173,25 @@ void event_raise(struct vm *vm, u32 index)
 enum weir_status event_send_call(struct vcpu *self, const struct call_args *in,
 				 struct call_results *out)
 {
-	struct port *port = port_of(self->vm, in->x1);
+	struct port *peer, *port = port_of(self->vm, in->x1, &peer);
 
 	(void)out;
 	if (!port)
 		return port_refusal(self->vm, in->x1);
 	account_event(&self->account);
-	return port_tell(port, read_once(port->peer), 0);
+	return port_tell(port, peer, 0);
 }
 
 enum weir_status event_publish_call(struct vcpu *self, const struct call_args *in,
 				    struct call_results *out)
 {
-	enum weir_status status;
-	struct port *port;
+	struct port *peer, *port = port_of(self->vm, in->x1, &peer);
 
 	(void)out;
-	status = port_lookup(self->vm, in->x1, &port);
-	if (status != WEIR_OK)
-		return status;
+	if (!port)
+		return port_refusal(self->vm, in->x1);
 	account_event(&self->account);
-	return port_signal(port, read_once(port->peer), &in->x2);
+	return port_signal(port, peer, &in->x2);
 }
 
 RARE enum weir_status event_peer_call(struct vcpu *self, const struct call_args *in,
@@ -203,10 +205,12 @@ RARE enum weir_status event_peer_call(struct vcpu *self, const struct call_args 
 		return status;
 
 	spin_lock(&port->owner->lock);
+	if (port->handle != in->x1)
+		status = WEIR_STALE; /* another vCPU has closed it */
 	out->x1 = port->word;
 	out->x2 = port->peer_open;
 	spin_unlock(&port->owner->lock);
-	return WEIR_OK;
+	return status;
 }
 
 RARE bool port_unread(const struct port *port)
@@ -246,8 +250,12 @@ RARE enum weir_status event_bind_call(struct vcpu *self, const struct call_args 
 		return status;
 
 	spin_lock(&port->owner->lock);
-	status = port_bind(port,
-			   &target->ipc->event.ring[index_nospec(in->x3, WEIR_EVENT_PRIORITIES)]);
+	if (port->handle != in->x1)
+		status = WEIR_STALE; /* another vCPU has closed it */
+	else
+		status = port_bind(
+			port,
+			&target->ipc->event.ring[index_nospec(in->x3, WEIR_EVENT_PRIORITIES)]);
 	spin_unlock(&port->owner->lock);
 	return status;
 }

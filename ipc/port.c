@@ -9,7 +9,8 @@
  *
  * Ends. A port whose peer is q takes sends from q only while q may send: so q's `peer` is set when
  * this port's `from` is set already, and `from` is reset first. A port that is closed is not free
- * before its peer has forgotten it: so no pair can be taken for another one of the same two ports.
+ * before its peer has forgotten it: so no pair can be taken for another one of the same two ports. But by
+ * a send that was on its way when both were closed and joined again: it arrives as one of the new pair.
  *
  * Numbers. A port that is closed while an entry of it is unread keeps its number until the entry was
  * read: so an entry never names another port, and no port is in the rings twice. Generations go on;
