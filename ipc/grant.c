@@ -172,10 +172,10 @@ static struct vm *port_peer_vm(const struct port *port)
 	return port->peer->owner->vm;
 }
 
-/* For event_raise(). */
-static u32 port_number(weir_handle port)
+/* A channel's port has its number for as long as its VM lives, and so for as long as its grants do. */
+static u16 port_number(const struct port *port)
 {
-	return (u32)(port & (INDEX_MAX - 1));
+	return (u16)port->handle;
 }
 
 bool grant_in_pool(const struct vm *vm, pa_t pa, u64 bytes)
@@ -238,7 +238,7 @@ static weir_handle share_commit(struct vm *vm, const struct port *port, u64 firs
 	grant->pages = (u16)pages;
 	grant->access = (u8)access;
 	grant->mapped = grant->ending = false;
-	grant->port = port->handle;
+	grant->port = port_number(port);
 	pool_show(table, grant, false);
 	grant_check(vm, grant);
 	return grant_handle(vm, grant);
@@ -286,7 +286,7 @@ static void window_clear(struct grant_vm *own, u64 first)
 }
 
 /* Under the locks of home and of the VM whose window it is. */
-static inline void map_commit(struct grant_vm *own, u32 vm, weir_handle port, u64 first,
+static inline void map_commit(struct grant_vm *own, u32 vm, u16 port, u64 first,
 			      struct grant *grant, const struct grant_vm *home, u32 home_id,
 			      u64 index)
 {
@@ -309,7 +309,7 @@ static inline void map_commit(struct grant_vm *own, u32 vm, weir_handle port, u6
  * the grant to the other end of its port?
  */
 static RARE __attribute__((noinline)) bool onward_lock(const struct vm *vm, const struct vm *home,
-						       const struct vm *giver, weir_handle port,
+						       const struct vm *giver, u16 port,
 						       const struct grant *grant) NO_THREAD_SAFETY
 {
 	const struct grant_vm *theirs = &giver->ipc->grant;
@@ -353,7 +353,7 @@ enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
 	struct grant_vm *own = &vm->ipc->grant, *theirs;
 	u64 first = index_nospec(in->x3, own->window_pages), index;
 	const struct port *port = port_find(vm, in->x1);
-	weir_handle theirs_port;
+	u16 theirs_port;
 	enum weir_status status;
 	struct grant *grant;
 	bool given;
@@ -373,7 +373,7 @@ enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
 		return WEIR_INVALID;
 	index = handle_index(theirs, in->x2);
 	grant = &theirs->grant[index];
-	theirs_port = port->peer->handle;
+	theirs_port = port_number(port->peer);
 
 	if (giver == home) {
 		lock_both(vm, own, home, theirs);
@@ -389,7 +389,7 @@ enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
 			window_clear(&giver->ipc->grant, grant->window_page);
 		out->x1 = grant->pages;
 		out->x2 = grant->access;
-		map_commit(own, vm->id, in->x1, first, grant, theirs, home->id, index);
+		map_commit(own, vm->id, port_number(port), first, grant, theirs, home->id, index);
 		grant_check(home, grant);
 	}
 	unlock_both(own, theirs);
@@ -417,7 +417,7 @@ void grant_window_unmap(struct vm *vm, struct vm *home, u64 first) NO_THREAD_SAF
 	struct grant *grant = &theirs->grant[own->window[first].grant];
 	bool mapped = own->window[first].state != WINDOW_SCRATCH, returned = false;
 	u32 pages = own->window[first].pages;
-	weir_handle port = 0;
+	u16 port = 0;
 
 	window_clear(own, first);
 	grant_check_free(vm, first, pages);
@@ -432,7 +432,7 @@ void grant_window_unmap(struct vm *vm, struct vm *home, u64 first) NO_THREAD_SAF
 	}
 	unlock_both(own, theirs);
 	if (returned)
-		event_raise(home, port_number(port));
+		event_raise(home, port);
 }
 
 enum weir_status grant_unmap_call(struct vcpu *self, const struct call_args *in,
@@ -476,7 +476,7 @@ enum weir_status grant_pass_call(struct vcpu *self, const struct call_args *in,
 		status = WEIR_DENIED;
 	if (status == WEIR_OK) {
 		window_show(&vm->ipc->grant, first, WINDOW_OFFERED, PA(0), 0, STAGE2_NONE);
-		page->port = port->handle;
+		page->port = port_number(port);
 		grant_check(home, grant);
 		out->x1 = grant_handle(home, grant);
 	}
@@ -529,7 +529,7 @@ bool grant_end(struct vm *vm, struct grant *grant) NO_THREAD_SAFETY
 	u64 generation = grant->generation, first;
 	struct vm *holder = holder_lock(vm, home, grant);
 	bool ours = grant->pages && grant->generation == generation;
-	weir_handle port;
+	u16 port;
 
 	if (!holder) {
 		if (ours)
@@ -551,7 +551,7 @@ bool grant_end(struct vm *vm, struct grant *grant) NO_THREAD_SAFETY
 	}
 	grant_close(vm, grant);
 	unlock_both(home, theirs);
-	event_raise(holder, port_number(port));
+	event_raise(holder, port);
 	return true;
 }
 

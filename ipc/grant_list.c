@@ -11,9 +11,9 @@
 #define LOOKS 128u
 
 /* x3 of the answer. */
-static u64 packed(u64 pages, weir_handle port, u64 access, enum weir_grant_state state)
+static u64 packed(u64 pages, u64 port, u64 access, enum weir_grant_state state)
 {
-	return pages | (port & (INDEX_MAX - 1)) << 16 | access << 32 | (u64)state << 40;
+	return pages | port << 16 | access << 32 | (u64)state << 40;
 }
 
 static bool tell_given(const struct vm *vm, u64 page, struct call_results *out)

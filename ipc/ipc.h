@@ -106,12 +106,12 @@ struct event_vcpu {
 
 /* A grant of the VM's own pool; its index in the table is its first page. Lock: grant.lock. */
 struct grant {
-	u64 generation;	  /* of the last grant that began at this page */
-	weir_handle port; /* home's, by which it was shared or passed */
-	u32 window_page;  /* where the holder has it, if `mapped` */
-	u16 pages;	  /* 0: no grant begins here */
-	u8 access;	  /* enum weir_access */
-	u8 holder;	  /* VM id, if `mapped`; its lock, too */
+	u64 generation;	 /* of the last grant that began at this page */
+	u32 window_page; /* where the holder has it, if `mapped` */
+	u16 port;	 /* home's, a channel's, by which it was shared or passed */
+	u16 pages;	 /* 0: no grant begins here */
+	u8 access;	 /* enum weir_access */
+	u8 holder;	 /* VM id, if `mapped`; its lock, too */
 	bool mapped;
 	bool ending; /* the holder does not change any more */
 };
@@ -126,11 +126,11 @@ enum window_state {
 
 /* Says something where a mapping begins: `pages` is 0 elsewhere. */
 struct window_page {
-	u8 state;	  /* enum window_state, of all of its pages */
-	u8 home;	  /* VM id */
-	u16 pages;	  /* 0: no mapping begins here */
-	u16 grant;	  /* the grant's index in home's table */
-	weir_handle port; /* the VM's own, by which it got it, or WINDOW_OFFERED: passes it on */
+	u8 state;  /* enum window_state, of all of its pages */
+	u8 home;   /* VM id */
+	u16 pages; /* 0: no mapping begins here */
+	u16 grant; /* the grant's index in home's table */
+	u16 port; /* the VM's own, a channel's, by which it got it, or WINDOW_OFFERED: passes it on */
 };
 
 struct grant_vm {

@@ -175,22 +175,6 @@ TEST(what_was_shared_cannot_be_passed_on)
 	assert_int_equal(weir_grant_pass_on(PORT(1), 5, &on), WEIR_CLOSED);
 }
 
-/* A port that is closed and opened again has another handle, and maybe another peer. */
-TEST(a_grant_is_not_for_whom_a_port_is_joined_to_later)
-{
-	weir_handle grant = share(0, 0, 3, 1, WEIR_READ), passed = share(0, 0, 4, 1, WEIR_PASS), on;
-
-	assert_int_equal(map(1, 0, passed, 0), WEIR_OK);
-	assert_int_equal(weir_grant_pass_on(PORT(1), 0, &on), WEIR_OK);
-	ipc_vm(0)->ipc->event.port[0].handle += 1ul << 16;
-	ipc_vm(1)->ipc->event.port[1].handle += 1ul << 16;
-	assert_int_equal(map(1, 0, grant, 1), WEIR_DENIED);
-	assert_int_equal(map(2, 1, passed, 1), WEIR_DENIED);
-	assert_int_equal(revoke(0, grant), WEIR_OK);
-	assert_int_equal(unmap(1, 0), WEIR_OK);
-	assert_int_equal(revoke(0, passed), WEIR_STALE);
-}
-
 /* In debug builds, of which this is one, each call looks at the pages that it was about. */
 TEST(a_page_that_home_sees_while_another_vm_has_it_is_a_failed_assertion)
 {
@@ -234,7 +218,6 @@ int main(void)
 		CASE(what_home_takes_back_from_a_vm_that_ends_is_not_zeroed_any_more),
 		CASE(what_vanishes_between_two_steps_leaves_the_next_mapping_whole_to_be_zeroed),
 		CASE(what_was_shared_cannot_be_passed_on),
-		CASE(a_grant_is_not_for_whom_a_port_is_joined_to_later),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);

@@ -637,13 +637,8 @@ static void except_counts(struct snapshot *snapshot, const struct vm *vm)
 
 	for (u32 i = 0; i < ipc->event.port_count; i++)
 		except(snapshot, &ipc->event.port[i].handle, sizeof(u64));
-	/* Of what has ended the port's handle is left, with its generation. */
-	for (u32 i = 0; i < ipc->grant.pool_pages; i++) {
+	for (u32 i = 0; i < ipc->grant.pool_pages; i++)
 		except(snapshot, &ipc->grant.grant[i].generation, sizeof(u64));
-		except(snapshot, &ipc->grant.grant[i].port, sizeof(weir_handle));
-	}
-	for (u32 i = 0; i < ipc->grant.window_pages; i++)
-		except(snapshot, &ipc->grant.window[i].port, sizeof(weir_handle));
 	except(snapshot, &ipc->upcall.ends, sizeof(u64));
 	except(snapshot, &ipc->event.lock, sizeof(struct spinlock));
 	except(snapshot, &ipc->grant.lock, sizeof(struct spinlock));
