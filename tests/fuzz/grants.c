@@ -2,6 +2,7 @@
 #include "grants.h"
 
 #include <string.h>
+#include <weir/event.h>
 #include "events.h"
 #include "ipc/block.h"
 #include "ipc/grant.h"
