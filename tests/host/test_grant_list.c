@@ -6,44 +6,7 @@
  * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/panic.c
  */
-#include <weir/event.h>
-#include <weir/grant.h>
-#include "ipc_vms.h"
-#include "ipc/grant.h"
-
-/* a: port 0 to b, port 1 to c; b: 0 to a, 1 to c; c: 0 to a, 1 to b. */
-static const char *const channels[] = { "ab", "ac", "bc", 0 };
-
-#define PORT(n) (1ul << 16 | (n))
-
-static int machine_make(void **state)
-{
-	(void)state;
-	ipc_vms_make(3, 1, channels);
-	return 0;
-}
-
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
-static weir_handle share(u64 first, u32 pages, u32 port, enum weir_access access)
-{
-	weir_handle grant = 0;
-
-	ipc_run(0, 0);
-	assert_int_equal(weir_grant_share(PORT(port), first, pages, access, &grant), WEIR_OK);
-	return grant;
-}
-
-static void map(weir_handle grant, u64 at)
-{
-	ipc_run(1, 0);
-	assert_int_equal(weir_grant_map(PORT(0), grant, at, 0, 0), WEIR_OK);
-}
+#include "grant_calls.h"
 
 static void expect(enum weir_grants which, u64 *page, struct weir_grant_info expected)
 {
@@ -68,11 +31,12 @@ static void expect_end(enum weir_grants which, u64 page)
 
 TEST(home_is_told_what_it_gave_to_whom_and_who_has_taken_it)
 {
-	weir_handle first = share(3, 2, 0, WEIR_READ), second = share(5, 64, 1, WEIR_READ_WRITE);
-	weir_handle last = share(FAKE_POOL_PAGES - 1, 1, 0, WEIR_PASS);
+	weir_handle first = share(0, 0, 3, 2, WEIR_READ),
+		    second = share(0, 1, 5, 64, WEIR_READ_WRITE);
+	weir_handle last = share(0, 0, FAKE_POOL_PAGES - 1, 1, WEIR_PASS);
 	u64 page = 0;
 
-	map(last, 7);
+	assert_int_equal(map(1, 0, last, 7), WEIR_OK);
 	ipc_run(0, 0);
 	expect(WEIR_GRANTS_GIVEN, &page,
 	       (struct weir_grant_info){ 3, first, 2, 0, WEIR_READ, WEIR_GRANT_WAITING });
@@ -91,13 +55,13 @@ TEST(home_is_told_what_it_gave_to_whom_and_who_has_taken_it)
 
 TEST(a_window_s_mappings_are_told_with_what_is_left_of_them)
 {
-	weir_handle mapped = share(0, 3, 0, WEIR_READ), gone = share(3, 2, 0, WEIR_READ),
-		    on = share(5, 4, 0, WEIR_PASS), same = 0;
+	weir_handle mapped = share(0, 0, 0, 3, WEIR_READ), gone = share(0, 0, 3, 2, WEIR_READ),
+		    on = share(0, 0, 5, 4, WEIR_PASS), same = 0;
 	u64 page = 0;
 
-	map(mapped, 2);
-	map(gone, 30);
-	map(on, FAKE_WINDOW_PAGES - 4);
+	assert_int_equal(map(1, 0, mapped, 2), WEIR_OK);
+	assert_int_equal(map(1, 0, gone, 30), WEIR_OK);
+	assert_int_equal(map(1, 0, on, FAKE_WINDOW_PAGES - 4), WEIR_OK);
 	assert_int_equal(weir_grant_pass_on(PORT(1), FAKE_WINDOW_PAGES - 4, &same), WEIR_OK);
 	ipc_run(0, 0);
 	assert_int_equal(weir_grant_revoke(gone), WEIR_OK);
@@ -118,8 +82,8 @@ TEST(a_list_begins_at_any_page)
 	weir_handle next;
 	u64 page = 11;
 
-	share(10, 20, 0, WEIR_READ);
-	next = share(40, 1, 0, WEIR_READ);
+	share(0, 0, 10, 20, WEIR_READ);
+	next = share(0, 0, 40, 1, WEIR_READ);
 	expect(WEIR_GRANTS_GIVEN, &page,
 	       (struct weir_grant_info){ 40, next, 1, 0, WEIR_READ, WEIR_GRANT_WAITING });
 	page = 10;
@@ -129,7 +93,7 @@ TEST(a_list_begins_at_any_page)
 
 TEST(another_kind_is_invalid_and_no_page_is_not_found)
 {
-	share(0, 1, 0, WEIR_READ);
+	share(0, 0, 0, 1, WEIR_READ);
 	assert_int_equal(weir_do(WEIR_FN_GRANT_LIST, 2, 0, 0, 0, 0), WEIR_INVALID);
 	assert_int_equal(weir_do(WEIR_FN_GRANT_LIST, UINT64_MAX, 0, 0, 0, 0), WEIR_INVALID);
 	assert_int_equal(weir_do(WEIR_FN_GRANT_LIST, 0, FAKE_POOL_PAGES, 0, 0, 0), WEIR_NOT_FOUND);
