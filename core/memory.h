@@ -19,7 +19,8 @@ bool memory_holds(const struct platform *platform, struct range range);
 void *heap_alloc(u64 bytes);
 /* One zeroed page, page-aligned. */
 void *heap_page(void);
-/* `count` zeroed pages, contiguous virtually and physically; 511 at most. */
+/* `count` zeroed pages, contiguous virtually and physically: a table of the heap's lies in each 2 MiB. */
+#define HEAP_PAGES_MAX 511u
 void *heap_pages(u64 count);
 
 /*

@@ -140,6 +140,11 @@ static u64 pool_pages(u64 pool_bytes)
 	return min(pool_bytes / PAGE_SIZE, INDEX_MAX);
 }
 
+#define FITS(pages, entry) ((pages) * sizeof(entry) <= HEAP_PAGES_MAX * PAGE_SIZE)
+_Static_assert(FITS(INDEX_MAX, struct grant), "the heap gives the largest pool's table");
+_Static_assert(FITS((VM_RAM_BASE - VM_WINDOW_BASE) / PAGE_SIZE, struct window_page),
+	       "the heap gives the largest window's table");
+
 static u64 set_bytes(u64 pages)
 {
 	return align_up(pages, 64) / 8;
