@@ -71,7 +71,7 @@ enum weir_function {
 	WEIR_FN_PORT_CLOSE = 42,      /* event.h */
 	WEIR_FN_PORT_MASK = 43,	      /* event.h */
 	WEIR_FN_PORT_TIMER = 44,      /* event.h */
-	WEIR_FN_COUNT = 48,
+	WEIR_FN_COUNT = 64,
 };
 
 /*
