@@ -73,6 +73,7 @@ SETTINGS = {
     "hostile_access": dict(icount=True, cores=3),
     "hostile_calls": dict(icount=True, cores=3, disks=1),
     "hostile_calls_disk": dict(cores=3, disks=1),
+    "hostile_devices": dict(cores=3),
     "hostile_liar": dict(cores=5, disks=1),
     "hostile_psci": dict(icount=True, cores=3),
     "hostile_psci_cores": dict(cores=3),
