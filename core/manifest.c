@@ -13,6 +13,7 @@
 #include "core/manifest_reader.h"
 #include "core/memory.h"
 #include "drivers/bcm2835_pm.h"
+#include "drivers/gic.h"
 
 #define DEFAULT_LOAD_OFFSET 0x80000ul
 #define NOT_FOUND	    UINT32_MAX
@@ -459,11 +460,20 @@ static void read_tree(struct reader *reader, struct manifest_vm *vm)
 		reader_complain(reader, "tree", "is no device tree; include what dtc -O dtb makes");
 }
 
+/* A GICv2 names its CPUs by the bits of a byte (IHI 0048, 4.3.12). */
+static void read_vcpus(struct reader *reader, struct manifest_vm *vm)
+{
+	vm->vcpus = (u32)reader_number(reader, "vcpus", 1);
+	if (gic_version() == 2 && vm->vcpus > GICV2_CPUS)
+		reader_complain(reader, "vcpus", "%u are more than the %u of a GICv2; lower it",
+				vm->vcpus, GICV2_CPUS);
+}
+
 static void read_vm(struct reader *reader, struct manifest_vm *vm, u32 cores, u32 *next_core)
 {
 	vm->ramdisk = reader_blob(reader, "ramdisk");
 	vm->bootargs = reader_text(reader, "bootargs");
-	vm->vcpus = (u32)reader_number(reader, "vcpus", 1);
+	read_vcpus(reader, vm);
 	vm->ports = (u32)reader_number(reader, "ports", 128);
 	vm->pmu = reader_flag(reader, "pmu");
 	read_tree(reader, vm);

@@ -42,6 +42,8 @@ bool gic_complain(const char *frame, pa_t base);
 
 u32 gic_version(void);
 
+#define GICV2_CPUS 8u /* and interfaces (IHI 0048, 1.3) */
+
 /*
  * This core acknowledges: INTID, or >= GIC_SPURIOUS. The caller owes gic_drop() for each INTID, and
  * gic_deactivate() too unless it passes the interrupt to a guest (vgic_timer_fired), whose list

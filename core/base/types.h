@@ -33,7 +33,7 @@ typedef struct {
 
 #define MAX_PCPUS 8
 #define MAX_VMS	  64
-#define MAX_VCPUS 8 /* of one VM */
+#define MAX_VCPUS 16 /* of one VM; 8 on a GICv2 */
 
 /* Made small, not fast, in a file that is not among the Makefile's COLD_SOURCES. */
 #define RARE __attribute__((cold))

@@ -1,7 +1,7 @@
 /*
  * The life of a vCPU: from start.S to main, starting others, power off.
  *
- * Owns: struct cpu of each vCPU, the stacks of all but the first.
+ * Owns: struct cpu of each vCPU, the stacks of all but the first, which are there from its first start on.
  */
 #include "guests/lib/runtime.h"
 
@@ -12,10 +12,7 @@
 
 static struct cpu cpus[CPUS_MAX];
 
-/* Not in struct cpu: the linker leaves these out of a guest that starts no other vCPU. */
 static struct cpu_start starts[CPUS_MAX];
-static uint8_t entry_stacks[CPUS_MAX][ENTRY_STACK_BYTES] __attribute__((aligned(16)));
-static uint8_t irq_stacks[CPUS_MAX][IRQ_STACK_BYTES] __attribute__((aligned(16)));
 
 uint32_t cpu_index(void)
 {
@@ -55,11 +52,17 @@ void power_off(void)
 int64_t cpu_start(uint32_t index, void (*run)(void *arg), void *arg)
 {
 	struct cpu_start *start = &starts[index < CPUS_MAX ? index : 0];
+	uint8_t *stacks;
 
 	if (index >= CPUS_MAX)
 		return -2; /* PSCI's INVALID_PARAMETERS */
-	start->irq_stack_top = (uint64_t)(irq_stacks[index] + IRQ_STACK_BYTES);
-	start->stack_top = (uint64_t)(entry_stacks[index] + ENTRY_STACK_BYTES);
+	if (!start->stack_top) {
+		stacks = memory_pages((IRQ_STACK_BYTES + ENTRY_STACK_BYTES) / PAGE_SIZE);
+		if (!stacks)
+			return -6; /* PSCI's INTERNAL_FAILURE */
+		start->irq_stack_top = (uint64_t)(stacks + IRQ_STACK_BYTES);
+		start->stack_top = start->irq_stack_top + ENTRY_STACK_BYTES;
+	}
 	start->cpu = &cpus[index];
 	start->run = run;
 	start->arg = arg;

@@ -56,10 +56,12 @@ int strncmp(const char *a, const char *b, size_t bytes);
 void *memory_pages(size_t count);
 
 /* vCPUs. Source: cpu.c, start.S */
-#define CPUS_MAX 8u
+#define CPUS_MAX 16u
 uint32_t cpu_index(void);
-/* Starts another vCPU in `run`; when that returns, the vCPU turns itself off. PSCI's status, 0:
- * done. */
+/*
+ * Starts another vCPU in `run`; when that returns, the vCPU turns itself off. PSCI's status, 0: done. Its stacks
+ * are three pages of memory_pages(), taken at its first start.
+ */
 int64_t cpu_start(uint32_t index, void (*run)(void *arg), void *arg);
 void power_off(void) __attribute__((noreturn));
 

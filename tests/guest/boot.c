@@ -76,8 +76,8 @@ TESTS = {
 	RUN(the_image_is_whole_and_bss_is_zero),
 	RUN(main_runs_at_el1_with_the_mmu_on),
 	RUN(weir_is_found),
-	RUN(all_private_ram_can_be_written),
 	RUN(the_timer_interrupts),
 	RUN(every_vcpu_starts),
+	RUN(all_private_ram_can_be_written),
 };
 TESTS_MAIN

@@ -84,7 +84,7 @@ __asm__(".pushsection .text.hostile, \"ax\"\n"
 	/* x9 = this vCPU's struct hostile_attempt */
 	"	.macro	hostile_self\n"
 	"	mrs	x9, mpidr_el1\n"
-	"	and	x9, x9, #7\n"
+	"	and	x9, x9, #15\n"
 	"	mov	x10, #160\n"
 	"	mul	x9, x9, x10\n"
 	"	adrp	x10, hostile_attempts\n"
@@ -152,7 +152,7 @@ static inline struct hostile_attempt *hostile_self(void)
 	uint64_t mpidr;
 
 	__asm__("mrs %0, mpidr_el1" : "=r"(mpidr));
-	return &hostile_attempts[mpidr & 7];
+	return &hostile_attempts[mpidr & (CPUS_MAX - 1)];
 }
 
 /* ---- Tables ---------------------------------------------------------------------------------- */

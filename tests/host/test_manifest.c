@@ -19,6 +19,12 @@
 #define THIRD 2
 
 static struct manifest manifest;
+static u32 gic = 3;
+
+u32 gic_version(void)
+{
+	return gic;
+}
 
 /* core/partition.c has tests of its own. */
 bool partition_find(struct manifest_disk *disk, struct block_device *device)
@@ -57,6 +63,7 @@ static void set_number(void *tree, const char *path, const char *property, u32 v
 static int prepare(void **state)
 {
 	(void)state;
+	gic = 3;
 	fake_log_reset();
 	fake_heap_reset();
 	return 0;
@@ -331,6 +338,23 @@ TEST(what_a_vm_cannot_do_without_is_missed)
 		assert_true(manifest.vm[BARE].refused);
 		assert_false(manifest.vm[FULL].refused);
 	}
+}
+
+TEST(gicv2_has_eight_cpus)
+{
+	void *tree = tree_load("system");
+
+	set_number(tree, "/vms/bare", "vcpus", 16);
+	assert_true(read_image(tree));
+	assert_int_equal(manifest.vm[BARE].vcpus, 16);
+	gic = 2;
+	assert_true(read_image(tree));
+	assert_string_equal(fake_log_text(0), "manifest: /vms/bare: vcpus: 16 are more than the 8 "
+					      "of a GICv2; lower it");
+	assert_int_equal(fake_log_count(), 1);
+	set_number(tree, "/vms/bare", "vcpus", 8);
+	assert_true(read_image(tree));
+	assert_int_equal(fake_log_count(), 1);
 }
 
 TEST(budget_needs_a_period)
@@ -854,6 +878,7 @@ int main(void)
 		RUN_AFTER(prepare, own_tree_is_taken_if_it_looks_like_one),
 		RUN_AFTER(prepare, mistake_of_a_vm_is_one_line_and_refuses_that_vm_only),
 		RUN_AFTER(prepare, what_a_vm_cannot_do_without_is_missed),
+		RUN_AFTER(prepare, gicv2_has_eight_cpus),
 		RUN_AFTER(prepare, budget_needs_a_period),
 		RUN_AFTER(prepare, more_mistakes_of_one_vm_are_all_said),
 		RUN_AFTER(prepare, period_out_of_range_is_one_line),

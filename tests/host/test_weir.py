@@ -230,8 +230,8 @@ MISTAKES = [
     ("<0x80000>", "<0x80001>",
      "m.dts:24: /vms/writer: load-offset: 524289 is not a multiple of 4096 (0 to 4294963200): "
      "take 524288 or 528384"),
-    ("vcpus = <2>", "vcpus = <9>",
-     "m.dts:25: /vms/writer: vcpus: 9 is out of range (1 to 8): "
+    ("vcpus = <2>", "vcpus = <17>",
+     "m.dts:25: /vms/writer: vcpus: 17 is out of range (1 to 16): "
      "give the VM as many vCPUs as it has work for at the same time"),
     ("priority = <7>", "priority = <8>",
      "m.dts:27: /vms/writer: priority: 8 is out of range (0 to 7): "

@@ -79,7 +79,7 @@ VM = {
     "memory-mib": Number(1, 262144, "give the VM at least 1 MiB"),
     "memory-kib": Number(64, 262144 << 10, "give the VM whole pages, at least 64 KiB", 4),
     "load-offset": Number(0, 0xFFFFF000, "give bytes from the start of RAM, in whole pages", 4096),
-    "vcpus": Number(1, 8, "give the VM as many vCPUs as it has work for at the same time"),
+    "vcpus": Number(1, 16, "give the VM as many vCPUs as it has work for at the same time"),
     "cores": CORES,
     "priority": Number(0, 7, "7 is served first, 3 is the default"),
     "budget-us": Number(1, 10000000, "give the microseconds that it may run in each period-us"),
