@@ -134,13 +134,27 @@ enum weir_status port_lookup(struct vm *vm, weir_handle handle, struct port **po
 	return WEIR_STALE;
 }
 
-enum weir_status event_port(struct vm *vm, weir_handle handle, struct port **port)
+RARE struct port_found event_port(struct vm *vm, weir_handle handle)
 {
-	enum weir_status status = port_lookup(vm, handle, port);
+	struct port_found found = { 0 };
+	struct port *port;
 
-	if (status == WEIR_OK && (*port)->kind != PORT_CHANNEL)
-		return WEIR_DENIED;
-	return status;
+	found.status = port_lookup(vm, handle, &port);
+	if (found.status != WEIR_OK)
+		return found;
+	spin_lock(&port->owner->lock);
+	found.index = (u32)(port - port->owner->port);
+	found.peer = port->peer;
+	if (port->handle != handle)
+		found.status = WEIR_STALE; /* another vCPU has closed it */
+	else if (port->kind != PORT_CHANNEL && port->kind != PORT_PEER)
+		found.status = WEIR_INVALID;
+	else if (port->kind == PORT_PEER && !port->peer_open)
+		found.status = WEIR_CLOSED;
+	else if (found.peer->owner->vm == vm)
+		found.status = WEIR_INVALID;
+	spin_unlock(&port->owner->lock);
+	return found;
 }
 
 /* Why port_of() finds none; the handle may have become a port's since. */
@@ -165,9 +179,11 @@ bool event_peer_open(struct port *port)
 void event_raise(struct vm *vm, u32 index)
 {
 	struct port *port = &vm->ipc->event.port[index];
+	const struct port *from = read_once(port->from);
 
-	assert(index < vm->ipc->event.channel_count);
-	port_signal(port->peer, port, 0);
+	assert(index < vm->ipc->event.port_count);
+	if (from) /* 0: it is closed. If it has changed since, then whoever did that has told. */
+		port_signal(from, port, 0);
 }
 
 enum weir_status event_send_call(struct vcpu *self, const struct call_args *in,

@@ -29,14 +29,21 @@ bool event_vm_stop(struct vm *vm, u64 *at);
 bool event_vm_reset(struct vm *vm, u64 *at);
 
 /*
- * The VM's own end of a channel behind a handle. WEIR_INVALID: there is no such port; WEIR_STALE: it
- * was closed since; WEIR_DENIED: it is no channel's: its number may be another port's tomorrow. Called
- * by a vCPU of the VM; no lock.
+ * The VM's port behind a handle: of a channel, or joined to another VM now, and its peer. WEIR_INVALID:
+ * there is no such port; WEIR_STALE: it was closed since; WEIR_CLOSED: it has no other end. Called by a
+ * vCPU of the VM; no lock.
  */
-enum weir_status event_port(struct vm *vm, weir_handle handle, struct port **port);
+struct port_found {
+	enum weir_status status;
+	u32 index;
+	struct port *peer;
+};
+struct port_found event_port(struct vm *vm, weir_handle handle);
 /* Is the VM at the other end there? It may go at any time. */
 bool event_peer_open(struct port *port);
-/* Makes a channel's port pending: "look again". Not under an event lock; other ipc locks may be held.
+/*
+ * Makes a port pending: "look again". Not under an event lock; other ipc locks may be held. If it was
+ * closed meanwhile, whoever has its number may be told instead.
  */
 void event_raise(struct vm *vm, u32 port);
 

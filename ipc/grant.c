@@ -54,13 +54,6 @@ static inline void unlock_both(struct grant_vm *a, struct grant_vm *b) NO_THREAD
 	spin_unlock(&b->lock);
 }
 
-/* The lock of each VM of a mask, in the order of their ids. */
-static RARE void lock_all(u64 vms) NO_THREAD_SAFETY
-{
-	for (; vms; vms &= vms - 1)
-		grant_lock(vm_get((u32)__builtin_ctzl(vms)));
-}
-
 /* Two VMs whose ids are in the wrong order for who has one lock and wants the other. */
 static RARE __attribute__((noinline)) bool lock_anew(struct grant_vm *own,
 						     struct grant_vm *others) NO_THREAD_SAFETY
@@ -108,20 +101,7 @@ void grant_window_unlock(struct vm *vm, struct vm *home) NO_THREAD_SAFETY
 
 /* ---- Handles and places -------------------------------------------------------------------------- */
 
-/* For the status alone. */
-static RARE __attribute__((noinline)) enum weir_status port_refused(struct vm *vm,
-								    weir_handle handle)
-{
-	struct port *port;
-	enum weir_status status = event_port(vm, handle, &port);
-
-	return status == WEIR_OK ? WEIR_INVALID : status; /* it has just begun */
-}
-
-/*
- * The VM's end of a channel behind a handle, as event_port() has it: those come first. 0: port_refused()
- * says why it is none.
- */
+/* The VM's end of a channel behind a handle, for those come first; 0: event_port() says what it is. */
 static inline struct port *port_find(struct vm *vm, weir_handle handle)
 {
 	const struct event_vm *event = &vm->ipc->event;
@@ -167,17 +147,6 @@ static inline enum weir_status handle_status(const struct grant *grant, weir_han
 	return generation == 0 || generation > grant->generation ? WEIR_INVALID : WEIR_STALE;
 }
 
-static struct vm *port_peer_vm(const struct port *port)
-{
-	return port->peer->owner->vm;
-}
-
-/* A channel's port has its number for as long as its VM lives, and so for as long as its grants do. */
-static u16 port_number(const struct port *port)
-{
-	return (u16)port->handle;
-}
-
 bool grant_in_pool(const struct vm *vm, pa_t pa, u64 bytes)
 {
 	/* RAM is contiguous and ends with the pool. */
@@ -196,9 +165,9 @@ bool grant_pages_shared(const struct vm *vm, pa_t pa, u64 bytes)
 	return first < end && pages_any(table->shared, first, end - first);
 }
 
-/* Nothing in the way of sharing these pages, which lie in the pool? */
-static enum weir_status share_check(struct vm *vm, struct port *port, u64 first, u64 pages)
-	NEEDS(&vm->ipc->grant.lock)
+/* Nothing in the way of sharing these pages, which lie in the pool? Then the port is held. */
+static enum weir_status share_check(struct vm *vm, struct port *port, weir_handle handle, u64 first,
+				    u64 pages) NEEDS(&vm->ipc->grant.lock)
 {
 	if (vm->ipc->grant.stopped || !event_peer_open(port))
 		return WEIR_CLOSED;
@@ -208,7 +177,7 @@ static enum weir_status share_check(struct vm *vm, struct port *port, u64 first,
 		return WEIR_BUSY;
 	if (vm->ipc->grant.grant[first].generation == GENERATION_MAX)
 		return WEIR_QUOTA;
-	return WEIR_OK;
+	return port->kind == PORT_CHANNEL ? WEIR_OK : grant_port_hold(port, handle);
 }
 
 /* What home sees where its pages are: themselves, or while they are passed its scratch page. */
@@ -252,8 +221,13 @@ enum weir_status grant_share_call(struct vcpu *self, const struct call_args *in,
 	struct port *port = port_find(vm, in->x1);
 	enum weir_status status;
 
-	if (!port)
-		return port_refused(vm, in->x1);
+	if (!port) {
+		struct port_found found = event_port(vm, in->x1);
+
+		if (found.status != WEIR_OK)
+			return found.status;
+		port = &vm->ipc->event.port[found.index];
+	}
 	if (pages == 0 || pages > WEIR_GRANT_PAGES_MAX || access > WEIR_PASS)
 		return WEIR_INVALID;
 	if (!in_range(first, pages, vm->ipc->grant.pool_pages))
@@ -261,7 +235,7 @@ enum weir_status grant_share_call(struct vcpu *self, const struct call_args *in,
 	first = index_nospec(first, vm->ipc->grant.pool_pages);
 
 	grant_lock(vm);
-	status = share_check(vm, port, first, pages);
+	status = share_check(vm, port, in->x1, first, pages);
 	if (status == WEIR_OK)
 		out->x1 = share_commit(vm, port, first, pages, access);
 	grant_unlock(vm);
@@ -283,6 +257,7 @@ static void window_clear(struct grant_vm *own, u64 first)
 	window_show(own, first, WINDOW_FREE, PA(0), 0, STAGE2_NONE);
 	pages_change(own->used, first, own->window[first].pages, false);
 	own->window[first].pages = 0;
+	port_let_go(own, own->window[first].port);
 }
 
 /* Under the locks of home and of the VM whose window it is. */
@@ -304,34 +279,9 @@ static inline void map_commit(struct grant_vm *own, u32 vm, u16 port, u64 first,
 			PAGE_SIZE, grant->access == WEIR_READ ? STAGE2_SHARED_READ : STAGE2_SHARED);
 }
 
-/*
- * The locks of the VM, of home and of `giver` who is not home, and may be the VM itself: has it offered
- * the grant to the other end of its port?
- */
-static RARE __attribute__((noinline)) bool onward_lock(const struct vm *vm, const struct vm *home,
-						       const struct vm *giver, u16 port,
-						       const struct grant *grant) NO_THREAD_SAFETY
-{
-	const struct grant_vm *theirs = &giver->ipc->grant;
-	const struct window_page *page;
-
-	lock_all(BIT(vm->id) | BIT(home->id) | BIT(giver->id));
-	if (!grant->mapped || grant->holder != giver->id || theirs->stopped)
-		return false;
-	page = &theirs->window[grant->window_page];
-	return page->state == WINDOW_OFFERED && page->port == port;
-}
-
-static RARE __attribute__((noinline)) void onward_unlock(const struct vm *vm,
-							 const struct vm *giver) NO_THREAD_SAFETY
-{
-	if (giver != vm)
-		spin_unlock(&giver->ipc->grant.lock);
-}
-
 /* May it be mapped there? Then those pages of the window are taken. */
 static inline enum weir_status map_check(struct grant_vm *own, const struct grant *grant,
-					 bool given, bool direct, u64 first)
+					 bool given, const struct port *peer, u64 first)
 {
 	if (grant->ending)
 		return WEIR_STALE;
@@ -341,7 +291,8 @@ static inline enum weir_status map_check(struct grant_vm *own, const struct gran
 		return WEIR_CLOSED;
 	if (!in_range(first, grant->pages, own->window_pages))
 		return WEIR_INVALID;
-	if (grant->mapped && direct)
+	/* Not by who has it, but by home. (Read once: not before it is known to be mapped, which is rare.) */
+	if (grant->mapped && read_once(peer->owner)->vm->id != grant->holder)
 		return WEIR_BUSY;
 	return pages_claim(own->used, first, grant->pages) ? WEIR_OK : WEIR_BUSY;
 }
@@ -352,15 +303,25 @@ enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
 	struct vm *vm = self->vm, *home, *giver;
 	struct grant_vm *own = &vm->ipc->grant, *theirs;
 	u64 first = index_nospec(in->x3, own->window_pages), index;
-	const struct port *port = port_find(vm, in->x1);
-	u16 theirs_port;
+	struct port *port = port_find(vm, in->x1), *peer;
 	enum weir_status status;
 	struct grant *grant;
 	bool given;
 
-	if (!port)
-		return port_refused(vm, in->x1);
-	home = giver = port_peer_vm(port); /* another VM: a channel has two */
+	if (port) {
+		peer = port->peer;
+		home = giver = peer->owner->vm; /* another VM: a channel has two */
+	} else {
+		struct port_found found = event_port(vm, in->x1);
+
+		if (found.status != WEIR_OK)
+			return found.status;
+		if (handle_vm(in->x2) == vm->id)
+			return WEIR_INVALID;
+		port = &vm->ipc->event.port[found.index];
+		peer = found.peer;
+		home = giver = vm; /* not home: the way has to be looked at under the locks */
+	}
 	if (handle_vm(in->x2) != giver->id) {
 		home = vm_get((u32)handle_vm(in->x2));
 		if (!home || home == vm)
@@ -373,28 +334,27 @@ enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
 		return WEIR_INVALID;
 	index = handle_index(theirs, in->x2);
 	grant = &theirs->grant[index];
-	theirs_port = port_number(port->peer);
 
 	if (giver == home) {
 		lock_both(vm, own, home, theirs);
-		given = grant->port == theirs_port;
+		given = grant->port == port_number(peer);
 	} else {
-		given = onward_lock(vm, home, giver, theirs_port, grant);
+		given = grant_way_lock(home, port, in->x1, peer, grant);
 	}
 	status = handle_status(grant, in->x2);
 	if (status == WEIR_OK)
-		status = map_check(own, grant, given, giver == home, first);
+		status = map_check(own, grant, given, peer, first);
 	if (status == WEIR_OK) {
 		if (grant->mapped) /* who gives it has it no more */
-			window_clear(&giver->ipc->grant, grant->window_page);
+			window_clear(&vm_get(grant->holder)->ipc->grant, grant->window_page);
 		out->x1 = grant->pages;
 		out->x2 = grant->access;
 		map_commit(own, vm->id, port_number(port), first, grant, theirs, home->id, index);
 		grant_check(home, grant);
 	}
-	unlock_both(own, theirs);
 	if (giver != home)
-		onward_unlock(vm, giver);
+		grant_way_unlock(home, port, peer->owner->vm, status);
+	unlock_both(own, theirs);
 	return status;
 }
 
@@ -406,6 +366,7 @@ static void grant_close(const struct vm *vm, struct grant *grant)
 
 	pool_show(home, grant, true);
 	pages_change(home->shared, (u64)(grant - home->grant), pages, false);
+	port_let_go(home, grant->port);
 	grant->mapped = false;
 	grant->pages = 0;
 	grant_check_home(vm, (u64)(grant - home->grant), pages);
@@ -456,13 +417,14 @@ enum weir_status grant_pass_call(struct vcpu *self, const struct call_args *in,
 {
 	struct vm *vm = self->vm, *home;
 	u64 first = index_nospec(in->x2, vm->ipc->grant.window_pages);
-	struct port *port = port_find(vm, in->x1);
-	enum weir_status status = WEIR_OK;
+	struct port_found found = event_port(vm, in->x1);
+	struct port *port = &vm->ipc->event.port[found.index];
+	enum weir_status status = found.status;
 	struct window_page *page;
 	const struct grant *grant;
 
-	if (!port)
-		return port_refused(vm, in->x1);
+	if (status != WEIR_OK)
+		return status;
 	if (in->x2 >= vm->ipc->grant.window_pages)
 		return WEIR_INVALID;
 	home = grant_window_lock(vm, first);
@@ -472,10 +434,13 @@ enum weir_status grant_pass_call(struct vcpu *self, const struct call_args *in,
 	grant = &home->ipc->grant.grant[page->grant];
 	if (page->state == WINDOW_SCRATCH || vm->ipc->grant.stopped || !event_peer_open(port))
 		status = WEIR_CLOSED;
-	else if (grant->access != WEIR_PASS || port_peer_vm(port) == home)
+	else if (grant->access != WEIR_PASS || found.peer->owner->vm == home)
 		status = WEIR_DENIED;
+	else if (port->kind != PORT_CHANNEL)
+		status = grant_port_hold(port, in->x1);
 	if (status == WEIR_OK) {
 		window_show(&vm->ipc->grant, first, WINDOW_OFFERED, PA(0), 0, STAGE2_NONE);
+		port_let_go(&vm->ipc->grant, page->port);
 		page->port = port_number(port);
 		grant_check(home, grant);
 		out->x1 = grant_handle(home, grant);

@@ -6,6 +6,7 @@
 
 #include "core/hypercall.h"
 #include "core/memory.h"
+#include "ipc/event.h"
 #include "ipc/grant.h"
 
 #define HANDLE_INDEX_BITS 16
@@ -92,6 +93,38 @@ static inline void pages_change(u64 *set, u64 first, u64 count, bool add)
 	else
 		pages_change_many(set, first, count, add);
 }
+
+/* ---- Ports by which grants go (grant_port.c) ----------------------------------------------------- */
+
+/*
+ * A port that was opened by call is counted on: it is not closed before what goes by it has ended, so its number
+ * names the same pair of ports as long. A channel's port stays for as long as its VM, and so its grants, do.
+ */
+static inline u16 port_number(const struct port *port)
+{
+	return (u16)port->handle;
+}
+
+/* One more; WEIR_STALE: it has just been closed. WEIR_BUSY: so many that they cannot be counted. */
+enum weir_status grant_port_hold(struct port *port, weir_handle handle);
+void grant_port_release(struct grant_vm *own, u32 number);
+
+/* A grant, or a mapping, of the VM goes by that port no more. */
+static inline void port_let_go(struct grant_vm *own, u32 number)
+{
+	if (number >= container_of(own, struct vm_ipc, grant)->event.channel_count)
+		grant_port_release(own, number);
+}
+
+/*
+ * For a map that is not by a channel from home: locks the VM of `port`, home, and the VM of `peer`, who may be home
+ * or the VM itself. True: the two ports are joined, and the grant was given by that peer, or passed on.
+ */
+bool grant_way_lock(const struct vm *home, const struct port *port, weir_handle handle,
+		    const struct port *peer, const struct grant *grant);
+/* The port is held, if the grant was mapped by it. The VM and home stay locked. */
+void grant_way_unlock(const struct vm *home, struct port *port, const struct vm *giver,
+		      enum weir_status status);
 
 /* ---- What the end of a VM does too (grant.c) ----------------------------------------------------- */
 

@@ -64,7 +64,10 @@ struct port {
 	bool peer_open; /* the other end is there; kept by the peer */
 	bool masked;
 	bool latched; /* there was a send while it was masked, or pending */
-	u16 next;     /* in the list of free ports that it is in */
+	union {
+		u16 next;   /* while it is free: in the list that it is in */
+		u16 grants; /* kind PORT_PEER: of its VM, that go by it; lock: grant.lock */
+	};
 };
 
 _Static_assert(sizeof(struct port) == 64, "a port is a line of a cache");
@@ -108,7 +111,7 @@ struct event_vcpu {
 struct grant {
 	u64 generation;	 /* of the last grant that began at this page */
 	u32 window_page; /* where the holder has it, if `mapped` */
-	u16 port;	 /* home's, a channel's, by which it was shared or passed */
+	u16 port;	 /* home's, by which it was shared or passed */
 	u16 pages;	 /* 0: no grant begins here */
 	u8 access;	 /* enum weir_access */
 	u8 holder;	 /* VM id, if `mapped`; its lock, too */
@@ -130,7 +133,7 @@ struct window_page {
 	u8 home;   /* VM id */
 	u16 pages; /* 0: no mapping begins here */
 	u16 grant; /* the grant's index in home's table */
-	u16 port; /* the VM's own, a channel's, by which it got it, or WINDOW_OFFERED: passes it on */
+	u16 port;  /* the VM's own, by which it got it, or WINDOW_OFFERED: passes it on */
 };
 
 struct grant_vm {

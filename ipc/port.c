@@ -4,7 +4,8 @@
  * Owns:  which ports of a VM are free; struct port's `peer` and `from` of those that are no
  *	  channel's.
  * Locks: vm->ipc->event.lock of one VM at a time. What concerns both ends is done at one and then
- *	  at the other; `from` decides which sends arrive, whatever `peer` a sender still sees.
+ *	  at the other; `from` decides which sends arrive, whatever `peer` a sender still sees. Who
+ *	  closes a port takes its VM's grant lock outside of that: no grant goes by it then.
  * ABI:   guests/include/weir/event.h
  *
  * Ends. A port whose peer is q takes sends from q only while q may send: so q's `peer` is set when
@@ -19,6 +20,8 @@
 #include "ipc/port.h"
 
 #include <weir/event.h>
+#include "core/base/panic.h"
+#include "ipc/grant.h"
 
 /* Ports that are looked at, at most, for one that can be given out. */
 #define TRIES 8u
@@ -114,6 +117,7 @@ void port_begin(struct port *port, enum port_kind kind)
 	port->entered = 0;
 	port->word = 0;
 	port->masked = false;
+	port->grants = 0;
 	port->kind = (u8)kind;
 	if (kind == PORT_CHANNEL)
 		return; /* both ends know each other */
@@ -327,23 +331,38 @@ static void leave_source(struct port *port) NEEDS(&port->owner->lock)
 	write_once(*port_source(vcpu, (enum port_kind)port->kind), 0);
 }
 
-enum weir_status port_close(struct port *port, weir_handle handle)
+/* Takes the port from its VM, unless grants go by it. *peer is who has to forget it. */
+static enum weir_status part(struct port *port, weir_handle handle, struct port **peer)
 {
-	struct port *peer;
-	bool mine;
+	struct vm *vm = port->owner->vm;
+	enum weir_status status = WEIR_OK;
 
+	grant_lock(vm);
 	spin_lock(&port->owner->lock);
-	peer = port->peer;
-	mine = handle == PORT_ANY_HANDLE ? port->kind != PORT_FREE : port->handle == handle;
-	if (mine) {
+	*peer = port->peer;
+	if (handle == PORT_ANY_HANDLE ? port->kind == PORT_FREE : port->handle != handle) {
+		status = WEIR_STALE;
+	} else if (port->grants) {
+		assert(handle != PORT_ANY_HANDLE); /* a VM's grants end before its ports */
+		status = WEIR_BUSY;
+	} else {
 		port->handle |= PORT_CLOSED;
 		port->from = 0;
 		write_once(port->peer, &nowhere);
 		leave_source(port);
 	}
 	spin_unlock(&port->owner->lock);
-	if (!mine)
-		return WEIR_STALE;
+	grant_unlock(vm);
+	return status;
+}
+
+enum weir_status port_close(struct port *port, weir_handle handle)
+{
+	struct port *peer;
+	enum weir_status status = part(port, handle, &peer);
+
+	if (status != WEIR_OK)
+		return status;
 
 	if (port->kind == PORT_VM_STATE)
 		port_unwatch(port);

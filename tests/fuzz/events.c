@@ -130,13 +130,24 @@ u32 events_port_errors(u32 vm, weir_handle handle)
 	return one(handle <= models[vm].port[port].handle ? WEIR_STALE : WEIR_INVALID);
 }
 
-u32 events_channel_errors(u32 vm, weir_handle handle)
+u32 events_grant_errors(u32 vm, weir_handle handle)
 {
-	u32 errors = events_port_errors(vm, handle);
+	u32 errors = events_port_errors(vm, handle), port = handle & (GENERATION - 1);
+	const struct end *end;
 
-	if (errors || models[vm].port[handle & (GENERATION - 1)].kind == PORT_CHANNEL)
+	if (errors)
 		return errors;
-	return one(WEIR_DENIED);
+	end = &models[vm].port[port];
+	if (end->kind == PORT_CHANNEL)
+		return 0;
+	if (end->kind != PORT_PEER)
+		return one(WEIR_INVALID);
+	return end->joined ? 0 : one(WEIR_CLOSED);
+}
+
+bool events_joined(u32 vm, u32 port)
+{
+	return models[vm].port[port].kind == PORT_CHANNEL || models[vm].port[port].joined;
 }
 
 u32 events_send_errors(u32 vm, weir_handle handle)
@@ -224,13 +235,13 @@ u32 events_connect_errors(u32 vm, weir_handle handle, weir_handle theirs, u32 *m
 	return end->waiting ? 0 : one(WEIR_BUSY);
 }
 
-u32 events_close_errors(u32 vm, weir_handle handle)
+u32 events_close_errors(u32 vm, weir_handle handle, bool grants)
 {
 	u32 errors = events_port_errors(vm, handle);
 
 	if (!errors && models[vm].port[handle & (GENERATION - 1)].kind == PORT_CHANNEL)
 		return one(WEIR_DENIED);
-	return errors;
+	return errors ? errors : grants ? one(WEIR_BUSY) : 0;
 }
 
 /* ---- What calls do --------------------------------------------------------------------------- */

@@ -19,11 +19,11 @@ void events_follow(u32 vm, bool sure);
 /* What a call may answer: bit n is the status -n; 0: WEIR_OK only. */
 u32 events_port_errors(u32 vm, weir_handle handle);
 u32 events_send_errors(u32 vm, weir_handle handle);
-u32 events_channel_errors(u32 vm, weir_handle handle); /* where it has to be a channel's */
+u32 events_grant_errors(u32 vm, weir_handle handle); /* where it has to be joined to another VM */
 u32 events_name_errors(u32 vm, weir_handle handle); /* where it stands for the VM it is joined to */
 u32 events_room_errors(u32 vm, u32 *maybe);	    /* for one more port */
 u32 events_connect_errors(u32 vm, weir_handle handle, weir_handle theirs, u32 *maybe);
-u32 events_close_errors(u32 vm, weir_handle handle);
+u32 events_close_errors(u32 vm, weir_handle handle, bool grants); /* that go by it */
 u32 events_bind_errors(u32 vm, weir_handle handle, u64 vcpu, u64 priority);
 
 /* A port of this VM was made pending, or bound, by a call or an end that succeeded. */
@@ -39,6 +39,7 @@ void events_publish(u32 vm, u32 port, u64 word); /* `port` of the one who publis
 u64 events_word(u32 vm, u32 port);
 bool events_open(u32 vm, u32 port);
 bool events_peer_open(u32 vm, u32 port);
+bool events_joined(u32 vm, u32 port); /* to a port of another VM */
 weir_handle events_handle(u32 vm, u32 port);
 u32 events_ports(u32 vm);     /* of channels, which come first */
 u32 events_all_ports(u32 vm); /* of its manifest */

@@ -289,7 +289,8 @@ static void move_close(void)
 	u64 x[] = { some_port() };
 
 	events_begin_blind();
-	call(WEIR_FN_PORT_CLOSE, x, 1, junk(), events_close_errors(me, x[0]), 0);
+	call(WEIR_FN_PORT_CLOSE, x, 1, junk(),
+	     events_close_errors(me, x[0], grants_by(me, port_index(x[0]))), 0);
 	events_end_blind();
 	if (!sure)
 		learn();

@@ -115,7 +115,7 @@ static pa_t pool_pa(u32 vm, u64 page)
 
 u32 grants_share_errors(u32 vm, weir_handle port, u64 first, u64 pages, u64 access)
 {
-	u32 errors = events_channel_errors(vm, port);
+	u32 errors = events_grant_errors(vm, port);
 	u64 size = table_of(vm)->pool_pages;
 
 	if (errors)
@@ -169,7 +169,7 @@ static bool given(const struct port *own, u32 home, const struct grant *grant)
 
 u32 grants_map_errors(u32 vm, weir_handle port, weir_handle grant, u64 first)
 {
-	u32 errors = events_channel_errors(vm, port);
+	u32 errors = events_grant_errors(vm, port);
 	const struct grant_vm *window = table_of(vm);
 	const struct port *own;
 	const struct grant *found;
@@ -200,7 +200,7 @@ u32 grants_map_errors(u32 vm, weir_handle port, weir_handle grant, u64 first)
 
 u32 grants_pass_errors(u32 vm, weir_handle port, u64 first)
 {
-	u32 errors = events_channel_errors(vm, port);
+	u32 errors = events_grant_errors(vm, port);
 	const struct window_page *page;
 
 	if (first >= table_of(vm)->window_pages)
@@ -267,6 +267,11 @@ static void check_pool(u32 vm, u64 page, bool passed)
 			 passed ? (u64)table_of(vm)->scratch : pool_pa(vm, page).raw);
 }
 
+static u32 port_kind(u32 vm, u32 port)
+{
+	return machine.vm[vm]->ipc->event.port[port].kind;
+}
+
 /* What a VM gives: no page twice, none that a device writes to. */
 static void check_shares(u32 vm)
 {
@@ -291,7 +296,8 @@ static void check_shares(u32 vm)
 			continue;
 		assert_false(machine_closed(vm));
 		assert_int_equal(grant->generation, newest[vm][i]);
-		assert_true(grant->port < machine.vm[vm]->ipc->event.channel_count);
+		assert_true(port_kind(vm, grant->port) == PORT_CHANNEL ||
+			    port_kind(vm, grant->port) == PORT_PEER);
 		assert_true(grant->access <= WEIR_PASS);
 		if (grant->mapped)
 			check_holder(vm, i, grant);
@@ -348,6 +354,28 @@ static void check_window(u32 vm)
 	}
 }
 
+u32 grants_by(u32 vm, u32 port)
+{
+	const struct grant_vm *table = table_of(vm);
+	u32 count = 0;
+
+	for (u64 i = 0; i < table->pool_pages; i++)
+		count += table->grant[i].pages && table->grant[i].port == port;
+	for (u64 i = 0; i < table->window_pages; i++)
+		count += table->window[i].pages && table->window[i].port == port;
+	return count;
+}
+
+/* What was opened by call knows what goes by it. */
+static void check_ports(u32 vm)
+{
+	for (u32 i = events_ports(vm); i < events_all_ports(vm); i++) {
+		const struct port *port = &machine.vm[vm]->ipc->event.port[i];
+
+		assert_int_equal(grants_by(vm, i), port->kind == PORT_PEER ? port->grants : 0);
+	}
+}
+
 void grants_check(void)
 {
 	for (u32 vm = 0; vm < MACHINE_VMS; vm++) {
@@ -355,5 +383,6 @@ void grants_check(void)
 			continue;
 		check_shares(vm);
 		check_window(vm);
+		check_ports(vm);
 	}
 }

@@ -17,6 +17,9 @@ u32 grants_revoke_errors(u32 vm, weir_handle grant);
 /* The page of what a list tells next from `page` on; the number of pages, if there is none. */
 u64 grants_listed(u32 vm, u64 which, u64 page);
 
+/* How many of the VM's grants and mappings go by its port. */
+u32 grants_by(u32 vm, u32 port);
+
 /* A grant was made. Its handle has never been one before. */
 void grants_made(u32 vm, weir_handle grant);
 /* One of the handles that were given out lately, by any VM; 0 if none was. */

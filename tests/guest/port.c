@@ -1,4 +1,5 @@
 /* Ports that are opened by call: event.h. The other end of `control` is port_peer.c. */
+#include <weir/grant.h>
 #include <weir/manage.h>
 #include "tests/guest/port_commands.h"
 #include "tests/guest/tap.h"
@@ -190,6 +191,37 @@ TEST(ports_between_vms_open_connect_and_close)
 	}
 }
 
+/*
+ * Grants go by them. Each second time the peer is who closes first, and takes its mapping out for that; else
+ * the grant is revoked under it, and it closes afterwards.
+ */
+TEST(grants_go_by_ports_between_vms)
+{
+	volatile uint64_t *words = (uint64_t *)weir_region(WEIR_REGION_POOL).base;
+	enum weir_access access = WEIR_READ_WRITE;
+
+	for (uint64_t round = 0; round < ROUNDS && !tap_failure.line; round++) {
+		weir_handle port = joined(), grant = 0;
+
+		words[0] = round;
+		access = access == WEIR_PASS ? WEIR_READ_WRITE : WEIR_PASS;
+		CHECK_IS(weir_grant_share(port, 0, 1, access, &grant), WEIR_OK);
+		ask(port, PORT_MAP | grant);
+		CHECK_IS(event_close(port), WEIR_BUSY);
+		if (round % 4 < 2) {
+			CHECK_IS(weir_port_publish(port, PORT_CLOSE), WEIR_OK);
+			while (is_open(port) && !tap_failure.line)
+				CHECK(told(port));
+			CHECK_IS(weir_grant_revoke(grant),
+				 access == WEIR_PASS ? WEIR_STALE : WEIR_OK);
+			CHECK_IS(event_close(port), WEIR_OK);
+		} else {
+			CHECK_IS(weir_grant_close_port(port), WEIR_OK);
+		}
+		CHECK_IS(words[0], round + 1);
+	}
+}
+
 TEST(a_masked_port_has_one_event_when_it_is_unmasked)
 {
 	weir_handle port = joined();
@@ -287,6 +319,7 @@ TESTS = {
 	RUN(block_port_has_the_completions_in_place_of_the_interrupt),
 	RUN(all_ports_can_be_opened_and_are_free_again),
 	RUN(ports_between_vms_open_connect_and_close),
+	RUN(grants_go_by_ports_between_vms),
 	RUN(a_masked_port_has_one_event_when_it_is_unmasked),
 	RUN(waiting_for_any_tells_which),
 	RUN(vm_state_port_tells_when_to_look),

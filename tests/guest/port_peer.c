@@ -1,4 +1,5 @@
 /* The other end of port.c: connects where it is told to, and answers there. */
+#include <weir/grant.h>
 #include "tests/guest/port_commands.h"
 #include "tests/guest/tap.h"
 
@@ -7,11 +8,30 @@ enum { CONTROL, JOINED };
 static weir_handle ports[2];
 static uint32_t count = 1;
 
+static bool mapped;
+
 static void leave(void)
 {
+	if (mapped) { /* or what is left of it */
+		CHECK_IS(event_close(ports[JOINED]), WEIR_BUSY);
+		CHECK_IS(weir_grant_unmap(MAP_PAGE), WEIR_OK);
+	}
+	mapped = false;
 	if (count == 2)
 		CHECK_IS(event_close(ports[JOINED]), WEIR_OK);
 	count = 1;
+}
+
+static void map(weir_handle grant)
+{
+	volatile uint64_t *words;
+
+	words = (uint64_t *)(weir_region(WEIR_REGION_WINDOW).base + MAP_PAGE * WEIR_PAGE_SIZE);
+	if (mapped) /* the same event again */
+		return;
+	CHECK_IS(weir_grant_map(ports[JOINED], grant, MAP_PAGE, NULL, NULL), WEIR_OK);
+	mapped = true;
+	words[0]++;
 }
 
 static void connect_to(weir_handle theirs)
@@ -31,6 +51,8 @@ static void answer(void)
 		leave();
 		return;
 	}
+	if (word & PORT_MAP)
+		map(word & ~PORT_MAP);
 	for (uint32_t i = 0; word == PORT_FLOOD && i < FLOOD; i++)
 		CHECK_IS(weir_event_send(ports[JOINED]), WEIR_OK);
 	if (word) /* else the event came before the first word */

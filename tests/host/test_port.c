@@ -8,7 +8,6 @@
  */
 #include <string.h>
 #include <weir/event.h>
-#include <weir/grant.h>
 #include "ipc_vms.h"
 
 #define PORTS	   8u
@@ -166,15 +165,6 @@ TEST(ipi_goes_to_the_vcpu_it_is_bound_to)
 	assert_int_equal(next(0, 1), weir_port_number(port));
 	assert_int_equal(weir_port_peer(port, &word, 0), WEIR_OK);
 	assert_int_equal(word, 77);
-}
-
-TEST(grants_do_not_go_by_ports_that_were_opened)
-{
-	weir_handle port = open_peer(0), grant = 0;
-
-	assert_int_equal(weir_grant_share(port, 0, 1, WEIR_READ, &grant), WEIR_DENIED);
-	assert_int_equal(weir_grant_share(open_ipi(0), 0, 1, WEIR_READ, &grant), WEIR_DENIED);
-	assert_int_equal(weir_grant_map(port, GENERATION, 0, 0, 0), WEIR_DENIED);
 }
 
 /* ---- Connecting ---- */
@@ -653,7 +643,6 @@ int main(void)
 		CASE(open_says_quota_when_all_ports_are_in_use),
 		CASE(a_port_that_waits_has_nobody_at_its_other_end),
 		CASE(ipi_goes_to_the_vcpu_it_is_bound_to),
-		CASE(grants_do_not_go_by_ports_that_were_opened),
 		CASE(connect_joins_the_two_and_tells_who_opened),
 		CASE(connect_takes_any_port_that_names_the_peer),
 		CASE(connect_rejects_a_port_that_names_no_vm),

@@ -76,7 +76,8 @@
  * WEIR_FN_PORT_CLOSE: give back a port that was opened or connected. Its peer gets an event and sees
  *   it closed; what it sends is WEIR_CLOSED from then on; its own port it closes when it likes.
  *   in:  x1 = port handle. An event of it that was not read yet may still be.
- *   errors: WEIR_INVALID. WEIR_STALE. WEIR_DENIED: a port of a manifest's channel.
+ *   errors: WEIR_INVALID. WEIR_STALE. WEIR_DENIED: a port of a manifest's channel. WEIR_BUSY: the
+ *	     VM's own grants or mappings go by it: weir/grant.h, weir_grant_close_port().
  *
  * WEIR_FN_PORT_MASK: hold back events of a port, or no more. While it is masked it is not made
  *   pending; if there was a send meanwhile, it is when it is unmasked. What was pending before stays
@@ -97,7 +98,7 @@
  * those of the start and the peers' words are 0: what it has to know, they publish again.
  * Ports that it opened or connected are closed when it ends, and it has none when it starts again.
  *
- * Ports that are opened by call are for events: grants go by channels of the manifest (grant.h).
+ * Grants go by each port that is joined to another VM, of a channel or opened by call (grant.h).
  *
  * Source: ipc/event.c, ipc/port.c, ipc/port_source.c. Tests: tests/guest/event.c, tests/guest/port.c,
  * tests/guest/restart_peer.c, tests/host/test_event.c, tests/host/test_port.c. Since ABI 1.

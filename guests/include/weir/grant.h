@@ -3,28 +3,36 @@
  * in. It shares them (both use them) or passes them (one VM at a time does): then home sees a
  * scratch page there until they come back, and whoever has them may pass them on, along a chain.
  *
- * A VM names a peer by a port that is joined to it; the peer maps the grant, named by the same
- * channel, into its grant window. A page of the pool is in at most one grant. The peer learns the
- * handle as it likes, by WEIR_FN_PORT_PUBLISH for example.
+ * A VM names a peer by a port that is joined to it, of a channel or opened or connected by call; the peer
+ * maps the grant, named by its own end, into its grant window. A page of the pool is in at most one grant.
+ * The peer learns the handle as it likes, by WEIR_FN_PORT_PUBLISH for example.
+ *
+ * A port that was opened or connected by call is not closed (WEIR_BUSY) while its VM has given a grant by it that
+ * has not ended, passes one on by it, or has in its window what it mapped by it, also if that was revoked. Each end
+ * ends its own, with weir_grant_close_port() for example, and needs nothing of the other for it: revoking
+ * takes back what the peer has not unmapped. When the other end is closed, what was given and not mapped yet
+ * cannot be mapped any more, and waits to be revoked; what a VM had passed on further, that one has.
  *
  * WEIR_FN_GRANT_SHARE: let the peer map pages.
  *   in:  x1 = port handle, x2 = first page, counted from the start of the pool, x3 = pages,
  *	  1..WEIR_GRANT_PAGES_MAX, x4 = enum weir_access; WEIR_PASS: they are passed.
  *   out: x1 = grant handle.
- *   errors: WEIR_INVALID: port, access, or the range does not lie in the pool (of a larger one: in
- *	     its first 65536 pages). WEIR_STALE: an old port handle. WEIR_DENIED: a port that was
- *	     opened by call. WEIR_CLOSED: the peer is off. WEIR_BUSY: one of the pages is in a grant
- *	     already, or a block request that is not finished names it. WEIR_QUOTA: 2^42 grants have
- *	     begun at this page.
+ *   errors: WEIR_INVALID: port (also one of a kind that has no other VM at its other end), access,
+ *	     or the range does not lie in the pool (of a larger one: in its first 65536 pages).
+ *	     WEIR_STALE: an old port handle. WEIR_CLOSED: the peer is off, or has closed its port, or
+ *	     the port has no other end yet. WEIR_BUSY: one of the pages is in a grant already, or a block
+ *	     request that is not finished names it; 65535 grants and mappings go by the port, which
+ *	     was opened by call. WEIR_QUOTA: 2^42 grants have begun at this page.
  *
  * WEIR_FN_GRANT_MAP: map a grant into the window, all pages, in order.
  *   in:  x1 = port handle (joined to who shared or passed it), x2 = grant handle, x3 = first page of
  *	  the window.
  *   out: x1 = pages, x2 = enum weir_access.
  *   errors: WEIR_INVALID: port, x2 never was a grant of another VM, or x3 and the pages do not lie
- *	     in the window. WEIR_STALE: the port or grant handle is old. WEIR_DENIED: the grant was
- *	     not given by the port that x1 is joined to (a port that was opened by call gives none).
- *	     WEIR_BUSY: it is mapped already, or something is mapped at that place.
+ *	     in the window. WEIR_STALE: the port or grant handle is old. WEIR_CLOSED: a port that was
+ *	     opened by call has no other end. WEIR_DENIED: the grant was not given by the port that x1 is
+ *	     joined to, or 65535 grants and mappings go by x1 already. WEIR_BUSY: it is mapped
+ *	     already, or something is mapped at that place.
  *   Pages are Normal write-back memory, not executable, and writable but with WEIR_READ.
  *
  * WEIR_FN_GRANT_PASS: pass on what was passed, and is mapped: it leaves the window at once, and that
@@ -33,7 +41,8 @@
  *   out: x1 = grant handle.
  *   errors: WEIR_INVALID: port, out of the window. WEIR_STALE: an old port handle. WEIR_NOT_FOUND: no
  *	     mapping begins there. WEIR_DENIED: it was shared and not passed, or the peer is home (unmap
- *	     returns it), or x1 was opened by call. WEIR_CLOSED: the peer is off, or the grant was revoked.
+ *	     returns it). WEIR_CLOSED: as for share, or the grant was revoked. WEIR_BUSY: 65535 grants and
+ *	     mappings go by the port.
  *
  * WEIR_FN_GRANT_UNMAP: take a mapped grant, or what is left of a revoked one, out of the window. What
  *   was passed is returned by that: the grant ends, home sees its pages again, and its port by which
@@ -59,7 +68,7 @@
  * what it passed on and was not taken yet, goes home, zeroed; shared grants stay, not mapped. When it starts
  * again, it may map those anew.
  *
- * Source: ipc/grant.c, ipc/grant_list.c. Tests: tests/guest/grant.c, tests/guest/pass.c, tests/guest/restart_peer.c,
+ * Source: ipc/grant.c, ipc/grant_port.c, ipc/grant_list.c. Tests: tests/guest/grant.c, tests/guest/pass.c, tests/guest/restart_peer.c,
  * tests/host/test_grant*.c. Since ABI 1.
  */
 #pragma once
@@ -173,4 +182,40 @@ static inline enum weir_status weir_grant_next(enum weir_grants which, uint64_t 
 		*page = info->page + info->pages;
 	} while (!info->pages);
 	return WEIR_OK;
+}
+
+/* All of these that go by the port. */
+static inline enum weir_status weir_grant_end_by(enum weir_grants which, weir_handle port)
+{
+	struct weir_grant_info info;
+	enum weir_status status;
+	uint64_t page = 0;
+
+	while ((status = weir_grant_next(which, &page, &info)) == WEIR_OK) {
+		if (info.port != (port & 0xffff))
+			continue;
+		if (which == WEIR_GRANTS_GIVEN)
+			weir_grant_revoke(info.grant); /* else it came back just now */
+		else
+			weir_grant_unmap(info.page);
+	}
+	return status == WEIR_NOT_FOUND ? WEIR_OK : status;
+}
+
+/*
+ * Closes a port that was opened or connected by call, and first ends what goes by it: revokes what was given,
+ * and unmaps, returns or takes back the rest. Looks through all that the VM has given and mapped. WEIR_STALE,
+ * WEIR_DENIED as WEIR_FN_PORT_CLOSE; WEIR_BUSY: another vCPU has given or mapped something meanwhile.
+ */
+static inline enum weir_status weir_grant_close_port(weir_handle port)
+{
+	enum weir_status status = weir_do(WEIR_FN_PORT_CLOSE, port, 0, 0, 0, 0);
+
+	if (status !=
+	    WEIR_BUSY) /* mostly nothing does; and this tells whether the handle is good */
+		return status;
+	status = weir_grant_end_by(WEIR_GRANTS_GIVEN, port);
+	if (status == WEIR_OK)
+		status = weir_grant_end_by(WEIR_GRANTS_MAPPED, port);
+	return status == WEIR_OK ? weir_do(WEIR_FN_PORT_CLOSE, port, 0, 0, 0, 0) : status;
 }
