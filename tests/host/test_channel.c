@@ -321,6 +321,45 @@ TEST(what_cannot_be_opened_says_why)
 	assert_true(window_is_empty(1));
 }
 
+/* A port to the other VM, by the one of the manifest. */
+static void join_by_call(void)
+{
+	weir_handle a, b, opened;
+
+	ipc_run(0, 0);
+	a = ipc_vm(0)->ipc->event.port[0].handle;
+	assert_int_equal(weir_port_open_peer(a, &opened), WEIR_OK);
+	A->port = opened;
+	ipc_run(1, 0);
+	b = ipc_vm(1)->ipc->event.port[0].handle;
+	assert_int_equal(weir_port_connect(b, opened, &B->port), WEIR_OK);
+}
+
+TEST(a_channel_goes_by_ports_that_were_opened_by_call)
+{
+	join_by_call();
+	open_both();
+	assert_int_equal(weir_port_number(A->port), ipc_vm(0)->ipc->event.channel_count);
+	assert_int_equal(send(A, "one"), WEIR_OK);
+	assert_int_equal(send(B, "uno"), WEIR_OK);
+	expect(B, "one");
+	expect(A, "uno");
+	/* One closes, and the other's session ends. */
+	ipc_run(0, 0);
+	assert_int_equal(weir_port_close(A->port), WEIR_BUSY);
+	weir_channel_close(A);
+	assert_int_equal(weir_port_close(A->port), WEIR_OK);
+	assert_int_equal(receive(B), WEIR_CLOSED);
+	assert_int_equal(try_open(B), WEIR_AGAIN);
+	ipc_run(1, 0);
+	weir_channel_close(B);
+	assert_int_equal(weir_port_close(B->port), WEIR_OK);
+	join_by_call();
+	open_both();
+	assert_int_equal(send(A, "two"), WEIR_OK);
+	expect(B, "two");
+}
+
 TEST(channels_of_a_vm_do_not_meet)
 {
 	static struct weir_channel other_a, other_b;
@@ -366,6 +405,7 @@ int main(void)
 		RUN_MADE(who_waits_learns_that_the_peer_has_gone),
 		RUN_MADE(a_deadline_ends_the_waiting_and_nothing_else),
 		RUN_MADE(what_cannot_be_opened_says_why),
+		RUN_MADE(a_channel_goes_by_ports_that_were_opened_by_call),
 		RUN_MADE(channels_of_a_vm_do_not_meet),
 	};
 

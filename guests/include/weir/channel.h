@@ -1,5 +1,6 @@
 /*
- * Channels of records: both VMs at a channel of the manifest send and receive, by three calls.
+ * Channels of records: both VMs at a channel of the manifest, or at two ports that were joined by call, send and
+ * receive, by three calls.
  *
  *	static struct weir_channel channel;
  *
@@ -82,6 +83,12 @@ struct weir_channel {
 	/* The caller's, before it is opened first; 0: as said. */
 	uint32_t ring_pages;   /* of the ring to the peer, 1 to 63; 0: WEIR_CHANNEL_RING_PAGES */
 	uint32_t window_pages; /* the most that the peer may share; 0: all that it can, 64 */
+	/*
+	 * 0: that of the manifest's channel `name`. Else it was opened or connected by call, and `name` is not
+	 * looked at. There open waits for who connects, but nobody comes a second time: who has seen the peer's
+	 * end closed (weir_port_peer) closes the channel, and the port (weir_grant_close_port).
+	 */
+	weir_handle port;
 	/* Sleeps; false: the deadline has passed. 0: by WFI. */
 	bool (*wait)(struct weir_channel *channel);
 	void *context; /* for `wait`; nobody here looks at it */
@@ -90,7 +97,6 @@ struct weir_channel {
 	uint64_t deadline;
 
 	/* The channel's. */
-	weir_handle port;
 	weir_handle grant;	/* ours, that the peer maps */
 	weir_handle peer_grant; /* the peer's, that we have mapped; 0: none */
 	weir_handle refused;	/* a word of the peer's that is not worth a second look */
@@ -106,13 +112,16 @@ struct weir_channel {
 
 /* ---- Opening ---- */
 
-/* Once: finds the port, takes pages. */
+/* Once: finds the port, if it was not given, takes pages. */
 static inline enum weir_status weir_channel_place(struct weir_channel *channel,
 						  const struct weir_pages *pages,
 						  struct weir_space *space, const char *name)
 {
-	enum weir_status status = weir_port_find(pages, name, &channel->port);
+	enum weir_status status = WEIR_OK;
+	weir_handle port = channel->port;
 
+	if (!port)
+		status = weir_port_find(pages, name, &port);
 	if (status != WEIR_OK)
 		return status;
 	if (!channel->ring_pages)
@@ -125,6 +134,7 @@ static inline enum weir_status weir_channel_place(struct weir_channel *channel,
 				 &channel->pool_page, &channel->window_page);
 	if (status != WEIR_OK)
 		return status;
+	channel->port = port;
 	channel->own = space->pool + (uint64_t)channel->pool_page * WEIR_PAGE_SIZE;
 	channel->peer = space->window + (uint64_t)channel->window_page * WEIR_PAGE_SIZE;
 	return WEIR_OK;
