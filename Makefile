@@ -111,7 +111,10 @@ WEIR_FLAGS += $(LTO)
 # Not these: what runs while the MMU or the stack guard is not yet there, what the compiler calls, and what the
 # linker script or the benchmarks look for by its name.
 APART := arch/arm64/cpu.c arch/arm64/early.c arch/arm64/secondary.c core/base/stack_guard.c core/base/string.c
-$(APART:%=$(B)/weir/%.o): WEIR_FLAGS += -fno-lto
+# Nor this: it runs before registers are saved that all others may use (arch/arm64/entry.S).
+NARROW := ipc/event_send.c
+$(NARROW:%=$(B)/weir/%.o): WEIR_FLAGS += -ffixed-x7 $(addprefix -fcall-saved-x,8 9 10 11)
+$(patsubst %,$(B)/weir/%.o,$(APART) $(NARROW)): WEIR_FLAGS += -fno-lto
 $(B)/weir/arch/arm64/early.c.o: WEIR_FLAGS += -fno-stack-protector
 
 # Cortex-A53 843419: an ADRP at the end of a page.

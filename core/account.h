@@ -34,7 +34,8 @@ enum account_reason {
 
 struct account {
 	u64 exit[ACCOUNT_REASONS];
-	u64 events;			   /* sent or published by it, to closed channels too */
+	u64 sends;  /* hypercalls that sent an event by trap_send(); counted here alone */
+	u64 events; /* sent or published by it by other ways, to closed channels too */
 	u64 block_requests, block_sectors; /* accepted */
 	u64 block_ticks; /* of any core, to move their data; added by who ends a request, in turn */
 	u64 run;	 /* a clock: on its core, the exits served for it included */
@@ -44,6 +45,11 @@ struct account {
 static inline void account_exit(struct account *account, enum account_reason reason)
 {
 	write_once(account->exit[reason], account->exit[reason] + 1);
+}
+
+static inline void account_send(struct account *account)
+{
+	write_once(account->sends, account->sends + 1);
 }
 
 static inline void account_block(struct account *account, u64 sectors)

@@ -5,8 +5,11 @@
 
 #include "core/vm.h"
 
-/* Serves one hypercall of the vendor-specific hypervisor range. Defined in ipc/hypercall.c. */
-void hypercall(struct vcpu *self);
+/*
+ * Serves one hypercall of the vendor-specific hypervisor range. `number`: its function, which is W0 whatever the
+ * upper half holds (SMCCC), less WEIR_FN(0); its upper half is 0, too. Defined in ipc/hypercall.c.
+ */
+void hypercall(struct vcpu *self, u64 number);
 
 /* Boot: ABI pages, ports, grant tables of a VM and its vCPUs; then, when all VMs have them, joins
  * the manifest's channels and opens the disks. ipc/ipc.c */

@@ -150,10 +150,12 @@ static bool say_vm(void)
 static void add_account(struct account *sum, const struct account *of)
 {
 	u64 run = read_once(of->run), steal = read_once(of->steal), now = timer_now();
+	u64 sends = read_once(of->sends);
 
 	for (u32 i = 0; i < ACCOUNT_REASONS; i++)
 		sum->exit[i] += read_once(of->exit[i]);
-	sum->events += read_once(of->events);
+	sum->exit[ACCOUNT_HYPERCALL] += sends;
+	sum->events += read_once(of->events) + sends;
 	sum->block_requests += read_once(of->block_requests);
 	sum->block_sectors += read_once(of->block_sectors);
 	sum->block_ticks += read_once(of->block_ticks);

@@ -83,6 +83,7 @@ RARE void sched_add(struct vcpu *vcpu)
 		sched_init_core(vcpu->core);
 	core->pinned++;
 	vcpu->sched_needed = &core->needed;
+	vcpu->kick = gic_kick_word(vcpu->core);
 	vcpu->run = VCPU_STOPPED;
 	list_init(&vcpu->queue_link);
 	timeout_init(&vcpu->vtimer_timeout, vtimer_expired);
@@ -159,15 +160,8 @@ static void period_over(struct timeout *timeout)
 /* `inline`, for it is on the way of every event. */
 inline void sched_kick(struct vcpu *vcpu)
 {
-	enum vcpu_run run;
+	enum vcpu_run run = sched_run_after(vcpu);
 
-	/*
-	 * [K1] what the caller has left for the vCPU, before `run` is read. Pairs with [K2] in
-	 * vgic_pending(), [K3] in vgic_settle() and [K4] in vgic_load(): a vCPU that blocks, runs
-	 * on, or is loaded and then finds nothing has made us see that it blocks, or runs.
-	 */
-	WEIR_ORDERED(K1, dmb ish, full_barrier());
-	run = read_once(vcpu->run);
 	if (__builtin_expect(run == VCPU_RUNNING, 1)) {
 		if (vcpu->core != cpu_index())
 			gic_kick(vcpu->core);

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <weir/order.h>
+#include "arch/arm64/barrier.h"
 #include "core/vm.h"
 
 #define SLICE_US 5000 /* of round robin */
@@ -19,6 +21,19 @@ struct vcpu *sched_current(void);
 void sched_wake(struct vcpu *vcpu);
 /* Something changed for this vCPU (vgic inbox, stop): whoever has it looks. Any core. */
 void sched_kick(struct vcpu *vcpu);
+
+/* How the vCPU runs, after the caller has left something for it. */
+static inline enum vcpu_run sched_run_after(const struct vcpu *vcpu)
+{
+	/*
+	 * [K1] what the caller has left for the vCPU, before `run` is read. Pairs with [K2] in
+	 * vgic_pending(), [K3] in vgic_settle() and [K4] in vgic_load(): a vCPU that blocks, runs
+	 * on, or is loaded and then finds nothing has made us see that it blocks, or runs.
+	 */
+	WEIR_ORDERED(K1, dmb ish, full_barrier());
+	return read_once(vcpu->run);
+}
+
 /* The current vCPU is to be settled (core/vdev/vgic.h) before it runs on, if it does. */
 void sched_again(void);
 /* When this core last took a decision, ticks; that nobody runs is one. */

@@ -32,9 +32,8 @@ enum {
 #define ABORT_WIDE   (1u << 15)
 #define ABORT_S1PTW  (1u << 7)
 
-/* SMCCC owner 6, either width: the vendor's hypervisor calls (DEN 0028, 5). */
-#define OWNER(function) ((u32)(function) >> 24 & 0x3f)
-#define OWNER_WEIR	6
+/* Of function - WEIR_FN(0). 0: SMCCC owner 6, either width, the vendor's hypervisor calls (DEN 0028, 5). */
+#define OWNER(number) ((u32)(number) >> 24 & 0x3f)
 
 static struct arch_vcpu *leave(struct vcpu *self)
 {
@@ -138,14 +137,14 @@ static void instruction_abort(struct vcpu *self)
 
 /* ---- Entries from entry.S -------------------------------------------------------------------- */
 
-struct arch_vcpu *trap_hvc(struct arch_vcpu *arch)
+VECTOR struct arch_vcpu *trap_hvc(struct arch_vcpu *arch, u64 number)
 {
 	struct vcpu *self = vcpu_of(arch);
 
 	/* The numbers first, for hypercall() asks for them, too. */
-	if ((u32)arch->x[0] - WEIR_FN(0) < WEIR_FN_COUNT || OWNER(arch->x[0]) == OWNER_WEIR) {
+	if (number < WEIR_FN_COUNT || !OWNER(number)) {
 		account_exit(&self->account, ACCOUNT_HYPERCALL);
-		hypercall(self);
+		hypercall(self, number);
 	} else {
 		account_exit(&self->account, ACCOUNT_PSCI);
 		vpsci_call(self);
@@ -153,7 +152,19 @@ struct arch_vcpu *trap_hvc(struct arch_vcpu *arch)
 	return leave(self);
 }
 
-struct arch_vcpu *trap_sync(struct arch_vcpu *arch)
+VECTOR RARE struct arch_vcpu *trap_sent(struct arch_vcpu *arch, enum trap_send how)
+{
+	struct vcpu *self = vcpu_of(arch);
+
+	if (how == SEND_CALL)
+		return trap_hvc(arch, WEIR_FN_EVENT_SEND);
+	arch->x[0] = WEIR_OK;
+	arch->x[1] = 0;
+	vgic_posted(self, self->told);
+	return leave(self);
+}
+
+VECTOR struct arch_vcpu *trap_sync(struct arch_vcpu *arch)
 {
 	struct vcpu *self = vcpu_of(arch);
 	struct account *account = &self->account;
@@ -204,7 +215,7 @@ struct arch_vcpu *trap_sync(struct arch_vcpu *arch)
 	return leave(self);
 }
 
-struct arch_vcpu *trap_irq(struct arch_vcpu *arch)
+VECTOR struct arch_vcpu *trap_irq(struct arch_vcpu *arch)
 {
 	struct vcpu *self = vcpu_of(arch);
 
@@ -213,7 +224,7 @@ struct arch_vcpu *trap_irq(struct arch_vcpu *arch)
 	return leave(self);
 }
 
-struct arch_vcpu *trap_serror(struct arch_vcpu *arch)
+VECTOR struct arch_vcpu *trap_serror(struct arch_vcpu *arch)
 {
 	struct vcpu *self = vcpu_of(arch);
 

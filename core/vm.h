@@ -42,6 +42,7 @@ enum vcpu_run { VCPU_STOPPED, VCPU_BLOCKED, VCPU_READY, VCPU_RUNNING, VCPU_THROT
 struct vm;
 struct vm_ipc;	 /* ipc/ipc.h */
 struct vcpu_ipc; /* ipc/ipc.h */
+struct port;	 /* ipc/ipc.h */
 
 struct vcpu {
 	struct arch_vcpu arch; /* first: entry.S and core/ convert by a cast */
@@ -75,6 +76,12 @@ struct vcpu {
 		refill; /* end of the period that began when it last ran with a full budget */
 
 	struct vcpu_ipc *ipc;
+
+	/* What a send looks at (ipc/event_send.c); fixed after boot. */
+	struct port *port; /* of its VM */
+	u64 port_count;
+	u64 kick;	   /* gic_kick_word() of `core` */
+	struct vcpu *told; /* owned by `core`: what trap_send() leaves to trap_sent() */
 };
 
 /* What RAM has in it when the VM starts; all else is zero. */

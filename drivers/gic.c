@@ -148,6 +148,11 @@ void gic_kick(u32 core)
 		gic_v2_kick(core);
 }
 
+RARE u64 gic_kick_word(u32 core)
+{
+	return is_v3 ? gic_v3_kick_word(core) : 0;
+}
+
 void gic_set_active(u32 intid, bool active)
 {
 	if (is_v3)

@@ -59,6 +59,9 @@ void gic_enable(u32 intid, u32 core, bool edge);
 /* Sends GIC_SGI_KICK; all earlier stores are visible to the core when it takes it. */
 void gic_kick(u32 core);
 
+/* What gic_kick_by() takes to kick this core (drivers/gic_kick.h); 0: GICv2. gic_init_core() was there. */
+u64 gic_kick_word(u32 core);
+
 /* An SPI's next ones go to that core. */
 void gic_route(u32 intid, u32 core);
 

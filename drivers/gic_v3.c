@@ -6,13 +6,13 @@
  * gic.c.
  */
 #include "drivers/gic_v3.h"
-#include <weir/order.h>
 
 #include "arch/arm64/barrier.h"
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/mmu.h"
 #include "arch/arm64/sysreg.h"
 #include "core/base/log.h"
+#include "drivers/gic_kick.h"
 #include "drivers/registers.h"
 
 /* Distributor; those up to ICFGR are also in a redistributor's second frame, for SGIs and PPIs. */
@@ -51,7 +51,6 @@
 #define ICC_CTLR_EL1	S3_0_C12_C12_4
 #define ICC_AP1R0_EL1	S3_0_C12_C9_0
 #define ICC_IGRPEN1_EL1 S3_0_C12_C12_7
-#define ICC_SGI1R_EL1	S3_0_C12_C11_5
 /* The macros take the register's name as it stands, so one more expansion is needed for ours. */
 #define READ(name)	   READ_SYSREG(name)
 #define WRITE(name, value) WRITE_SYSREG(name, value)
@@ -217,11 +216,13 @@ void gic_v3_enable(u32 intid, u32 core, bool edge)
 
 void gic_v3_kick(u32 core)
 {
-	/* [G1] what was left for the core, before the SGI. The other side is the exception that it is
-	 * there, or the run queue's lock where interrupts are polled. */
-	WEIR_ORDERED(G1, dsb ishst, dsb(ishst));
-	WRITE(ICC_SGI1R_EL1, kick[core]);
+	gic_kick_by(kick[core]);
 	isb();
+}
+
+u64 gic_v3_kick_word(u32 core)
+{
+	return kick[core];
 }
 
 void gic_v3_set_active(u32 intid, bool active)

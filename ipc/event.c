@@ -7,11 +7,6 @@
  *	  receiver's: the sender's `peer` may just have changed, so it looks there whether the port
  *	  takes sends from this one (`from`, ipc.h).
  * ABI:   guests/include/weir/event.h
- *
- * A port is pending if and only if the position of its last entry lies in [head, tail) of its ring.
- * `entered` is that position + 1, so with entered <= tail always true the test is entered > head.
- * While a port is pending it is not entered again; so the entries of [head, tail) are of different
- * ports, and a ring with a slot for every port cannot overflow, whatever `head` the guest writes.
  */
 #include "ipc/event.h"
 
@@ -19,7 +14,7 @@
 #include "core/base/panic.h"
 #include "core/base/string.h"
 #include "core/memory.h"
-#include "ipc/port.h"
+#include "ipc/event_ring.h"
 
 static u64 ring_slots(const struct manifest_vm *config)
 {
@@ -35,50 +30,7 @@ u64 event_ring_bytes(const struct manifest_vm *config)
 	return align_up(ring_slots(config) * WEIR_EVENT_PRIORITIES * sizeof(u32), PAGE_SIZE);
 }
 
-/* The guest's head, read once; what lies outside of [last head, tail] is clamped to it. */
-static u64 ring_head(struct event_ring *ring)
-{
-	u64 head = read_once(*ring->shared_head);
-
-	head = min(head, ring->tail);
-	ring->head = max(head, ring->head);
-	return ring->head;
-}
-
-/*
- * Makes a port pending; returns the vCPU to interrupt, or 0 if it was pending already: then its
- * receiver, who has not moved its head past the entry, will look after it has.
- */
-static inline __attribute__((always_inline)) struct vcpu *port_enter(struct port *port)
-	NEEDS(&port->owner->lock)
-{
-	struct event_ring *ring = port->ring;
-
-	/*
-	 * [S1] the sender's data, written before this call, before `head` is read. Pairs with [R1]
-	 * in weir_event_next: a receiver that moves its head and then finds no data has made us see
-	 * that head, and we enter the port again.
-	 */
-	WEIR_ORDERED(S1, dmb ish, full_barrier());
-	if (port->entered > ring_head(ring)) {
-		port->latched = true; /* it may be masked */
-		return 0;
-	}
-
-	/* Without PORT_CLOSED: a port that connects takes sends before it has its handle. */
-	ring->slot[ring->tail & ring->mask] = (u32)port->handle & (PORTS_MAX - 1);
-	ring->tail++;
-	port->entered = ring->tail;
-	/* [S2] the entry before the tail. Pairs with [R2], the load of the tail in weir_event_next.
-	 */
-	WEIR_ORDERED(S2, stlr, __atomic_store_n(ring->shared_tail, ring->tail, __ATOMIC_RELEASE));
-	return ring->vcpu;
-}
-
-/* port_signal(), in the place where it is hot. */
-static inline __attribute__((always_inline)) enum weir_status port_tell(const struct port *sender,
-									struct port *port,
-									const u64 *word)
+enum weir_status port_signal(const struct port *sender, struct port *port, const u64 *word)
 {
 	struct vcpu *target = 0;
 	bool open;
@@ -88,34 +40,13 @@ static inline __attribute__((always_inline)) enum weir_status port_tell(const st
 	if (open) {
 		if (word)
 			port->word = *word;
-		target = port_enter(port);
+		if (port_enter(port))
+			target = port->ring->vcpu;
 	}
 	spin_unlock(&port->owner->lock);
 	if (target)
 		vgic_pend(target, WEIR_INTID_EVENT);
 	return open ? WEIR_OK : WEIR_CLOSED;
-}
-
-enum weir_status port_signal(const struct port *sender, struct port *port, const u64 *word)
-{
-	return port_tell(sender, port, word);
-}
-
-/*
- * The port of a handle, and its peer while the port had that handle: who closes a port takes its handle
- * before another can be its peer. 0: port_lookup() says why.
- */
-static inline struct port *port_of(struct vm *vm, weir_handle handle, struct port **peer)
-{
-	const struct event_vm *event = &vm->ipc->event;
-	u64 index = handle & (BIT(HANDLE_INDEX_BITS) - 1);
-	struct port *port;
-
-	if (index >= event->port_count)
-		return 0;
-	port = &event->port[index_nospec(index, event->port_count)];
-	*peer = __atomic_load_n(&port->peer, __ATOMIC_ACQUIRE);
-	return read_once(port->handle) == handle ? port : 0;
 }
 
 enum weir_status port_lookup(struct vm *vm, weir_handle handle, struct port **port)
@@ -186,22 +117,23 @@ void event_raise(struct vm *vm, u32 index)
 		port_signal(from, port, 0);
 }
 
-enum weir_status event_send_call(struct vcpu *self, const struct call_args *in,
-				 struct call_results *out)
+/* What trap_send() leaves: handles of no port, and of ports whose peer takes nothing from them. */
+RARE enum weir_status event_send_call(struct vcpu *self, const struct call_args *in,
+				      struct call_results *out)
 {
-	struct port *peer, *port = port_of(self->vm, in->x1, &peer);
+	struct port *peer, *port = port_of(self, in->x1, &peer);
 
 	(void)out;
 	if (!port)
 		return port_refusal(self->vm, in->x1);
 	account_event(&self->account);
-	return port_tell(port, peer, 0);
+	return port_signal(port, peer, 0);
 }
 
 enum weir_status event_publish_call(struct vcpu *self, const struct call_args *in,
 				    struct call_results *out)
 {
-	struct port *peer, *port = port_of(self->vm, in->x1, &peer);
+	struct port *peer, *port = port_of(self, in->x1, &peer);
 
 	(void)out;
 	if (!port)
@@ -413,6 +345,10 @@ RARE void event_vm_create(struct vm *vm, const struct manifest *manifest)
 	for (u32 i = 0; i < event->port_count; i++) {
 		event->port[i].handle = PORT_CLOSED | i;
 		event->port[i].owner = event;
+	}
+	for (u32 i = 0; i < vm->vcpu_count; i++) {
+		vm->vcpu[i]->port = event->port;
+		vm->vcpu[i]->port_count = event->port_count;
 	}
 }
 

@@ -4,7 +4,7 @@
  * Owns:  the table. Locks: none; handlers take their modules'.
  * ABI:   guests/include/weir/abi.h
  *
- * hypercall() is on the path of every call, event.send first: it writes no more than it must.
+ * hypercall() is on the path of every call but most sends (event_send.c): it writes no more than it must.
  */
 #include "core/hypercall.h"
 
@@ -17,15 +17,13 @@
 
 #define SMCCC_NOT_SUPPORTED (-1l) /* ARM DEN 0028, 7.1 */
 
-/*
- * The guest interface: number, name (its handler is name_call), arguments from x1 on. All of it but
- * WEIR_FN_EVENT_SEND, with one argument, which hypercall() serves before it looks here.
- */
+/* The guest interface: number, name (its handler is name_call), arguments from x1 on. */
 #define CALL_TABLE(ROW)                                  \
 	ROW(WEIR_FN_VERSION, version, 0)                 \
 	ROW(WEIR_FN_PAGES, pages, 0)                     \
 	ROW(WEIR_FN_MEMORY, memory, 1)                   \
 	ROW(WEIR_FN_PORT_FIND, event_find, 1)            \
+	ROW(WEIR_FN_EVENT_SEND, event_send, 1)           \
 	ROW(WEIR_FN_PORT_BIND, event_bind, 3)            \
 	ROW(WEIR_FN_PORT_PUBLISH, event_publish, 2)      \
 	ROW(WEIR_FN_PORT_PEER, event_peer, 1)            \
@@ -141,20 +139,13 @@ static __attribute__((noinline)) void general_query(struct vcpu *self)
 /* The arguments are the saved registers themselves: handlers cannot write them. */
 _Static_assert(offsetof(struct vcpu, arch.x) == 0, "struct call_args lies over x0..x6");
 
-void hypercall(struct vcpu *self)
+void hypercall(struct vcpu *self, u64 number)
 {
 	const struct call_args *in = (const struct call_args *)self->arch.x;
 	struct call_results *out;
-	/* SMCCC: the function is W0, whatever the upper half holds. */
-	u64 number = (u32)in->x0 - WEIR_FN(0);
 	enum weir_status status;
 	call_handler handle;
 
-	if (__builtin_expect(number == WEIR_FN_EVENT_SEND, 1)) {
-		status = call_rest(in, 1) ? WEIR_INVALID : event_send_call(self, in, 0);
-		answer(self, (u64)(s64)status, 0, 0, 0);
-		return;
-	}
 	handle = number < WEIR_FN_COUNT ? calls[index_nospec(number, WEIR_FN_COUNT)] : 0;
 	if (!handle) {
 		general_query(self);

@@ -51,8 +51,8 @@ enum port_kind {
  * port, and whether a send may pass is said at the other end by `from`.
  */
 struct port {
-	weir_handle handle; /* generation << 16 | number; with PORT_CLOSED nobody's */
 	struct port *peer;  /* where sends go: the port itself (IPI), or a port of nobody */
+	weir_handle handle; /* generation << 16 | number; with PORT_CLOSED nobody's */
 	struct event_vm *owner;
 	struct event_ring *ring; /* where its events go */
 	u64 entered; /* position after its last entry in `ring`, 0: none; PORT_MASKED is added */

@@ -4,7 +4,7 @@
  * While a guest runs, SP_EL2 points at its struct arch_vcpu; the word at the top of the core's stack
  * (CORE_STACK) points there while EL2 runs. C does not use x12..x15 and x18 (UNUSED in the Makefile), so
  * these and x19..x29 stay in the registers, and are saved only when another vCPU is entered, or when
- * the exit may have to look at any register (trap_sync).
+ * the exit may have to look at any register (trap_sync). The send of an event uses still fewer (NARROW).
  */
 #include "arch/arm64/layout.h"
 
@@ -12,10 +12,17 @@
 #define CORE_STACK (31 * 8)
 #define ELR_SPSR   (32 * 8)
 
-#define HVC_0 0x5a000000	// ESR_EL2 of `hvc #0` from AArch64
+#define HVC_0_CLASS 0x5a		// ESR_EL2 of `hvc #0` from AArch64, turned by 24 bits
+#define CALLS	    -0xc6000000		// added to W0: the number of a hypercall, weir/abi.h
+#define CALL_SEND   9
 
 	.macro save_volatile
 	stp	x0, x1, [sp, #X(0)]
+	save_more
+	.endm
+
+	// All of these but x0 and x1.
+	.macro save_more
 	stp	x2, x3, [sp, #X(2)]
 	stp	x4, x5, [sp, #X(4)]
 	stp	x6, x7, [sp, #X(6)]
@@ -47,11 +54,11 @@
 	ldp	x28, x29, [\vcpu, #X(28)]
 	.endm
 
-	// x0 = the vCPU that leaves the guest.
+	// x0 = the vCPU that leaves the guest. x1 stays.
 	.macro to_core_stack
 	mov	x0, sp
-	ldr	x1, [sp, #CORE_STACK]
-	mov	sp, x1
+	ldr	x2, [sp, #CORE_STACK]
+	mov	sp, x2
 	.endm
 
 	// Back to the guest whose vCPU x0 is.
@@ -99,14 +106,19 @@ vectors:
 
 	// Lower EL, AArch64: synchronous.
 	.balign	0x80
-	save_volatile
+	stp	x0, x1, [sp, #X(0)]
 	mrs	x1, esr_el2
-	mov	w2, #HVC_0
-	cmp	w1, w2
+	ror	w1, w1, #24
+	cmp	w1, #HVC_0_CLASS
 	b.ne	lower_sync
+	mov	w1, #CALLS
+	add	w1, w1, w0
+	cmp	w1, #CALL_SEND
+	b.eq	send
+call:	save_more
 	to_core_stack
 	bl	trap_hvc
-	leave
+	b	left
 
 	.balign	0x80
 	save_volatile
@@ -139,7 +151,47 @@ enter_same:
 	load_kept x0
 	enter_volatile
 
+left:	leave
+
+	// An event's send: x1 to x6 are 0 afterwards, or else it is a call as any other.
+send:	orr	x0, x2, x3
+	orr	x0, x0, x4
+	orr	x0, x0, x5
+	orr	x0, x0, x6
+	cbnz	x0, call
+	ldr	x1, [sp, #X(1)]
+	stp	x16, x17, [sp, #X(16)]
+	str	x30, [sp, #X(30)]
+	to_core_stack
+	bl	trap_send
+	cbnz	w0, sent
+	ldr	x1, [sp]
+	mov	sp, x1
+	ldp	x16, x17, [sp, #X(16)]
+	ldr	x30, [sp, #X(30)]
+	mov	x1, #0
+	mov	x2, #0
+	mov	x3, #0
+	mov	x4, #0
+	mov	x5, #0
+	mov	x6, #0
+	eret
+	dsb	nsh
+	isb
+
+	// Something is left to do: the rest is saved.
+sent:	mov	w1, w0
+	ldr	x0, [sp]
+	stp	xzr, xzr, [x0, #X(2)]
+	stp	xzr, xzr, [x0, #X(4)]
+	stp	xzr, x7, [x0, #X(6)]
+	stp	x8, x9, [x0, #X(8)]
+	stp	x10, x11, [x0, #X(10)]
+	bl	trap_sent
+	b	left
+
 lower_sync:
+	save_more
 	save_kept sp
 	to_core_stack
 	bl	trap_sync

@@ -74,8 +74,16 @@ __attribute__((noreturn)) void arch_enter(struct arch_vcpu *vcpu);
  * Calls up, defined in core/trap.c: entry.S calls one for each exit of `vcpu` and then enters the
  * vCPU that is returned, or `vcpu` again if that is 0.
  */
-struct arch_vcpu *trap_hvc(struct arch_vcpu *vcpu);  /* hvc #0 */
-struct arch_vcpu *trap_sync(struct arch_vcpu *vcpu); /* all other synchronous exits */
+struct arch_vcpu *trap_hvc(struct arch_vcpu *vcpu, u64 number); /* hvc #0; x0 - WEIR_FN(0) */
+struct arch_vcpu *trap_sync(struct arch_vcpu *vcpu);		/* all other synchronous exits */
 struct arch_vcpu *trap_irq(struct arch_vcpu *vcpu);
 struct arch_vcpu *trap_serror(struct arch_vcpu *vcpu);
+/*
+ * hvc #0 that sends an event, if its reserved arguments are 0: before anything is saved that it does not
+ * use. `handle` is x1. ipc/event_send.c. If it is not done then trap_sent() is called, with x0 to x6 as the
+ * guest had them.
+ */
+enum trap_send { SEND_DONE, SEND_POSTED, SEND_CALL };
+enum trap_send trap_send(struct arch_vcpu *vcpu, u64 handle);
+struct arch_vcpu *trap_sent(struct arch_vcpu *vcpu, enum trap_send how);
 __attribute__((noreturn)) void trap_el2(u64 vector, u64 esr, u64 elr, u64 far);

@@ -38,6 +38,13 @@ typedef struct {
 /* Made small, not fast, in a file that is not among the Makefile's COLD_SOURCES. */
 #define RARE __attribute__((cold))
 
+/* Called by the vectors alone, and never by its address: it needs no landing pad (BTI). */
+#if defined(__aarch64__)
+#define VECTOR __attribute__((target("branch-protection=none")))
+#else
+#define VECTOR
+#endif
+
 #define BIT(n)				    (1ul << (n))
 #define ARRAY_SIZE(array)		    (sizeof(array) / sizeof((array)[0]))
 #define align_up(value, to)		    (((value) + ((to)-1)) & ~((u64)(to)-1))

@@ -8,6 +8,7 @@
  * Owns: `vgic_timer_active`. Locks: vgic.h.
  */
 #include "core/vdev/vgic_lists.h"
+#include "core/vdev/vgic_raise.h"
 
 #include "arch/arm64/cpu.h"
 #include "core/base/string.h"
@@ -414,18 +415,17 @@ void vgic_raise_here(struct vcpu *self, u32 intid)
 	take(self, 1u << (intid % 32));
 }
 
-/*
- * [V1] what the interrupt announces before the bit. Pairs with [V2] in drain(). Only the first bit
- * kicks: whoever finds the inbox in use knows that its kick is on the way, and that the inbox is taken
- * as a whole.
- */
 void vgic_raise_elsewhere(struct vcpu *target, u32 intid)
 {
-	u32 before, bit = 1u << (intid % 32);
+	if (__builtin_expect(vgic_post(target, intid), 1))
+		sched_kick(target);
+}
 
-	WEIR_ORDERED(V1, stlxr,
-		     before = __atomic_fetch_or(&target->vgic.inbox, bit, __ATOMIC_ACQ_REL));
-	if (__builtin_expect(!before, 1))
+void vgic_posted(struct vcpu *self, struct vcpu *target)
+{
+	if (target == self)
+		vgic_sync(self);
+	else
 		sched_kick(target);
 }
 

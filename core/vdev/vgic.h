@@ -101,6 +101,8 @@ void vgic_vcpu_reset(struct vcpu *vcpu);
 
 /* Raises a private edge interrupt (SGI or PPI) of a vCPU. Any core. */
 void vgic_pend(struct vcpu *target, u32 intid);
+/* What vgic_raise_quickly() (vgic_raise.h) has left to do: the target is on this core, or does not run. */
+void vgic_posted(struct vcpu *self, struct vcpu *target);
 /* The level of an SPI's line, or an edge when it rises on an edge-configured one. Any core. */
 void vgic_set_line(struct vm *vm, u32 intid, bool level);
 

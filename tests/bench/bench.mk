@@ -9,7 +9,7 @@ BENCH_WEIR := build/$(patsubst -%,%,$(subst -bench,,$(VARIANT))-bench)/weir.bin
 ifdef BENCH
 WEIR_OBJECTS += $(B)/weir/tests/bench/hypervisor/exit_stats.c.o
 $(B)/weir.elf: $(B)/weir/tests/bench/hypervisor/exit_stats.c.o
-BENCH_WRAPPED := trap_hvc trap_sync trap_irq trap_serror vm_step irq_handle cpu_wait cpu_power_off
+BENCH_WRAPPED := trap_hvc trap_sent trap_sync trap_irq trap_serror vm_step irq_handle cpu_wait cpu_power_off
 $(B)/weir.elf: private WEIR_LD_FLAGS += $(BENCH_WRAPPED:%=--wrap=%)
 # A call inside of what is compiled as one could not be wrapped.
 $(B)/weir/tests/bench/hypervisor/exit_stats.c.o $(B)/weir/core/life.c.o $(B)/weir/core/vm.c.o \

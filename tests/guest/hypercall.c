@@ -121,10 +121,11 @@ TEST(pages_stay_where_they_are)
 }
 
 /*
- * Fills x4..x30 from `before`, but x4..x6, which are arguments, with zero; calls VERSION; stores
- * x4..x30 to `after`.
+ * Fills x4..x30 from `before`, but x4..x6, which are arguments, with zero; makes the call with x1 =
+ * `argument`; stores x4..x30 and x1..x3 to `after`. Returns x0.
  */
-void call_with_registers(const uint64_t before[27], uint64_t after[27]);
+int64_t call_with_registers(const uint64_t before[27], uint64_t after[30], uint64_t call,
+			    uint64_t argument);
 
 __asm__(".global call_with_registers\n"
 	"call_with_registers:\n"
@@ -152,12 +153,15 @@ __asm__(".global call_with_registers\n"
 	"mov x4, xzr\n"
 	"mov x5, xzr\n"
 	"mov x6, xzr\n"
-	"mov x0, #0xc6000000\n"
-	"mov x1, xzr\n"
+	"mov x0, x2\n"
+	"mov x1, x3\n"
 	"mov x2, xzr\n"
 	"mov x3, xzr\n"
 	"hvc #0\n"
+	"str x0, [sp, #104]\n"
 	"ldr x0, [sp, #96]\n"
+	"str x1, [x0, #216]\n"
+	"stp x2, x3, [x0, #224]\n"
 	"stp x4, x5, [x0, #0]\n"
 	"stp x6, x7, [x0, #16]\n"
 	"stp x8, x9, [x0, #32]\n"
@@ -172,6 +176,7 @@ __asm__(".global call_with_registers\n"
 	"stp x26, x27, [x0, #176]\n"
 	"stp x28, x29, [x0, #192]\n"
 	"str x30, [x0, #208]\n"
+	"ldr x0, [sp, #104]\n"
 	"ldp x19, x20, [sp, #16]\n"
 	"ldp x21, x22, [sp, #32]\n"
 	"ldp x23, x24, [sp, #48]\n"
@@ -180,17 +185,65 @@ __asm__(".global call_with_registers\n"
 	"ldp x29, x30, [sp], #112\n"
 	"ret\n");
 
-/* Callee-saved registers too: EL2's C code uses them for itself. */
-TEST(calls_preserve_the_other_registers)
+/* The status, if the call has left x4..x30 alone, and not x1..x3; else 1. */
+static int64_t preserved(uint32_t number, uint64_t argument, const uint64_t results[3])
 {
-	uint64_t before[27], after[27], different = 0;
+	uint64_t before[27], after[30], different = 0;
+	int64_t status;
 
 	for (unsigned int i = 0; i < 27; i++)
 		before[i] = i < 3 ? 0 : 0x1111111111111111ull * (i % 15 + 1) + i;
-	call_with_registers(before, after);
+	status = call_with_registers(before, after, WEIR_FN(number), argument);
 	for (unsigned int i = 0; i < 27; i++)
-		different |= (uint64_t)(before[i] != after[i]) << i;
-	CHECK_IS(different, 0);
+		different |= before[i] ^ after[i];
+	for (unsigned int i = 0; i < 3; i++)
+		different |= results[i] ^ after[27 + i];
+	return different ? 1 : status;
+}
+
+/* Callee-saved registers too: EL2's C code uses them for itself. */
+TEST(calls_preserve_the_other_registers)
+{
+	const uint64_t results[3] = { WEIR_ABI_VERSION };
+
+	CHECK_IS(preserved(WEIR_FN_VERSION, 0, results), WEIR_OK);
+}
+
+static bool runs, stop;
+
+static void run(void *arg)
+{
+	(void)arg;
+	SHARED_WRITE(runs, true);
+	while (!SHARED_READ(stop))
+		__asm__ volatile("yield");
+}
+
+/* A send has ways of its own through EL2, by who the receiver is and what it does. */
+TEST(sends_preserve_the_other_registers)
+{
+	static const uint64_t none[3];
+	uint64_t flags = irq_save();
+	weir_handle port = 0;
+
+	CHECK_IS(weir_port_open_ipi(&port), WEIR_OK);
+	CHECK_IS(preserved(WEIR_FN_EVENT_SEND, port, none), WEIR_OK); /* to itself */
+	CHECK_IS(preserved(WEIR_FN_EVENT_SEND, port, none), WEIR_OK); /* pending already */
+	CHECK_IS(preserved(WEIR_FN_EVENT_SEND, port + 1, none), WEIR_INVALID);
+	irq_restore(flags);
+	CHECK_IS(weir_port_close(port), WEIR_OK);
+	CHECK_IS(preserved(WEIR_FN_EVENT_SEND, port, none), WEIR_STALE);
+
+	CHECK_IS(weir_port_open_ipi(&port), WEIR_OK);
+	CHECK_IS(weir_port_bind(port, 1, 0), WEIR_OK);
+	CHECK_IS(preserved(WEIR_FN_EVENT_SEND, port, none), WEIR_OK); /* to one that is off */
+	CHECK_IS(weir_port_bind(port, 1, 1), WEIR_BUSY);
+	CHECK_IS(cpu_start(1, run, NULL), 0);
+	CHECK(WAIT(SHARED_READ(runs)));
+	CHECK(WAIT(weir_port_bind(port, 1, 1) == WEIR_OK));	      /* it has taken that one */
+	CHECK_IS(preserved(WEIR_FN_EVENT_SEND, port, none), WEIR_OK); /* to one that runs */
+	CHECK(WAIT(weir_port_bind(port, 1, 2) == WEIR_OK));
+	SHARED_WRITE(stop, true);
 }
 
 static bool skip(struct exception *exception)
@@ -226,6 +279,7 @@ TESTS = {
 	RUN(memory_tells_the_regions),
 	RUN(pages_stay_where_they_are),
 	RUN(calls_preserve_the_other_registers),
+	RUN(sends_preserve_the_other_registers),
 	RUN(the_out_page_and_the_event_rings_are_read_only),
 };
 TESTS_MAIN

@@ -159,6 +159,14 @@ def test_registers_that_an_exit_does_not_save_are_seen(tmp_path, instruction):
 
 
 @cross
+@pytest.mark.parametrize("instruction, status", [("bl f", 1), ("blr x3", 1), ("b f", 1), ("b trap_send", 0),
+                                                 ("b.eq trap_send", 0)])
+def test_a_send_calls_nothing(tmp_path, instruction, status):
+    result = check_fp(build(tmp_path, {"trap_send": instruction, "f": "bl trap_send"}))
+    assert result.returncode == status, result.stderr
+
+
+@cross
 def test_only_the_switch_and_the_library_may(tmp_path):
     thing = build(tmp_path, {"fp_save": "str q0, [x0]", "fp_load": "ldr q0, [x0]",
                              "fdt_setprop": "movi v0.4s, #0"})

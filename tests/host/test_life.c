@@ -18,6 +18,7 @@
 #include <weir/manage.h>
 #include <weir/upcall.h>
 #include "fake.h"
+#include "hvc.h"
 #include "soak.h"
 #include "core/guest_tree.h"
 #include "core/hypercall.h"
@@ -215,7 +216,7 @@ struct weir_result weir_call(u32 function, u64 a1, u64 a2, u64 a3, u64 a4, u64 a
 
 	assert_int_equal(running->vm->state, VM_RUNNING);
 	memcpy(x, registers, sizeof(registers));
-	hypercall(running);
+	fake_hvc(running);
 	return (struct weir_result){ .status = (s64)x[0], .value = { x[1], x[2], x[3] } };
 }
 

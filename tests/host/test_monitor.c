@@ -272,8 +272,9 @@ TEST(start_stop_and_restart_command_the_vm_and_say_its_state)
 TEST(statistics_are_of_the_vm_and_of_each_vcpu_of_several)
 {
 	vcpus[2][0].account =
-		(struct account){ .exit = { [ACCOUNT_HYPERCALL] = 10, [ACCOUNT_WAIT] = 3 },
-				  .events = 4,
+		(struct account){ .exit = { [ACCOUNT_HYPERCALL] = 9, [ACCOUNT_WAIT] = 3 },
+				  .events = 3,
+				  .sends = 1,
 				  .block_requests = 5,
 				  .block_sectors = 16,
 				  .block_ticks = 7000000,

@@ -65,6 +65,11 @@ static void meanwhile(const char *call, void (*what)(void))
 
 /* ---- What is below and beside the scheduler ------------------------------------------------------ */
 
+u64 gic_kick_word(u32 core)
+{
+	return core + 1;
+}
+
 void gic_kick(u32 core)
 {
 	kicks[core]++;

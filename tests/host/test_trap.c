@@ -26,13 +26,22 @@ static struct vm vm;
 static bool needed;
 static struct vcpu vcpu, other;
 static const char *served;
+static u64 called;
+static struct vcpu *posted;
 static u32 aborts, undefined;
 static bool window_shows;
 
-void hypercall(struct vcpu *self)
+void hypercall(struct vcpu *self, u64 number)
 {
+	called = number;
 	assert_ptr_equal(self, &vcpu);
 	served = "hypercall";
+}
+
+void vgic_posted(struct vcpu *self, struct vcpu *target)
+{
+	assert_ptr_equal(self, &vcpu);
+	posted = target;
 }
 
 void vpsci_call(struct vcpu *self)
@@ -152,14 +161,23 @@ static void leave_with(u64 syndrome)
 	assert_null(trap_sync(&vcpu.arch));
 }
 
+/* As entry.S calls it. */
+static void call(u32 function)
+{
+	vcpu.arch.x[0] = function;
+	served = "";
+	assert_null(trap_hvc(&vcpu.arch, function - WEIR_FN(0)));
+}
+
 TEST(calls_count_as_hypercalls_or_as_psci)
 {
-	vcpu.arch.x[0] = WEIR_FN(WEIR_FN_VERSION);
-	trap_hvc(&vcpu.arch);
+	call(WEIR_FN(WEIR_FN_VERSION));
 	assert_string_equal(served, "hypercall");
 	expect_counted(ACCOUNT_HYPERCALL);
-	vcpu.arch.x[0] = 0x84000000;
-	trap_hvc(&vcpu.arch);
+	call(0x86000000); /* the same owner's, 32 bits wide */
+	assert_string_equal(served, "hypercall");
+	expect_counted(ACCOUNT_HYPERCALL);
+	call(0x84000000);
 	assert_string_equal(served, "psci");
 	expect_counted(ACCOUNT_PSCI);
 	leave_with(CLASS(0x17)); /* SMC */
@@ -168,6 +186,29 @@ TEST(calls_count_as_hypercalls_or_as_psci)
 	leave_with(CLASS(0x16) | 7); /* HVC #7 */
 	assert_int_equal(vcpu.arch.x[0], ~0ul);
 	expect_counted(ACCOUNT_OTHER);
+}
+
+TEST(a_send_that_is_left_is_a_call_or_wakes_its_receiver)
+{
+	vcpu.arch.x[0] = WEIR_FN(WEIR_FN_EVENT_SEND);
+	vcpu.arch.x[1] = 0x10000;
+	posted = 0;
+	assert_null(trap_sent(&vcpu.arch, SEND_CALL));
+	assert_string_equal(served, "hypercall");
+	assert_int_equal(called, WEIR_FN_EVENT_SEND);
+	assert_int_equal(vcpu.arch.x[1], 0x10000);
+	assert_null(posted);
+	expect_counted(ACCOUNT_HYPERCALL);
+
+	served = "";
+	vcpu.told = &other;
+	assert_null(trap_sent(&vcpu.arch, SEND_POSTED));
+	assert_string_equal(served, "");
+	assert_ptr_equal(posted, &other);
+	assert_int_equal(vcpu.arch.x[0], WEIR_OK);
+	assert_int_equal(vcpu.arch.x[1], 0);
+	needed = true;
+	assert_ptr_equal(trap_sent(&vcpu.arch, SEND_POSTED), &other.arch);
 }
 
 TEST(an_emulated_access_counts_as_mmio_and_is_skipped)
@@ -250,6 +291,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RUN_AFTER(start, calls_count_as_hypercalls_or_as_psci),
+		RUN_AFTER(start, a_send_that_is_left_is_a_call_or_wakes_its_receiver),
 		RUN_AFTER(start, an_emulated_access_counts_as_mmio_and_is_skipped),
 		RUN_AFTER(start, an_access_to_nothing_counts_as_an_abort),
 		RUN_AFTER(start, an_access_that_is_tried_again_is_no_abort),

@@ -67,7 +67,8 @@ static const char *const class_name[EXIT_CLASSES] = {
 };
 
 /* What the linker makes of the names (--wrap). */
-struct arch_vcpu *__real_trap_hvc(struct arch_vcpu *arch);
+struct arch_vcpu *__real_trap_hvc(struct arch_vcpu *arch, u64 number);
+struct arch_vcpu *__real_trap_sent(struct arch_vcpu *arch, enum trap_send how);
 struct arch_vcpu *__real_trap_sync(struct arch_vcpu *arch);
 struct arch_vcpu *__real_trap_irq(struct arch_vcpu *arch);
 struct arch_vcpu *__real_trap_serror(struct arch_vcpu *arch);
@@ -75,7 +76,8 @@ void __real_vm_step(struct vm *vm);
 void __real_irq_handle(struct vcpu *current);
 void __real_cpu_wait(void);
 void __real_cpu_power_off(void);
-struct arch_vcpu *__wrap_trap_hvc(struct arch_vcpu *arch);
+struct arch_vcpu *__wrap_trap_hvc(struct arch_vcpu *arch, u64 number);
+struct arch_vcpu *__wrap_trap_sent(struct arch_vcpu *arch, enum trap_send how);
 struct arch_vcpu *__wrap_trap_sync(struct arch_vcpu *arch);
 struct arch_vcpu *__wrap_trap_irq(struct arch_vcpu *arch);
 struct arch_vcpu *__wrap_trap_serror(struct arch_vcpu *arch);
@@ -246,7 +248,7 @@ static struct arch_vcpu *serve_stats(struct vcpu *self)
 	return *self->sched_needed ? &sched_next()->arch : 0;
 }
 
-struct arch_vcpu *__wrap_trap_hvc(struct arch_vcpu *arch)
+struct arch_vcpu *__wrap_trap_hvc(struct arch_vcpu *arch, u64 number)
 {
 	struct core_stats *core;
 
@@ -255,7 +257,17 @@ struct arch_vcpu *__wrap_trap_hvc(struct arch_vcpu *arch)
 	core = begin();
 	core->class = (arch->x[0] >> 24 & 0x3f) == 6 ? EXIT_HYPERCALL : EXIT_PSCI;
 	core->detail = arch->x[0];
-	return end(core, vcpu_of(arch), __real_trap_hvc(arch));
+	return end(core, vcpu_of(arch), __real_trap_hvc(arch, number));
+}
+
+/* What trap_send() itself takes cannot be seen from here, for all registers are a guest's then. */
+struct arch_vcpu *__wrap_trap_sent(struct arch_vcpu *arch, enum trap_send how)
+{
+	struct core_stats *core = begin();
+
+	core->class = EXIT_HYPERCALL;
+	core->detail = WEIR_FN(WEIR_FN_EVENT_SEND);
+	return end(core, vcpu_of(arch), __real_trap_sent(arch, how));
 }
 
 /* ESR_EL2.EC, DDI 0487 D19.2.37. */

@@ -1,6 +1,7 @@
 /* VMs for the tests of ipc/ (ipc_vms.h). */
 #include <stdlib.h>
 #include <string.h>
+#include "hvc.h"
 #include "ipc_vms.h"
 #include "core/memory.h"
 #include "core/timeout.h"
@@ -308,7 +309,7 @@ s64 ipc_call(u64 x0, u64 x1, u64 x2, u64 x3, u64 x4, u64 x5, u64 x6)
 
 	for (u32 i = 0; i < ARRAY_SIZE(self->arch.x); i++)
 		x[i] = i < ARRAY_SIZE(registers) ? registers[i] : 0xdead0000 + i;
-	hypercall(self);
+	fake_hvc(self);
 	for (u32 i = 4; i < ARRAY_SIZE(self->arch.x); i++)
 		assert_true(x[i] == (i < ARRAY_SIZE(registers) ? registers[i] : 0xdead0000 + i));
 	running = self; /* another may have come in meanwhile (fake/lock.c) */
