@@ -5,7 +5,8 @@
  * any core may read a word at any time, once, as it stands at that moment. The clock `steal` is also
  * started by others, under the lock of that core's run queue, and block_ticks is written by who ends
  * its requests, one at a time. Sums for a VM are made by who
- * shows them (monitor.c).
+ * shows them (monitor.c). What is done for the submission ring is counted apart, by who takes its
+ * commands, under the ring's lock: that may be another core.
  */
 #pragma once
 
@@ -32,7 +33,14 @@ enum account_reason {
  */
 #define CLOCK_RUNS (1ul << 63)
 
+/* What came by the submission ring; each as the same without it. */
+struct account_ring {
+	u64 events, block_requests, block_sectors;
+	u64 copies, copied_bytes; /* of copies, those that failed on the way too */
+};
+
 struct account {
+	struct account_ring ring;
 	u64 exit[ACCOUNT_REASONS];
 	u64 sends;  /* hypercalls that sent an event by trap_send(); counted here alone */
 	u64 events; /* sent or published by it by other ways, to closed channels too */

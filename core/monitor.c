@@ -155,9 +155,9 @@ static void add_account(struct account *sum, const struct account *of)
 	for (u32 i = 0; i < ACCOUNT_REASONS; i++)
 		sum->exit[i] += read_once(of->exit[i]);
 	sum->exit[ACCOUNT_HYPERCALL] += sends;
-	sum->events += read_once(of->events) + sends;
-	sum->block_requests += read_once(of->block_requests);
-	sum->block_sectors += read_once(of->block_sectors);
+	sum->events += read_once(of->events) + read_once(of->ring.events) + sends;
+	sum->block_requests += read_once(of->block_requests) + read_once(of->ring.block_requests);
+	sum->block_sectors += read_once(of->block_sectors) + read_once(of->ring.block_sectors);
 	sum->block_ticks += read_once(of->block_ticks);
 	sum->run += account_clock_value(run, now);
 	sum->steal += account_clock_value(steal, now);

@@ -106,7 +106,7 @@ static void free_slot(struct block_vcpu *block, u32 index) NEEDS(block->lock)
 }
 
 /* The request of the slot was never accepted. */
-static void return_slot(struct block_slot *slot)
+void block_slot_return(struct block_slot *slot)
 {
 	struct block_vcpu *block = &slot->vcpu->ipc->block;
 
@@ -118,7 +118,7 @@ static void return_slot(struct block_slot *slot)
 
 /* The request is over: tells the vCPU, unless its VM is off; then its end may have waited for it.
  */
-static void complete(struct block_slot *slot, enum weir_status status)
+void block_slot_complete(struct block_slot *slot, enum weir_status status)
 {
 	struct vcpu *vcpu = slot->vcpu;
 	struct block_vcpu *block = &vcpu->ipc->block;
@@ -146,6 +146,15 @@ static void complete(struct block_slot *slot, enum weir_status status)
 		vm_device_done(vcpu->vm);
 }
 
+struct block_slot *block_slot_take(struct vcpu *vcpu, u64 cookie)
+{
+	struct block_slot *slot = take_slot(vcpu, PA(0), 0);
+
+	if (slot)
+		slot->cookie = cookie;
+	return slot;
+}
+
 /* What waits for a device. */
 
 /*
@@ -171,7 +180,7 @@ static bool submit_waiting(struct waiting *queue, struct block_device *device) N
 		if (!list_empty(&turn->waiting))
 			list_append(&queue->turns, &turn->link);
 		if (status != WEIR_OK)
-			complete(slot_of(request), WEIR_IO);
+			block_slot_complete(slot_of(request), WEIR_IO);
 	}
 	return !list_empty(&queue->turns);
 }
@@ -203,7 +212,7 @@ static void wait_for_device(struct block_slot *slot, struct block_device *device
 /* The device has done a request. Driver's interrupt, without the driver's lock. */
 static void request_done(struct block_request *request, enum weir_status status)
 {
-	complete(slot_of(request), status);
+	block_slot_complete(slot_of(request), status);
 }
 
 /* The same interrupt, when all it has ended is done. */
@@ -226,7 +235,7 @@ static enum weir_status start(struct block_slot *slot, const struct block_disk *
 	enum weir_status status = WEIR_AGAIN;
 
 	if (slot->request.operation == BLOCK_FLUSH && device->write_through) {
-		complete(slot, WEIR_OK);
+		block_slot_complete(slot, WEIR_OK);
 		return WEIR_OK;
 	}
 	if (!__atomic_load_n(&waiting[disk->device_index].count, __ATOMIC_RELAXED))
@@ -236,7 +245,7 @@ static enum weir_status start(struct block_slot *slot, const struct block_disk *
 		return WEIR_OK;
 	}
 	if (status != WEIR_OK)
-		return_slot(slot);
+		block_slot_return(slot);
 	return status;
 }
 
@@ -310,8 +319,7 @@ static enum weir_status reserve_slot(struct vcpu *self, pa_t pa, u32 bytes,
 	return *slot ? WEIR_OK : WEIR_QUOTA;
 }
 
-enum weir_status block_submit_call(struct vcpu *self, const struct call_args *in,
-				   struct call_results *out)
+enum weir_status block_submit(struct vcpu *vcpu, const struct call_args *in)
 {
 	u64 operation = in->x1 >> 8;
 	const struct block_disk *disk;
@@ -320,27 +328,34 @@ enum weir_status block_submit_call(struct vcpu *self, const struct call_args *in
 	u32 bytes;
 	pa_t pa;
 
-	(void)out;
 	if (operation > WEIR_BLOCK_FLUSH)
 		return WEIR_INVALID;
-	disk = find_disk(self->vm, in->x1 & 0xff);
+	disk = find_disk(vcpu->vm, in->x1 & 0xff);
 	if (!disk)
 		return WEIR_NOT_FOUND;
 	if (!disk->device)
 		return WEIR_IO;
-	status = check_request(self->vm, disk, operation, in, &bytes, &pa);
+	status = check_request(vcpu->vm, disk, operation, in, &bytes, &pa);
 	if (status != WEIR_OK)
 		return status;
-	status = reserve_slot(self, pa, bytes, &slot);
+	status = reserve_slot(vcpu, pa, bytes, &slot);
 	if (status != WEIR_OK)
 		return status;
 	slot->request.operation = (enum block_operation)operation;
 	slot->request.sector = disk->first_sector + in->x2;
 	slot->device_index = disk->device_index;
 	slot->cookie = in->x5;
-	status = start(slot, disk);
+	return start(slot, disk);
+}
+
+enum weir_status block_submit_call(struct vcpu *self, const struct call_args *in,
+				   struct call_results *out)
+{
+	enum weir_status status = block_submit(self, in);
+
+	(void)out;
 	if (status == WEIR_OK)
-		account_block(&self->account, bytes / WEIR_SECTOR_SIZE);
+		account_block(&self->account, in->x3);
 	return status;
 }
 
@@ -406,7 +421,8 @@ static bool drop_waiting(struct vm *vm, u32 index)
 
 		list_remove(first);
 		__atomic_store_n(&queue->count, queue->count - 1, __ATOMIC_RELAXED);
-		complete(slot_of(container_of(first, struct block_request, link)), WEIR_IO);
+		block_slot_complete(slot_of(container_of(first, struct block_request, link)),
+				    WEIR_IO);
 	}
 	more = !list_empty(&turn->waiting);
 	if (!more)

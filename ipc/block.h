@@ -74,6 +74,20 @@ bool block_vm_reset(struct vm *vm, u64 *at);
  */
 bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes);
 
+/*
+ * WEIR_FN_BLOCK_SUBMIT with these arguments (x1 to x5) for a vCPU, not counted; x3 is the sectors that it
+ * moves. By any core, while the VM is not stopped.
+ */
+enum weir_status block_submit(struct vcpu *vcpu, const struct call_args *in);
+
+/*
+ * Completions that no request has: room is set aside, 0: there is none; and given back, with a
+ * completion or, if the vCPU is not to hear of it, without. As above.
+ */
+struct block_slot *block_slot_take(struct vcpu *vcpu, u64 cookie);
+void block_slot_complete(struct block_slot *slot, enum weir_status status);
+void block_slot_return(struct block_slot *slot);
+
 /* The calls. */
 enum weir_status block_info_call(struct vcpu *self, const struct call_args *in,
 				 struct call_results *out);

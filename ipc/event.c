@@ -130,6 +130,13 @@ RARE enum weir_status event_send_call(struct vcpu *self, const struct call_args 
 	return port_signal(port, peer, 0);
 }
 
+enum weir_status event_send(struct vm *vm, weir_handle handle)
+{
+	struct port *peer, *port = port_of(vm, handle, &peer);
+
+	return port ? port_signal(port, peer, 0) : port_refusal(vm, handle);
+}
+
 enum weir_status event_publish_call(struct vcpu *self, const struct call_args *in,
 				    struct call_results *out)
 {

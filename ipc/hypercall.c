@@ -13,6 +13,7 @@
 #include "ipc/grant.h"
 #include "ipc/ipc.h"
 #include "ipc/manage.h"
+#include "ipc/submit.h"
 #include "ipc/upcall.h"
 
 #define SMCCC_NOT_SUPPORTED (-1l) /* ARM DEN 0028, 7.1 */
@@ -45,7 +46,8 @@
 	ROW(WEIR_FN_PORT_CONNECT, port_connect, 2)       \
 	ROW(WEIR_FN_PORT_CLOSE, port_close, 1)           \
 	ROW(WEIR_FN_PORT_MASK, port_mask, 2)             \
-	ROW(WEIR_FN_PORT_TIMER, port_timer, 2)
+	ROW(WEIR_FN_PORT_TIMER, port_timer, 2)           \
+	ROW(WEIR_FN_SUBMIT, submit, 0)
 
 static enum weir_status version_call(struct vcpu *self, const struct call_args *in,
 				     struct call_results *out)

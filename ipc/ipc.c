@@ -13,6 +13,7 @@
 #include "ipc/block.h"
 #include "ipc/event.h"
 #include "ipc/grant.h"
+#include "ipc/submit.h"
 #include "ipc/upcall.h"
 
 /* `in` and `out`, then the rings. */
@@ -58,6 +59,7 @@ static void vcpu_create(struct vcpu *vcpu)
 	map_pages(vcpu->vm, ipc->shared_ipa, pages, bytes);
 	event_vcpu_create(vcpu);
 	event_vcpu_reset(vcpu, (u32 *)(pages + 2 * PAGE_SIZE));
+	submit_vcpu_reset(vcpu);
 	upcall_vcpu_create(vcpu);
 }
 
@@ -96,11 +98,14 @@ static bool run_step(struct vm *vm, struct vm_work *work, const step *phases, u3
 	return true;
 }
 
-/* Grants first: a peer whose mapping becomes scratch is told on a port that is still open. */
+/*
+ * Commands first: then no core does anything for the VM any more. Grants before ports: a peer whose mapping
+ * becomes scratch is told on a port that is still open.
+ */
 bool ipc_vm_stop(struct vm *vm, struct vm_work *work)
 {
-	static const step phases[] = { upcall_vm_stop, grant_vm_revoke, grant_vm_unmap,
-				       event_vm_stop, block_vm_stop };
+	static const step phases[] = { submit_vm_stop, upcall_vm_stop, grant_vm_revoke,
+				       grant_vm_unmap, event_vm_stop,  block_vm_stop };
 
 	return run_step(vm, work, phases, ARRAY_SIZE(phases));
 }
@@ -129,6 +134,7 @@ static bool vcpu_reset(struct vm *vm, u64 *at)
 	struct vcpu *vcpu = vm->vcpu[(*at)++];
 
 	event_vcpu_reset(vcpu, (u32 *)(vcpu->ipc->out + 1));
+	submit_vcpu_reset(vcpu);
 	return *at < vm->vcpu_count;
 }
 

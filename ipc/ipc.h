@@ -177,6 +177,28 @@ struct upcall_vcpu {
 	u64 said_done, said_total;
 };
 
+/* A copy that is being made, piece by piece. Lock: that of the submission ring. */
+struct copy {
+	u64 to, from;		 /* IPAs: the rest of it */
+	u32 left;		 /* bytes; 0: there is none */
+	struct block_slot *slot; /* for its completion */
+};
+
+/*
+ * The submission ring of a vCPU. The lock is the outermost of ipc/: who has it takes commands, on whatever
+ * core, and VM and pages stay as they are meanwhile (ipc_vm_stop).
+ */
+struct submit_vcpu {
+	struct spinlock lock;
+	bool stopped;	  /* atomic: from the end of the VM until its pages are new */
+	bool asleep;	  /* as weir_out.submit_wanted says */
+	u64 head;	  /* position taken; EL2's own copy */
+	struct copy copy; /* the command at `head`, if it is one and has begun */
+	void (*wake)(
+		struct vcpu
+			*vcpu); /* fixed after boot; 0: the vCPU's own core takes its commands */
+};
+
 struct vm_ipc {
 	struct event_vm event;
 	struct grant_vm grant;
@@ -192,4 +214,5 @@ struct vcpu_ipc {
 	struct event_vcpu event;
 	struct upcall_vcpu upcall;
 	struct block_vcpu block;
+	struct submit_vcpu submit;
 };

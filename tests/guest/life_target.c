@@ -108,7 +108,8 @@ static void pages_are_new(void)
 
 	EXPECT(in->upcall_reply[0] == 0 && in->completion_head == 0 && out->completion_tail == 0);
 	EXPECT(in->buffer[sizeof(in->buffer) - 1] == 0);
-	EXPECT(in->reserved3[sizeof(in->reserved3) - 1] == 0);
+	EXPECT(in->command[WEIR_COMMANDS - 1].cookie == 0 && in->submit_tail == 0);
+	EXPECT(out->submit_head == 0 && out->submit_wanted == 1);
 }
 
 /* An interrupt that is still there from another life comes at once. */
@@ -140,7 +141,7 @@ static void make_a_mess(void)
 		written_by_the_image[i] = ~0ull;
 	*device(UART_IBRD) = 7;
 	memset(in->buffer, 0xff, sizeof(in->buffer));
-	memset(in->reserved3, 0xff, sizeof(in->reserved3));
+	memset(in->command, 0xff, sizeof(in->command));
 }
 
 static uint32_t seed(void)

@@ -55,6 +55,7 @@ const struct call_row call_rows[] = {
 	{ WEIR_FN_PORT_CLOSE, { OWN_PORT }, ERRORS3(INVALID, STALE, DENIED) },
 	{ WEIR_FN_PORT_MASK, { PORT, FLAG }, ERRORS2(INVALID, STALE) },
 	{ WEIR_FN_PORT_TIMER, { TIMER, WORD }, ERRORS3(INVALID, STALE, DENIED) },
+	{ WEIR_FN_SUBMIT, { NOTHING }, ERRORS1(AGAIN) },
 };
 
 const u32 call_row_count = ARRAY_SIZE(call_rows);

@@ -350,7 +350,7 @@ TEST(vm_that_started_again_has_rings_and_ports_as_new)
 	ipc_vm_renew(1);
 	for (u32 vcpu = 0; vcpu < 2; vcpu++) {
 		static const struct weir_in zero;
-		struct weir_out expected = { .event_slots = slots };
+		struct weir_out expected = { .event_slots = slots, .submit_wanted = 1 };
 
 		pages = ipc_pages(1, vcpu);
 		assert_memory_equal(pages.in, &zero, sizeof(zero));

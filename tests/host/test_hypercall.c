@@ -49,6 +49,7 @@ static const struct {
 	{ WEIR_FN_PORT_MASK, 2, { PORT, 1 }, WEIR_OK },
 	{ WEIR_FN_PORT_TIMER, 2, { PORT, 1 }, WEIR_INVALID },
 	{ WEIR_FN_PORT_CLOSE, 1, { PORT | 1 }, WEIR_OK },
+	{ WEIR_FN_SUBMIT, 0, { 0 }, WEIR_OK },
 };
 
 static bool is_call(u32 number)

@@ -649,6 +649,7 @@ static void except_counts(struct snapshot *snapshot, const struct vm *vm)
 		except(snapshot, &vcpu->results, sizeof(vcpu->results));
 		except(snapshot, &vcpu->upcall.life, sizeof(u64));
 		except(snapshot, &vcpu->block.lock, sizeof(struct spinlock));
+		except(snapshot, &vcpu->submit.lock, sizeof(struct spinlock));
 	}
 }
 

@@ -71,6 +71,7 @@ enum weir_function {
 	WEIR_FN_PORT_CLOSE = 42,      /* event.h */
 	WEIR_FN_PORT_MASK = 43,	      /* event.h */
 	WEIR_FN_PORT_TIMER = 44,      /* event.h */
+	WEIR_FN_SUBMIT = 56,	      /* submit.h */
 	WEIR_FN_COUNT = 64,
 };
 
@@ -113,7 +114,7 @@ typedef uint64_t weir_handle;
 /* Event priorities, 0..WEIR_EVENT_PRIORITIES-1; the highest number is delivered first. */
 #define WEIR_EVENT_PRIORITIES 4u
 
-/* A finished block request; block.h says what the fields mean. 16 bytes. */
+/* A finished block request (block.h) or copy (submit.h); they say what the fields mean. 16 bytes. */
 struct weir_completion {
 	uint64_t cookie;
 	int32_t status; /* enum weir_status */
@@ -122,6 +123,15 @@ struct weir_completion {
 
 #define WEIR_COMPLETIONS \
 	64u /* slots of a vCPU's completion ring: its limit of requests in flight */
+
+/* A command in the submission ring; submit.h says what the fields mean. 32 bytes. */
+struct weir_command {
+	uint64_t what;
+	uint64_t argument[2];
+	uint64_t cookie;
+};
+
+#define WEIR_COMMANDS 64u /* slots of a vCPU's submission ring */
 
 /*
  * The vCPU's `in` page: only the guest writes. Weir reads each word once and checks the copy.
@@ -138,11 +148,13 @@ struct weir_in {
 	uint64_t reserved1[7];
 	/* The answer to an upcall (upcall.h). */
 	uint64_t upcall_reply[6];
-	uint64_t reserved2[106];
+	uint64_t reserved2[2];
+	/* Position filled in the submission ring (submit.h). */
+	uint64_t submit_tail;
+	uint64_t reserved3[103];
 	/* Names and other byte arguments of calls. */
 	uint8_t buffer[1024];
-	/* For the submission ring. */
-	uint8_t reserved3[2048];
+	struct weir_command command[WEIR_COMMANDS];
 };
 
 /*
@@ -160,12 +172,21 @@ struct weir_out {
 	uint64_t upcall_sequence;
 	uint64_t upcall_service;
 	uint64_t upcall_argument[4];
-	uint64_t reserved2[106];
+	uint64_t reserved2[2];
+	/* The submission ring (submit.h): position consumed, read with load-acquire; whether commands that
+	 * are put now need a call; of each slot how its last command ended, enum weir_status. */
+	uint64_t submit_head;
+	uint64_t reserved3[7];
+	uint64_t submit_wanted;
+	uint64_t reserved4[7];
+	int32_t submit_status[WEIR_COMMANDS];
+	uint64_t reserved5[56];
 	struct weir_completion completion[WEIR_COMPLETIONS];
 	/* The name that WEIR_FN_VM_INFO answers, filled up with zeroes (manage.h). */
 	char name[WEIR_NAME_MAX + 1];
-	uint8_t reserved3[2016];
+	uint8_t reserved6[2016];
 };
 
 WEIR_STATIC_ASSERT(sizeof(struct weir_in) == WEIR_PAGE_SIZE, "weir_in is one page");
 WEIR_STATIC_ASSERT(sizeof(struct weir_out) == WEIR_PAGE_SIZE, "weir_out is one page");
+WEIR_STATIC_ASSERT(__builtin_offsetof(struct weir_out, completion) == 1024, "where it was before");

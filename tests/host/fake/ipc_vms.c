@@ -119,6 +119,37 @@ WEAK enum weir_status block_submit_call(struct vcpu *self, const struct call_arg
 	return WEIR_OK;
 }
 
+WEAK enum weir_status block_submit(struct vcpu *vcpu, const struct call_args *in)
+{
+	(void)vcpu;
+	(void)in;
+	return WEIR_NOT_FOUND;
+}
+
+WEAK struct block_slot *block_slot_take(struct vcpu *vcpu, u64 cookie)
+{
+	(void)vcpu;
+	(void)cookie;
+	return 0;
+}
+
+WEAK void block_slot_complete(struct block_slot *slot, enum weir_status status)
+{
+	fail_msg("no slot was given out: %p, %d", (void *)slot, status);
+}
+
+WEAK void block_slot_return(struct block_slot *slot)
+{
+	fail_msg("no slot was given out: %p", (void *)slot);
+}
+
+/* What is copied is so in memory, too; unless the program counts it. */
+WEAK void cache_clean_invalidate(const void *start, u64 bytes)
+{
+	(void)start;
+	(void)bytes;
+}
+
 struct ipc_command ipc_command;
 
 enum weir_status vm_command(struct vm *vm, enum vm_command what, u64 life)
