@@ -76,39 +76,37 @@ static enum weir_status begin_copy(struct vcpu *vcpu, const struct weir_command 
 	return status == WEIR_OK ? WEIR_AGAIN : refuse(vcpu, cookie, status);
 }
 
-/* Commands but events. WEIR_AGAIN: a copy is not done yet. `used` is added to. */
+/* Commands but events; their cost is added to `used`. WEIR_AGAIN: a copy is not done yet. */
 static __attribute__((noinline)) enum weir_status do_request(struct vcpu *vcpu,
 							     const struct weir_command *command,
 							     u64 what, u64 *used)
 {
-	struct copy *copy = &vcpu->ipc->submit.copy;
 	enum weir_status status;
 
 	*used += SUBMIT_COST_REQUEST;
-	if (!copy->left) {
-		if ((u8)what == WEIR_COMMAND_BLOCK)
-			return do_block(vcpu, command, what);
-		if ((u8)what != WEIR_COMMAND_COPY)
-			return WEIR_INVALID;
-		status = begin_copy(vcpu, command, what);
-		if (status != WEIR_AGAIN)
-			return status;
-	}
-	return copy_step(vcpu, copy, used);
+	if ((u8)what == WEIR_COMMAND_BLOCK)
+		return do_block(vcpu, command, what);
+	if ((u8)what != WEIR_COMMAND_COPY)
+		return WEIR_INVALID;
+	status = begin_copy(vcpu, command, what);
+	return status == WEIR_AGAIN ? copy_step(vcpu, &vcpu->ipc->submit.copy, used) : status;
 }
 
 /* The command at the head. A copy that has begun is in EL2, whatever stands there now. */
-static inline enum weir_status do_command(struct vcpu *vcpu, u64 *used)
+static inline enum weir_status do_command(struct vcpu *vcpu, struct submit_vcpu *ring, u64 *used)
 {
-	struct submit_vcpu *ring = &vcpu->ipc->submit;
 	const struct weir_command *command = &vcpu->ipc->in->command[ring->head % WEIR_COMMANDS];
-	u64 what = read_once(command->what);
+	u64 what;
 
-	if (__builtin_expect(!ring->copy.left && (u8)what == WEIR_COMMAND_EVENT, 1)) {
-		*used += SUBMIT_COST_EVENT;
-		return do_event(vcpu, command, what);
+	if (__builtin_expect(ring->copy.left, 0)) {
+		*used += SUBMIT_COST_REQUEST;
+		return copy_step(vcpu, &ring->copy, used);
 	}
-	return do_request(vcpu, command, what, used);
+	what = read_once(command->what);
+	if (__builtin_expect((u8)what != WEIR_COMMAND_EVENT, 0))
+		return do_request(vcpu, command, what, used);
+	*used += SUBMIT_COST_EVENT;
+	return do_event(vcpu, command, what);
 }
 
 static u64 drain(struct vcpu *vcpu, struct submit_vcpu *ring, u64 quantum) NEEDS(ring->lock)
@@ -124,7 +122,7 @@ static u64 drain(struct vcpu *vcpu, struct submit_vcpu *ring, u64 quantum) NEEDS
 	if (ring->asleep && ring->wake)
 		set_wanted(vcpu, false);
 	while (ring->head != tail && used < quantum) {
-		enum weir_status status = do_command(vcpu, &used);
+		enum weir_status status = do_command(vcpu, ring, &used);
 
 		if (status == WEIR_AGAIN)
 			continue;

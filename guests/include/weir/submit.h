@@ -45,7 +45,7 @@
  * are dropped; block.h says what becomes of requests.
  *
  * Source: ipc/submit.c, ipc/copy.c. Tests: tests/guest/submit.c, tests/host/test_submit.c,
- * tests/host/test_copy.c, tests/models/submit.pml. Since ABI 1.
+ * tests/host/test_copy.c. Since ABI 1.
  */
 #pragma once
 

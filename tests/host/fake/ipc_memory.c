@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "ipc_memory.h"
+#include "core/memory.h"
 
 #define VMS	   4
 #define VIEW_PAGES (FAKE_POOL_PAGES + FAKE_WINDOW_PAGES)
@@ -69,6 +70,16 @@ static void sync_page(u32 vm, u32 index)
 	view->seen[index].pa = pa;
 	view->seen[index].kind = kind;
 	show(view->base + index * PAGE_SIZE, pa, kind);
+}
+
+/* What is in no pool is the host's. */
+void *mmu_window(enum window window, pa_t pa)
+{
+	(void)window;
+	for (u32 vm = 0; vm < memory.vms; vm++)
+		if (pa.raw - ipc_pool_pa(vm, 0) < FAKE_POOL_PAGES * PAGE_SIZE)
+			return memory.all + offset_of(vm, 0) + (pa.raw - ipc_pool_pa(vm, 0));
+	return (void *)pa.raw;
 }
 
 void ipc_memory_sync(void)
