@@ -47,21 +47,27 @@ static enum weir_status find(struct vm *vm, u64 ipa, bool write, pa_t *pa)
 	return WEIR_OK;
 }
 
+static inline void copy_line(u64 *to, const u64 *from)
+{
+	u64 a = from[0], b = from[1], c = from[2], d = from[3];
+	u64 e = from[4], f = from[5], g = from[6], h = from[7];
+
+	to[0] = a;
+	to[1] = b;
+	to[2] = c;
+	to[3] = d;
+	to[4] = e;
+	to[5] = f;
+	to[6] = g;
+	to[7] = h;
+}
+
 /* Both are multiples of 8 bytes, and so is the size. Of what is in them nothing is assumed. */
 static void copy_words(u64 *to, const u64 *from, u32 bytes)
 {
-	for (; bytes >= 64; bytes -= 64, to += 8, from += 8) {
-		u64 a = from[0], b = from[1], c = from[2], d = from[3];
-		u64 e = from[4], f = from[5], g = from[6], h = from[7];
-
-		to[0] = a;
-		to[1] = b;
-		to[2] = c;
-		to[3] = d;
-		to[4] = e;
-		to[5] = f;
-		to[6] = g;
-		to[7] = h;
+	for (; bytes >= 128; bytes -= 128, to += 16, from += 16) {
+		copy_line(to, from);
+		copy_line(to + 8, from + 8);
 	}
 	for (; bytes; bytes -= 8)
 		*to++ = *from++;

@@ -3,6 +3,7 @@
  * its most expensive, with another VM on the core. It reports nothing; the benchmark build of Weir
  * does.
  */
+#include <weir/submit.h>
 #include "tests/bench/bench.h"
 
 #define SPI_FIRST 64u
@@ -145,6 +146,31 @@ static void use_grants(void)
 	}
 }
 
+/* Events up to where one more command is taken, and that is a page to be copied; and copies of pieces. */
+static void use_ring(void)
+{
+	uint8_t *pages = memory_pages(8);
+	struct weir_submit ring;
+
+	weir_submit_init(&ring, weir_here());
+	for (uint32_t i = 0; pages && i < ROUNDS; i++) {
+		struct block_request done = { .done = false }, last = { .done = false };
+
+		task_sleep(6000000); /* the peer is asleep */
+		for (uint32_t n = 0; n < 15; n++)
+			weir_submit_put_event(&ring, port);
+		weir_submit_put_copy(&ring, pages + i * PAGE_SIZE, pages + 4 * PAGE_SIZE, PAGE_SIZE,
+				     (uint64_t)&done);
+		for (uint32_t n = 0; n < 16; n++)
+			weir_submit_put_copy(&ring, pages + (n % 7 + 1) * PAGE_SIZE - 16,
+					     pages + n % 8 * PAGE_SIZE, 64, (uint64_t)&last);
+		weir_submit_kick(&ring);
+		block_wait(&done);
+		block_wait(&last);
+		task_sleep(1000000);
+	}
+}
+
 static void second(void *arg)
 {
 	(void)arg;
@@ -199,6 +225,7 @@ int main(void)
 	}
 	start_second();
 	use_grants();
+	use_ring();
 	weir_event_send(port);
 	return 0;
 }
