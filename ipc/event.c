@@ -130,11 +130,11 @@ RARE enum weir_status event_send_call(struct vcpu *self, const struct call_args 
 	return port_signal(port, peer, 0);
 }
 
-enum weir_status event_send(struct vm *vm, weir_handle handle)
+enum weir_status event_send(const struct vcpu *self, weir_handle handle)
 {
-	struct port *peer, *port = port_of(vm, handle, &peer);
+	struct port *peer, *port = port_of(self, handle, &peer);
 
-	return port ? port_signal(port, peer, 0) : port_refusal(vm, handle);
+	return port ? port_signal(port, peer, 0) : port_refusal(self->vm, handle);
 }
 
 enum weir_status event_publish_call(struct vcpu *self, const struct call_args *in,

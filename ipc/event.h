@@ -48,7 +48,7 @@ bool event_peer_open(struct port *port);
 void event_raise(struct vm *vm, u32 port);
 
 /* As WEIR_FN_EVENT_SEND by the VM, and not counted. By any core. */
-enum weir_status event_send(struct vm *vm, weir_handle handle);
+enum weir_status event_send(const struct vcpu *self, weir_handle handle);
 
 /* A completion is in the vCPU's `out` page: tells it, by its port or by WEIR_INTID_BLOCK. As above. */
 void event_block_done(struct vcpu *vcpu);

@@ -30,7 +30,7 @@ static enum weir_status do_event(struct vcpu *vcpu, const struct weir_command *c
 	if (what != WEIR_COMMAND_EVENT)
 		return WEIR_INVALID;
 	write_once(account->events, account->events + 1);
-	return event_send(vcpu->vm, read_once(command->argument[0]));
+	return event_send(vcpu, read_once(command->argument[0]));
 }
 
 /* A request is refused: its completion says so, if there is room for one. */

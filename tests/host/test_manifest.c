@@ -12,6 +12,7 @@
 #include <string.h>
 #include "fake.h"
 #include "core/partition.h"
+#include "drivers/gic.h"
 
 #define CORES 4
 #define FULL  0
