@@ -114,6 +114,7 @@ high:
 	ldr	x1, =STACK_BASE + STACK_STRIDE
 	mov	x2, #STACK_STRIDE
 	madd	x1, x21, x2, x1
+	stp	xzr, xzr, [x1, #-16]!	// the word of entry.S: no guest is in there
 	mov	sp, x1
 	mov	x29, xzr
 	mov	x30, xzr

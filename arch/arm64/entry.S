@@ -2,7 +2,7 @@
  * Exceptions: the vector table, the way into C and back to the guest that C chose. DDI 0487 D1.3.
  *
  * While a guest runs, SP_EL2 points at its struct arch_vcpu; the word at the top of the core's stack
- * (CORE_STACK) points there while EL2 runs. C does not use x12..x15 and x18 (UNUSED in the Makefile), so
+ * (CORE_STACK) points there while EL2 runs, and is 0 before the first guest, and when that vCPU was reset. C does not use x12..x15 and x18 (UNUSED in the Makefile), so
  * these and x19..x29 stay in the registers, and are saved only when another vCPU is entered, or when
  * the exit may have to look at any register (trap_sync). The send of an event uses still fewer (NARROW).
  */
@@ -144,6 +144,7 @@ call:	save_more
 	.balign	64
 change:
 	ldr	x1, [sp]
+	cbz	x1, enter_all		// entry_forget()
 	save_kept x1
 enter_all:
 	str	x0, [sp]
@@ -206,6 +207,18 @@ arch_enter:
 	ldr	x1, [x0, #CORE_STACK]
 	mov	sp, x1
 	b	enter_all
+
+	// void entry_forget(struct arch_vcpu *vcpu). It is reset: if this exit is its own, what the
+	// registers still have of it is of no vCPU any more.
+	.global entry_forget
+entry_forget:
+	bti	c
+	ldr	x1, [x0, #CORE_STACK]
+	ldr	x2, [x1]
+	cmp	x2, x0
+	b.ne	1f
+	str	xzr, [x1]
+1:	ret
 
 	// x0 = vector number. A stack of its own, for the stack may be what overflowed. Two functions
 	// below expect an exception: it is their result, and of x0 to x30 only x0, x2, x3 change.

@@ -27,6 +27,8 @@ static const struct arch_vcpu *tlb_owner[MAX_PCPUS][MAX_VMS + 1]; /* by VMID */
 /* fp.S */
 void fp_save(struct fp_state *state);
 void fp_load(const struct fp_state *state);
+/* entry.S */
+void entry_forget(const struct arch_vcpu *vcpu);
 
 /* ---- Performance counters, DDI 0487 D11 ------------------------------------------------------ */
 
@@ -97,7 +99,7 @@ static __attribute__((noinline)) void pmu_load(const struct arch_vcpu *vcpu)
 void arch_vcpu_init(struct arch_vcpu *vcpu, u32 core, u64 vmpidr, u64 vttbr, bool pmu)
 {
 	vcpu->core_stack =
-		STACK_BASE + (core + 1) * STACK_STRIDE - 16; /* entry.S: who is in there */
+		STACK_BASE + (core + 1) * STACK_STRIDE - 16; /* boot.S; entry.S: who is in there */
 	vcpu->vmpidr = vmpidr;
 	vcpu->vttbr = vttbr;
 	vcpu->hcr = GUEST_HCR;
@@ -111,6 +113,7 @@ void arch_vcpu_reset(struct arch_vcpu *vcpu, u64 entry, u64 context)
 	struct arch_vcpu kept = *vcpu;
 
 	arch_vcpu_drop_fp(vcpu);
+	entry_forget(vcpu);
 	memset(vcpu, 0, sizeof(*vcpu));
 	vcpu->core_stack = kept.core_stack;
 	vcpu->vmpidr = kept.vmpidr;

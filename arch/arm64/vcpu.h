@@ -42,7 +42,7 @@ struct arch_vcpu {
 /* Once: what stays through every reset. `core` is where the vCPU will run; boot only. */
 void arch_vcpu_init(struct arch_vcpu *vcpu, u32 core, u64 vmpidr, u64 vttbr, bool pmu);
 
-/* Zeroes the registers; the vCPU will start at `entry` at EL1h, MMU off, with x0 = `context`. */
+/* On its core. Zeroes the registers; the vCPU will start at `entry` at EL1h, MMU off, with x0 = `context`. */
 void arch_vcpu_reset(struct arch_vcpu *vcpu, u64 entry, u64 context);
 
 /*

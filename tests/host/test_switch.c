@@ -49,6 +49,7 @@ bool cpu_take_serror(void)
 	return serror_pends;
 }
 
+void entry_forget(const struct arch_vcpu *vcpu);
 void fp_save(struct fp_state *state);
 void fp_load(const struct fp_state *state);
 
@@ -60,6 +61,11 @@ void fp_save(struct fp_state *state)
 void fp_load(const struct fp_state *state)
 {
 	fake_note("fp load", (u64)state);
+}
+
+void entry_forget(const struct arch_vcpu *vcpu)
+{
+	fake_note("forget", (u64)vcpu);
 }
 
 void list_regs_reset(struct list_regs *state)
@@ -254,6 +260,17 @@ TEST(fp_registers_are_those_of_who_uses_them)
 	assert_false(fake_record_address(fake_record_find(0, "cptr_el2")) & CPTR_TFP);
 }
 
+/* Or the exit in which it was reset would save its former life over the new one. */
+TEST(what_the_registers_have_of_a_vcpu_that_is_reset_is_forgotten)
+{
+	memset(one.x, 0xa5, sizeof(one.x));
+	arch_vcpu_reset(&one, 0x40080000, 7);
+	assert_int_equal(fake_record_address(fake_record_find(0, "forget")), (u64)&one);
+	assert_int_equal(one.x[0], 7);
+	for (u32 i = 1; i < ARRAY_SIZE(one.x); i++)
+		assert_int_equal(one.x[i], 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -263,6 +280,7 @@ int main(void)
 		RUN_AFTER(prepare, translations_of_a_vcpu_that_was_the_last_of_its_vm_are_kept),
 		RUN_AFTER(prepare, counters_stand_still_through_a_switch),
 		RUN_AFTER(prepare, fp_registers_are_those_of_who_uses_them),
+		RUN_AFTER(prepare, what_the_registers_have_of_a_vcpu_that_is_reset_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);

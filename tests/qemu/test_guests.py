@@ -61,6 +61,7 @@ DISK_ERRORS = {
 }
 
 SETTINGS = {
+    "begin": dict(silent=["anew"], expected=["^weir: anew starts again$", r"^\[anew\] each life began with registers"]),
     "channel": dict(silent=["mortal"], expected=["^weir: mortal starts again$"]),
     "fault": dict(silent=BAD_PLACES, allowed=FAULTS, expected=FAULTS),
     "block": dict(disks=2),
