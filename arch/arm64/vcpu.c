@@ -127,35 +127,41 @@ void arch_vcpu_reset(struct arch_vcpu *vcpu, u64 entry, u64 context)
 	list_regs_reset(&vcpu->list_regs);
 }
 
+/*
+ * Two registers and the two words where they are kept, side by side in struct arch_vcpu: one access to memory.
+ * In the order of the arguments.
+ */
+#define SAVE(one, one_register, other, other_register)            \
+	do {                                                      \
+		u64 one_value = READ_SYSREG(one_register);        \
+		u64 other_value = READ_SYSREG(other_register);    \
+		vcpu->one = one_value, vcpu->other = other_value; \
+	} while (0)
+#define LOAD(one_register, one, other_register, other)                     \
+	do {                                                               \
+		u64 one_value = vcpu->one, other_value = vcpu->other;      \
+		/* Both, or the compiler loads each when it is written. */ \
+		__asm__ volatile("" : "+r"(one_value), "+r"(other_value)); \
+		WRITE_SYSREG(one_register, one_value);                     \
+		WRITE_SYSREG(other_register, other_value);                 \
+	} while (0)
+
 bool arch_vcpu_save(struct arch_vcpu *vcpu)
 {
-	vcpu->elr = READ_SYSREG(elr_el2);
-	vcpu->spsr = READ_SYSREG(spsr_el2);
-	vcpu->sp_el0 = READ_SYSREG(sp_el0);
-	vcpu->sp_el1 = READ_SYSREG(sp_el1);
-	vcpu->elr_el1 = READ_SYSREG(elr_el1);
-	vcpu->spsr_el1 = READ_SYSREG(spsr_el1);
-	vcpu->esr_el1 = READ_SYSREG(esr_el1);
-	vcpu->far_el1 = READ_SYSREG(far_el1);
-	vcpu->afsr0_el1 = READ_SYSREG(afsr0_el1);
-	vcpu->afsr1_el1 = READ_SYSREG(afsr1_el1);
-	vcpu->vbar_el1 = READ_SYSREG(vbar_el1);
-	vcpu->sctlr_el1 = READ_SYSREG(sctlr_el1);
-	vcpu->cpacr_el1 = READ_SYSREG(cpacr_el1);
-	vcpu->tcr_el1 = READ_SYSREG(tcr_el1);
-	vcpu->ttbr0_el1 = READ_SYSREG(ttbr0_el1);
-	vcpu->ttbr1_el1 = READ_SYSREG(ttbr1_el1);
-	vcpu->mair_el1 = READ_SYSREG(mair_el1);
-	vcpu->amair_el1 = READ_SYSREG(amair_el1);
-	vcpu->contextidr_el1 = READ_SYSREG(contextidr_el1);
-	vcpu->tpidr_el0 = READ_SYSREG(tpidr_el0);
-	vcpu->tpidrro_el0 = READ_SYSREG(tpidrro_el0);
-	vcpu->tpidr_el1 = READ_SYSREG(tpidr_el1);
-	vcpu->par_el1 = READ_SYSREG(par_el1);
-	vcpu->csselr_el1 = READ_SYSREG(csselr_el1);
+	SAVE(elr, elr_el2, spsr, spsr_el2);
+	SAVE(sp_el0, sp_el0, sp_el1, sp_el1);
+	SAVE(elr_el1, elr_el1, spsr_el1, spsr_el1);
+	SAVE(esr_el1, esr_el1, far_el1, far_el1);
+	SAVE(afsr0_el1, afsr0_el1, afsr1_el1, afsr1_el1);
+	SAVE(vbar_el1, vbar_el1, sctlr_el1, sctlr_el1);
+	SAVE(cpacr_el1, cpacr_el1, tcr_el1, tcr_el1);
+	SAVE(ttbr0_el1, ttbr0_el1, ttbr1_el1, ttbr1_el1);
+	SAVE(mair_el1, mair_el1, amair_el1, amair_el1);
+	SAVE(contextidr_el1, contextidr_el1, tpidr_el0, tpidr_el0);
+	SAVE(tpidrro_el0, tpidrro_el0, tpidr_el1, tpidr_el1);
+	SAVE(par_el1, par_el1, csselr_el1, csselr_el1);
 	vcpu->cntkctl_el1 = READ_SYSREG(cntkctl_el1);
-	vcpu->cntv_ctl = READ_SYSREG(cntv_ctl_el0);
-	vcpu->cntv_cval = READ_SYSREG(cntv_cval_el0);
+	SAVE(cntv_ctl, cntv_ctl_el0, cntv_cval, cntv_cval_el0);
 	WRITE_SYSREG(cntv_ctl_el0, 0);
 	if (uses_pmu(vcpu))
 		pmu_save(vcpu);
@@ -189,37 +195,22 @@ void arch_vcpu_load(struct arch_vcpu *vcpu)
 {
 	bool owns_fp = fp_owner[cpu_index()] == vcpu;
 
-	WRITE_SYSREG(elr_el2, vcpu->elr);
-	WRITE_SYSREG(spsr_el2, vcpu->spsr);
-	WRITE_SYSREG(sp_el0, vcpu->sp_el0);
-	WRITE_SYSREG(sp_el1, vcpu->sp_el1);
-	WRITE_SYSREG(elr_el1, vcpu->elr_el1);
-	WRITE_SYSREG(spsr_el1, vcpu->spsr_el1);
-	WRITE_SYSREG(esr_el1, vcpu->esr_el1);
-	WRITE_SYSREG(far_el1, vcpu->far_el1);
-	WRITE_SYSREG(afsr0_el1, vcpu->afsr0_el1);
-	WRITE_SYSREG(afsr1_el1, vcpu->afsr1_el1);
-	WRITE_SYSREG(vbar_el1, vcpu->vbar_el1);
-	WRITE_SYSREG(sctlr_el1, vcpu->sctlr_el1);
-	WRITE_SYSREG(cpacr_el1, vcpu->cpacr_el1);
-	WRITE_SYSREG(tcr_el1, vcpu->tcr_el1);
-	WRITE_SYSREG(ttbr0_el1, vcpu->ttbr0_el1);
-	WRITE_SYSREG(ttbr1_el1, vcpu->ttbr1_el1);
-	WRITE_SYSREG(mair_el1, vcpu->mair_el1);
-	WRITE_SYSREG(amair_el1, vcpu->amair_el1);
-	WRITE_SYSREG(contextidr_el1, vcpu->contextidr_el1);
-	WRITE_SYSREG(tpidr_el0, vcpu->tpidr_el0);
-	WRITE_SYSREG(tpidrro_el0, vcpu->tpidrro_el0);
-	WRITE_SYSREG(tpidr_el1, vcpu->tpidr_el1);
-	WRITE_SYSREG(par_el1, vcpu->par_el1);
-	WRITE_SYSREG(csselr_el1, vcpu->csselr_el1);
+	LOAD(elr_el2, elr, spsr_el2, spsr);
+	LOAD(sp_el0, sp_el0, sp_el1, sp_el1);
+	LOAD(elr_el1, elr_el1, spsr_el1, spsr_el1);
+	LOAD(esr_el1, esr_el1, far_el1, far_el1);
+	LOAD(afsr0_el1, afsr0_el1, afsr1_el1, afsr1_el1);
+	LOAD(vbar_el1, vbar_el1, sctlr_el1, sctlr_el1);
+	LOAD(cpacr_el1, cpacr_el1, tcr_el1, tcr_el1);
+	LOAD(ttbr0_el1, ttbr0_el1, ttbr1_el1, ttbr1_el1);
+	LOAD(mair_el1, mair_el1, amair_el1, amair_el1);
+	LOAD(contextidr_el1, contextidr_el1, tpidr_el0, tpidr_el0);
+	LOAD(tpidrro_el0, tpidrro_el0, tpidr_el1, tpidr_el1);
+	LOAD(par_el1, par_el1, csselr_el1, csselr_el1);
 	WRITE_SYSREG(cntkctl_el1, vcpu->cntkctl_el1);
-	WRITE_SYSREG(cntv_cval_el0, vcpu->cntv_cval);
-	WRITE_SYSREG(cntv_ctl_el0, vcpu->cntv_ctl);
-	WRITE_SYSREG(vmpidr_el2, vcpu->vmpidr);
-	WRITE_SYSREG(hcr_el2, vcpu->hcr);
-	WRITE_SYSREG(mdcr_el2, vcpu->mdcr);
-	WRITE_SYSREG(vttbr_el2, vcpu->vttbr);
+	LOAD(cntv_cval_el0, cntv_cval, cntv_ctl_el0, cntv_ctl);
+	LOAD(vmpidr_el2, vmpidr, hcr_el2, hcr);
+	LOAD(mdcr_el2, mdcr, vttbr_el2, vttbr);
 	WRITE_SYSREG(cptr_el2, GUEST_CPTR | (owns_fp ? 0 : CPTR_TFP));
 	isb();
 	if (uses_pmu(vcpu))

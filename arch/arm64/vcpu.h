@@ -30,8 +30,8 @@ struct arch_vcpu {
 	u64 elr, spsr;
 	u64 sp_el0, sp_el1, elr_el1, spsr_el1, esr_el1, far_el1, afsr0_el1, afsr1_el1;
 	u64 vbar_el1, sctlr_el1, cpacr_el1, tcr_el1, ttbr0_el1, ttbr1_el1, mair_el1, amair_el1;
-	u64 contextidr_el1, tpidr_el0, tpidrro_el0, tpidr_el1, par_el1, csselr_el1, mdscr_el1;
-	u64 cntkctl_el1, cntv_ctl, cntv_cval, cntp_ctl, cntp_cval;
+	u64 contextidr_el1, tpidr_el0, tpidrro_el0, tpidr_el1, par_el1, csselr_el1;
+	u64 cntkctl_el1, cntv_ctl, cntv_cval;
 	/* Set by core: loaded with the vCPU. */
 	u64 vmpidr, hcr, mdcr, vttbr;
 	struct list_regs list_regs;
