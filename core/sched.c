@@ -26,15 +26,16 @@
 struct core {
 	struct spinlock lock;
 	struct list ready[PRIORITIES];
-	u32 ready_mask; /* bit p: ready[p] has someone */
-	bool needed;	/* sched_next() has something to decide */
-	u32 pinned;	/* vCPUs of this core; boot only */
-	struct vcpu *loaded;
-	u64 decided;	       /* when the last decision was, ticks */
-	u64 slice_from;	       /* until then the loaded vCPU's slice is charged, ticks */
-	struct timeout slice;  /* of the loaded vCPU, while it has equals that are ready */
-	struct timeout budget; /* of the loaded vCPU */
-};
+	u32 ready_mask;		 /* bit p: ready[p] has someone */
+	bool needed;		 /* sched_next() has something to decide */
+	u32 pinned;		 /* vCPUs of this core; boot only */
+	struct vcpu *loaded;	 /* or about to be: chosen, with what was before unloaded */
+	u64 decided;		 /* when the last decision was, ticks */
+	u64 slice_from;		 /* until then the loaded vCPU's slice is charged, ticks */
+	struct timeout slice;	 /* of the loaded vCPU, while it has equals that are ready */
+	struct timeout budget;	 /* of the loaded vCPU */
+	u64 slice_ticks;	 /* SLICE_US; fixed */
+} __attribute__((aligned(256))); /* found by a shift; no two in one line of a cache */
 
 static struct core cores[MAX_PCPUS];
 
@@ -71,6 +72,7 @@ RARE void sched_init_core(u32 index)
 			list_init(&core->ready[p]);
 	timeout_init(&core->slice, slice_expired);
 	timeout_init(&core->budget, budget_used);
+	core->slice_ticks = timer_from_us(SLICE_US);
 	core->needed = true;
 }
 
@@ -104,7 +106,7 @@ static void enqueue(struct core *core, struct vcpu *vcpu, bool first, u64 now) N
 	write_once(vcpu->run, VCPU_READY);
 	account_clock_start(&vcpu->account.steal, now);
 	if (!first)
-		vcpu->slice_left = timer_from_us(SLICE_US);
+		vcpu->slice_left = core->slice_ticks;
 	list_insert_before(first ? head->next : head, &vcpu->queue_link);
 	core->ready_mask |= 1u << vcpu->priority;
 }
@@ -296,7 +298,30 @@ static struct vcpu *choose(struct core *core, u64 now) NEEDS(core->lock)
 	return take_ready(core, now);
 }
 
-static void unload(struct core *core, struct vcpu *vcpu, u64 now)
+/*
+ * If the unloading has made others ready they come into the choice, before one is loaded in vain. From now on
+ * who is returned counts as loaded.
+ */
+static RARE struct vcpu *reconsider(struct core *core, struct vcpu *next, u64 now)
+{
+	spin_lock(&core->lock);
+	/*
+	 * Stopped meanwhile: that it leaves the core is reported when it is unloaded. Unless it was the one that was
+	 * unloaded just now: then it is reported, and its VM may be at its end already.
+	 */
+	if (core->needed && (!next || !next->ending)) {
+		if (next && next->run == VCPU_RUNNING)
+			enqueue(core, next, true, now);
+		next = take_ready(core, now);
+		core->needed = false;
+	}
+	core->loaded = next;
+	spin_unlock(&core->lock);
+	return next;
+}
+
+/* Makes room for `next`, 0: nobody. Returns who counts as loaded from now on, which usually is `next`. */
+static struct vcpu *unload(struct core *core, struct vcpu *vcpu, struct vcpu *next, u64 now)
 {
 	bool ending;
 
@@ -308,12 +333,18 @@ static void unload(struct core *core, struct vcpu *vcpu, u64 now)
 	if ((vcpu->arch.cntv_ctl & 3) == 1 && vcpu->run != VCPU_STOPPED)
 		timeout_set(&vcpu->vtimer_timeout, vcpu->arch.cntv_cval);
 	spin_lock(&core->lock);
-	core->loaded = 0;
 	ending = vcpu->ending;
+	if (!ending && !core->needed) {
+		core->loaded = next;
+		spin_unlock(&core->lock);
+		return next;
+	}
+	core->loaded = 0;
 	vcpu->ending = false;
 	spin_unlock(&core->lock);
 	if (ending)
 		vm_vcpu_left(vcpu->vm);
+	return reconsider(core, next, now);
 }
 
 static void load(struct core *core, struct vcpu *vcpu, u64 now)
@@ -327,30 +358,7 @@ static void load(struct core *core, struct vcpu *vcpu, u64 now)
 	}
 	arch_set_wfi_trap(&vcpu->arch, core->pinned > 1);
 	arch_vcpu_load(&vcpu->arch);
-	spin_lock(&core->lock);
-	core->loaded = vcpu;
-	spin_unlock(&core->lock);
 	vgic_load(vcpu);
-}
-
-/* If the unloading has made others ready they come into the choice, before one is loaded in vain. */
-static struct vcpu *reconsider(struct core *core, struct vcpu *next, u64 now)
-{
-	if (!read_once(core->needed))
-		return next;
-	spin_lock(&core->lock);
-	/*
-	 * Stopped meanwhile: that it leaves the core is reported when it is unloaded. Unless it was the one that was
-	 * unloaded just now: then it is reported, and its VM may be at its end already.
-	 */
-	if (!next || !next->ending) {
-		if (next && next->run == VCPU_RUNNING)
-			enqueue(core, next, true, now);
-		next = take_ready(core, now);
-		core->needed = false;
-	}
-	spin_unlock(&core->lock);
-	return next;
 }
 
 /* Takes the decision; 0: nobody is ready. */
@@ -359,25 +367,26 @@ static struct vcpu *decide(struct core *core)
 	struct vcpu *loaded = core->loaded;
 	struct vcpu *next;
 	u64 now = timer_now();
-	bool rivals;
+	bool rivals, stays;
 
 	if (loaded)
 		charge(loaded, now);
 	spin_lock(&core->lock);
 	next = choose(core, now);
 	core->needed = false;
+	if (!loaded)
+		core->loaded = next;
 	spin_unlock(&core->lock);
 
-	if (loaded && (loaded != next || loaded->restart)) {
-		unload(core, loaded, now);
-		next = reconsider(core, next, now);
-	}
+	stays = loaded && loaded == next && !loaded->restart;
+	if (loaded && !stays)
+		next = unload(core, loaded, next, now);
 	/* Who becomes an equal's rival later than this look says so by `needed`. */
 	rivals = next && read_once(core->ready_mask) >> next->priority & 1;
-	if (next && core->loaded != next)
-		load(core, next, now);
-	else if (next) /* Perhaps READY or BLOCKED in between: then nobody kicked it. */
+	if (stays) /* Perhaps READY or BLOCKED in between: then nobody kicked it. */
 		vgic_settle(next);
+	else if (next)
+		load(core, next, now);
 	core->slice_from = core->decided = now;
 	if (next)
 		meter(core, next, now);
