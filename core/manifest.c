@@ -59,6 +59,9 @@ static const struct rule vm_rules[] = {
 	NUMBER("window-kib", 4, 720 << 10, 4, "give whole pages, 720 MiB at most"),
 	NUMBER("ports", 1, 8192, 1, "128 is the default"),
 	OTHER("peers", "name VMs"),
+	NUMBER("store-nodes", 0, MANIFEST_STORE_NODES, 1, "15 is the default for who has peers"),
+	NUMBER("store-bytes", 0, MANIFEST_STORE_NODES * 128, 1, "give the bytes of all values"),
+	NUMBER("store-watches", 0, 256, 1, "16 is the default for who has peers"),
 	OTHER("rights", "name rights"),
 	OTHER("disks", "name disks"),
 	OTHER("disks-read-only", "name disks"),
@@ -480,6 +483,9 @@ static void read_vm(struct reader *reader, struct manifest_vm *vm, u32 cores, u3
 	read_time(reader, vm);
 	read_peers(reader, vm);
 	read_rights(reader, vm);
+	vm->store_nodes = (u32)reader_number(reader, "store-nodes", MANIFEST_STORE_UNSAID);
+	vm->store_bytes = (u32)reader_number(reader, "store-bytes", MANIFEST_STORE_UNSAID);
+	vm->store_watches = (u32)reader_number(reader, "store-watches", MANIFEST_STORE_UNSAID);
 	read_vm_disks(reader, vm, "disks");
 	vm->writable_disk_count = vm->disk_count;
 	read_vm_disks(reader, vm, "disks-read-only");
@@ -751,5 +757,6 @@ bool manifest_read(const void *image, u64 bytes, u32 cores, struct manifest *man
 	check_budgets(manifest, cores);
 	read_channels(image, group[CHANNELS], manifest);
 	check_ports(manifest);
+	manifest_settle_store(manifest);
 	return true;
 }

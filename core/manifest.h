@@ -31,6 +31,7 @@ struct blob {
 /* More than the ports and disks of all VMs need; what is read at boot stays bounded. */
 #define MANIFEST_CHANNELS 8192
 #define MANIFEST_DISKS	  512
+#define MANIFEST_STORE_NODES 10000 /* of all VMs, without their homes */
 
 struct manifest_vm {
 	const char *name;
@@ -50,6 +51,8 @@ struct manifest_vm {
 	u64 shared_bytes, window_bytes;
 	u32 ports;
 	u64 peers; /* bit n: VM n */
+	u64 talks; /* bit n: VM n; by channels, and by `peers` of either */
+	u32 store_nodes, store_bytes, store_watches; /* without its home; 0 nodes: it has none */
 	u32 rights;
 	u32 disk[MANIFEST_VM_DISKS]; /* indices into manifest.disk, the writable ones first */
 	u32 disk_count, writable_disk_count;
@@ -103,6 +106,13 @@ bool manifest_read(const void *image, u64 bytes, u32 cores, struct manifest *man
  * holds is no mistake of the manifest's: without the partition of its disk a VM runs. manifest_disks.c
  */
 void manifest_check_disks(const struct manifest *manifest);
+
+/*
+ * When VMs and channels are known: who may talk to whom, and what each VM has of the store, if the manifest
+ * does not say; refuses VMs for whose nodes no room is left. manifest_store.c
+ */
+#define MANIFEST_STORE_UNSAID UINT32_MAX
+void manifest_settle_store(const struct manifest *manifest);
 
 /* Room for the VM's device tree in its RAM: its own, or one that is written for it. */
 static inline u64 manifest_tree_room(const struct manifest_vm *vm)

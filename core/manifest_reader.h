@@ -15,7 +15,7 @@ struct rule {
 	const char *remedy;
 };
 
-#define RULES_MAX 28
+#define RULES_MAX 34
 
 /* The node that is being read: its properties are looked up in the tree once. */
 struct reader {

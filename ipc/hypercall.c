@@ -13,6 +13,7 @@
 #include "ipc/grant.h"
 #include "ipc/ipc.h"
 #include "ipc/manage.h"
+#include "ipc/store.h"
 #include "ipc/submit.h"
 #include "ipc/upcall.h"
 
@@ -43,11 +44,20 @@
 	ROW(WEIR_FN_VM_STOP, manage_stop, 1)             \
 	ROW(WEIR_FN_VM_RESTART, manage_restart, 1)       \
 	ROW(WEIR_FN_PORT_OPEN, port_open, 2)             \
-	ROW(WEIR_FN_PORT_CONNECT, port_connect, 2)       \
+	ROW(WEIR_FN_PORT_CONNECT, port_connect, 3)       \
 	ROW(WEIR_FN_PORT_CLOSE, port_close, 1)           \
 	ROW(WEIR_FN_PORT_MASK, port_mask, 2)             \
 	ROW(WEIR_FN_PORT_TIMER, port_timer, 2)           \
-	ROW(WEIR_FN_SUBMIT, submit, 0)
+	ROW(WEIR_FN_SUBMIT, submit, 0)                   \
+	ROW(WEIR_FN_STORE_FIND, store_find, 3)           \
+	ROW(WEIR_FN_STORE_MAKE, store_make, 5)           \
+	ROW(WEIR_FN_STORE_READ, store_read, 1)           \
+	ROW(WEIR_FN_STORE_WRITE, store_write, 3)         \
+	ROW(WEIR_FN_STORE_REMOVE, store_remove, 2)       \
+	ROW(WEIR_FN_STORE_LIST, store_list, 2)           \
+	ROW(WEIR_FN_STORE_ALLOW, store_allow, 4)         \
+	ROW(WEIR_FN_STORE_WATCH, store_watch, 2)         \
+	ROW(WEIR_FN_STORE_WATCH_NEXT, store_watch_next, 0)
 
 static enum weir_status version_call(struct vcpu *self, const struct call_args *in,
 				     struct call_results *out)

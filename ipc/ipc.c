@@ -13,6 +13,7 @@
 #include "ipc/block.h"
 #include "ipc/event.h"
 #include "ipc/grant.h"
+#include "ipc/store.h"
 #include "ipc/submit.h"
 #include "ipc/upcall.h"
 
@@ -33,7 +34,7 @@ u64 ipc_heap_bytes(const struct manifest_vm *config)
 		   block_vcpu_heap_bytes();
 
 	return heap_cost(sizeof(struct vm_ipc)) + event_heap_bytes(config) + config->vcpus * vcpu +
-	       grant_heap_bytes(config);
+	       grant_heap_bytes(config) + store_heap_bytes(config);
 }
 
 /* One writer to a page: the guest to `in`, EL2 to all others. */
@@ -61,6 +62,7 @@ static void vcpu_create(struct vcpu *vcpu)
 	event_vcpu_reset(vcpu, (u32 *)(pages + 2 * PAGE_SIZE));
 	submit_vcpu_reset(vcpu);
 	upcall_vcpu_create(vcpu);
+	store_vcpu_create(vcpu);
 }
 
 void ipc_vm_create(struct vm *vm, const struct manifest *manifest)
@@ -78,6 +80,7 @@ void ipc_connect(const struct manifest *manifest)
 	for (u32 i = 0; i < vm_count(); i++)
 		if (vm_get(i))
 			block_vm_create(vm_get(i), manifest);
+	store_create();
 }
 
 /*
@@ -105,7 +108,8 @@ static bool run_step(struct vm *vm, struct vm_work *work, const step *phases, u3
 bool ipc_vm_stop(struct vm *vm, struct vm_work *work)
 {
 	static const step phases[] = { submit_vm_stop, upcall_vm_stop, grant_vm_revoke,
-				       grant_vm_unmap, event_vm_stop,  block_vm_stop };
+				       grant_vm_unmap, store_vm_stop,  event_vm_stop,
+				       block_vm_stop };
 
 	return run_step(vm, work, phases, ARRAY_SIZE(phases));
 }
@@ -141,8 +145,8 @@ static bool vcpu_reset(struct vm *vm, u64 *at)
 /* Ports last, when all that is behind them is there: peers go on with the first of them. */
 bool ipc_vm_rebuild(struct vm *vm, struct vm_work *work)
 {
-	static const step phases[] = { page_reset, vcpu_reset, block_vm_reset, grant_vm_reset,
-				       event_vm_reset };
+	static const step phases[] = { page_reset,     vcpu_reset,     block_vm_reset,
+				       grant_vm_reset, store_vm_reset, event_vm_reset };
 
 	return run_step(vm, work, phases, ARRAY_SIZE(phases));
 }

@@ -7,6 +7,7 @@
  * Locks, outer first (the whole order: core/README.md):
  *   vm->ipc->grant.lock  of up to three VMs, in the order of their ids;
  *   what block.c takes;
+ *   the store's	  alone: nothing is taken under it, and it is taken under none of these;
  *   vm->ipc->event.lock  never two at once;  the vGIC's and the scheduler's, by vgic_pend().
  * Source: ipc.c
  */
@@ -31,7 +32,8 @@ struct event_ring {
 };
 
 /*
- * What a port is for; PORT_PEER to PORT_VM_STATE are the numbers of the ABI. PORT_FREE also while a
+ * What a port is for; PORT_PEER to PORT_STORE are the numbers of the ABI, and no port is of kind PORT_VM:
+ * it is of kind PORT_PEER then. PORT_FREE also while a
  * call is about to open it.
  */
 enum port_kind {
@@ -41,6 +43,8 @@ enum port_kind {
 	PORT_TIMER,
 	PORT_BLOCK,
 	PORT_VM_STATE,
+	PORT_VM,
+	PORT_STORE,
 	PORT_CHANNEL,
 };
 
@@ -199,11 +203,29 @@ struct submit_vcpu {
 			*vcpu); /* fixed after boot; 0: the vCPU's own core takes its commands */
 };
 
+/* What a VM has of the store (store_node.h). Lock: the store's; the sizes are fixed after boot. */
+struct store_vm {
+	const struct vm *vm; /* fixed */
+	u64 talks;	     /* fixed: bit n: it may talk to VM n */
+	u32 base,
+		count; /* its numbers: the home, then the nodes that it makes; 0: it takes no part */
+	u32 fresh;     /* of these: so many have been used */
+	u16 free;      /* of these: the first that is free again */
+	u16 tree;      /* its nodes, but for the home */
+	u32 bytes, bytes_max; /* of all values */
+	u32 watch_count;
+	u32 search, quiet; /* WATCH_NEXT: the next place, and how many before had nothing to tell */
+	bool closed;	   /* the VM ends, or is off */
+	weir_handle *watch; /* 0: none */
+	struct port *port;  /* of kind PORT_STORE; lock: event.lock; also read without it */
+};
+
 struct vm_ipc {
 	struct event_vm event;
 	struct grant_vm grant;
 	struct upcall_vm upcall;
 	struct block_vm block;
+	struct store_vm store;
 };
 
 struct vcpu_ipc {
@@ -215,4 +237,5 @@ struct vcpu_ipc {
 	struct upcall_vcpu upcall;
 	struct block_vcpu block;
 	struct submit_vcpu submit;
+	struct timeout store_more; /* owner: the vCPU's core; others are to be told of a change */
 };

@@ -165,17 +165,31 @@ static enum weir_status named_vm(struct vm *vm, weir_handle handle, u8 *named)
 	return status;
 }
 
+/* A VM that the manifest lets this one talk to, by its handle. */
+static enum weir_status talked_vm(const struct vm *vm, weir_handle handle, u8 *named)
+{
+	const struct vm *other = vm_get(handle & ((1u << HANDLE_INDEX_BITS) - 1));
+
+	if (!other || !(vm->config->talks & BIT(other->id)))
+		return WEIR_DENIED;
+	*named = (u8)other->id;
+	return handle >> HANDLE_INDEX_BITS == read_once(other->life) ? WEIR_OK : WEIR_STALE;
+}
+
 /* What x2 says, for the kind in x1. */
 static enum weir_status open_check(const struct vcpu *self, const struct call_args *in, u8 *of)
 {
 	switch (in->x1) {
 	case PORT_PEER:
 		return named_vm(self->vm, in->x2, of);
+	case PORT_VM:
+		return talked_vm(self->vm, in->x2, of);
 	case PORT_VM_STATE:
 		return port_watch_check(self->vm, in->x2, of);
 	case PORT_IPI:
 	case PORT_TIMER:
 	case PORT_BLOCK:
+	case PORT_STORE:
 		*of = (u8)self->index;
 		return in->x2 ? WEIR_INVALID : WEIR_OK;
 	default:
@@ -207,7 +221,8 @@ static enum weir_status open_port(struct vcpu *self, enum port_kind kind, u8 of,
 	return status;
 }
 
-_Static_assert(PORT_PEER == (int)WEIR_PORT_PEER && PORT_IPI == (int)WEIR_PORT_IPI &&
+_Static_assert(PORT_VM == (int)WEIR_PORT_VM && PORT_STORE == (int)WEIR_PORT_STORE &&
+		       PORT_PEER == (int)WEIR_PORT_PEER && PORT_IPI == (int)WEIR_PORT_IPI &&
 		       PORT_TIMER == (int)WEIR_PORT_TIMER && PORT_BLOCK == (int)WEIR_PORT_BLOCK &&
 		       PORT_VM_STATE == (int)WEIR_PORT_VM_STATE,
 	       "a kind of the ABI is one of ipc/");
@@ -216,19 +231,23 @@ enum weir_status port_open_call(struct vcpu *self, const struct call_args *in,
 				struct call_results *out)
 {
 	enum weir_status status;
+	enum port_kind kind = in->x1 == PORT_VM ? PORT_PEER : (enum port_kind)in->x1;
 	struct port *port;
 	u8 of = 0;
 
 	status = open_check(self, in, &of);
 	if (status == WEIR_OK)
-		status = open_port(self, (enum port_kind)in->x1, of, &port);
+		status = open_port(self, kind, of, &port);
 	if (status != WEIR_OK)
 		return status;
 	if (in->x1 == PORT_TIMER) /* a former port's may be still to come */
 		timeout_cancel(&self->ipc->event.timer);
 	if (in->x1 == PORT_VM_STATE && !port_watch(port))
 		status = WEIR_BUSY;
-	return finish(port, status, out);
+	status = finish(port, status, out);
+	if (in->x1 == PORT_STORE) /* a watch may have fired before */
+		port_signal(port, port, 0);
+	return status;
 }
 
 /* ---- Connecting ------------------------------------------------------------------------------ */
@@ -289,7 +308,9 @@ enum weir_status port_connect_call(struct vcpu *self, const struct call_args *in
 	struct port *own, *peer;
 	u8 named = 0;
 
-	status = named_vm(self->vm, in->x1, &named);
+	if (in->x3 && in->x3 != PORT_VM)
+		return WEIR_INVALID;
+	status = in->x3 ? talked_vm(self->vm, in->x1, &named) : named_vm(self->vm, in->x1, &named);
 	if (status != WEIR_OK)
 		return status;
 	status = port_lookup(vm_get(named), in->x2, &peer);
@@ -323,12 +344,12 @@ static void forget(struct port *port, const struct port *gone)
 /* The vCPU that it was a source of has none any more. */
 static void leave_source(struct port *port) NEEDS(&port->owner->lock)
 {
-	struct vcpu *vcpu;
+	struct port **source;
 
-	if (port->kind != PORT_TIMER && port->kind != PORT_BLOCK)
+	if (port->kind != PORT_TIMER && port->kind != PORT_BLOCK && port->kind != PORT_STORE)
 		return;
-	vcpu = port->owner->vm->vcpu[port->of];
-	write_once(*port_source(vcpu, (enum port_kind)port->kind), 0);
+	source = port_source(port->owner->vm->vcpu[port->of], (enum port_kind)port->kind);
+	write_once(*source, 0);
 }
 
 /* Takes the port from its VM, unless grants go by it. *peer is who has to forget it. */

@@ -29,7 +29,7 @@ void port_begin(struct port *port, enum port_kind kind) NEEDS(&port->owner->lock
  * if it is not PORT_ANY_HANDLE, is not the port's any more, or it is nobody's already. port.c
  */
 enum weir_status port_close(struct port *port, weir_handle handle);
-/* Where a vCPU keeps its port of this kind; 0: it has many, or none. port_source.c */
+/* Where a vCPU, or its VM, keeps its port of this kind; 0: it has many, or none. port_source.c */
 struct port **port_source(struct vcpu *vcpu, enum port_kind kind);
 /*
  * What x2 of WEIR_FN_PORT_OPEN says for PORT_VM_STATE. Then an open port of the kind is told of

@@ -19,6 +19,8 @@
 
 struct port **port_source(struct vcpu *vcpu, enum port_kind kind)
 {
+	if (kind == PORT_STORE)
+		return &vcpu->vm->ipc->store.port;
 	if (kind != PORT_TIMER && kind != PORT_BLOCK)
 		return 0;
 	return &vcpu->ipc->event.source[kind - PORT_TIMER];

@@ -6,7 +6,7 @@
  * A record may have the next one executed by the other core in the midst of its own step, when no lock is
  * held: then the answer is not known before, but all that holds after a step still has to.
  *
- * Sources: ipc/hypercall.c ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c
+ * Sources: ipc/hypercall.c ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c ipc/store.c core/manifest_store.c
  * Sources: ipc/manage.c core/life.c core/timeout.c core/base/log.c drivers/block_device.c
  * Sources: tests/fuzz/machine.c tests/fuzz/disk.c tests/fuzz/events.c tests/fuzz/grants.c
  * Sources: tests/fuzz/requests.c tests/fuzz/input.c

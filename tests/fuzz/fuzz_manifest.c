@@ -3,7 +3,7 @@
  * what it has read: the guests' trees and what each VM has for communication.
  *
  * Sources: core/manifest.c core/manifest_reader.c core/guest_tree.c core/base/log.c core/timeout.c
- * Sources: ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c
+ * Sources: ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c ipc/store.c core/manifest_store.c
  * Sources: drivers/block_device.c tests/fuzz/tree_input.c
  * Sources: tests/host/fake/gic_pend.c
  * Sources: tests/host/fake/heap.c tests/host/fake/stage2.c tests/host/fake/timer.c

@@ -5,6 +5,7 @@
 #include <weir/block.h>
 #include <weir/event.h>
 #include <weir/grant.h>
+#include <weir/store.h>
 #include <weir/upcall.h>
 
 enum { B = 1, D = 3, VMS = 4 };
@@ -53,11 +54,26 @@ const struct call_row call_rows[] = {
 	{ WEIR_FN_PORT_OPEN,
 	  { PORT_KIND, PORT },
 	  ERRORS6(INVALID, STALE, BUSY, DENIED, NOT_FOUND, QUOTA) },
-	{ WEIR_FN_PORT_CONNECT, { PORT, OPENED }, ERRORS5(INVALID, STALE, DENIED, BUSY, QUOTA) },
+	{ WEIR_FN_PORT_CONNECT,
+	  { PORT, OPENED, PORT_OR_VM },
+	  ERRORS5(INVALID, STALE, DENIED, BUSY, QUOTA) },
 	{ WEIR_FN_PORT_CLOSE, { OWN_PORT }, ERRORS4(INVALID, STALE, DENIED, BUSY) },
 	{ WEIR_FN_PORT_MASK, { PORT, FLAG }, ERRORS2(INVALID, STALE) },
 	{ WEIR_FN_PORT_TIMER, { TIMER, WORD }, ERRORS3(INVALID, STALE, DENIED) },
 	{ WEIR_FN_SUBMIT, { NOTHING }, ERRORS1(AGAIN) },
+	{ WEIR_FN_STORE_FIND, { NODE, LENGTH, OWNER }, ERRORS3(INVALID, STALE, NOT_FOUND) },
+	{ WEIR_FN_STORE_MAKE,
+	  { NODE, LENGTH, WORD, WORD, WORD },
+	  ERRORS6(INVALID, STALE, DENIED, CLOSED, BUSY, QUOTA) },
+	{ WEIR_FN_STORE_READ, { NODE }, ERRORS1(STALE) },
+	{ WEIR_FN_STORE_WRITE,
+	  { NODE, VALUE, NODE_GENERATION },
+	  ERRORS5(INVALID, STALE, DENIED, AGAIN, QUOTA) },
+	{ WEIR_FN_STORE_REMOVE, { NODE, NODE_GENERATION }, ERRORS4(STALE, DENIED, AGAIN, BUSY) },
+	{ WEIR_FN_STORE_LIST, { NODE, WORD }, ERRORS2(STALE, NOT_FOUND) },
+	{ WEIR_FN_STORE_ALLOW, { NODE, WORD, WORD, WORD }, ERRORS2(STALE, DENIED) },
+	{ WEIR_FN_STORE_WATCH, { NODE, FLAG }, ERRORS3(INVALID, STALE, QUOTA) },
+	{ WEIR_FN_STORE_WATCH_NEXT, { NOTHING }, ERRORS1(NOT_FOUND) },
 };
 
 const u32 call_row_count = ARRAY_SIZE(call_rows);
@@ -123,6 +139,24 @@ static bool is_managed(u64 value)
 	return (value & 0xffff) < VMS && value >> 16;
 }
 
+static bool is_port_or_vm(u64 value)
+{
+	return value == 0 || value == WEIR_PORT_VM;
+}
+
+/* The root and the homes that a may read are nodes as well; 0 is its own. */
+static bool is_node(u64 value)
+{
+	return value == call_have.node || value == 0 || value == WEIR_STORE_ROOT ||
+	       (value >> 16 == 1 && (value & 0xffff) % 16 == 1);
+}
+
+/* a's own, b's and c's handles; 0: as the node's. */
+static bool is_owner(u64 value)
+{
+	return value == 0 || (value >> 16 == 3 && (value & 0xffff) < VMS);
+}
+
 /* What fits: below `limit`, from `first` on, or what `fits` says. What does not must be refused. */
 static const struct {
 	u64 first, limit;
@@ -151,11 +185,16 @@ static const struct {
 	[STATUS] = { 0, 0, is_status },
 	[POSITION] = { 0, VMS, 0 },
 	[MANAGED] = { 0, 0, is_managed },
-	[PORT_KIND] = { 1, WEIR_PORT_VM_STATE + 1, 0 },
+	[PORT_KIND] = { 1, WEIR_PORT_STORE + 1, 0 },
 	[OPENED] = { 0, 0, is_opened },
 	[OWN_PORT] = { 0, 0, is_own_port },
 	[TIMER] = { 0, 0, is_timer },
 	[FLAG] = { 0, 2, 0 },
+	[PORT_OR_VM] = { 0, 0, is_port_or_vm },
+	[NODE] = { 0, 0, is_node },
+	[OWNER] = { 0, 0, is_owner },
+	[VALUE] = { 0, WEIR_STORE_VALUE_MAX + 1, 0 },
+	[NODE_GENERATION] = { 0, 3, 0 },
 };
 
 bool call_fits(enum kind kind, u64 value)
@@ -204,7 +243,11 @@ u64 call_good(u32 number, enum kind kind)
 	case MANAGED:
 		return call_have.managed;
 	case WORD:
-		return number == WEIR_FN_GRANT_LIST ? 0 : 77;
+		return number == WEIR_FN_GRANT_LIST || number == WEIR_FN_STORE_LIST ? 0 : 77;
+	case FLAG:
+		return number == WEIR_FN_STORE_WATCH;
+	case NODE:
+		return call_have.node;
 	case PORT_KIND:
 		return WEIR_PORT_PEER;
 	case OPENED:
@@ -293,6 +336,9 @@ u32 call_values(void)
 	add_handle(call_have.opened);
 	add(0x8000 | 9); /* what a port has that nobody has */
 	add(call_have.sequence + 1);
+	add_handle(call_have.node);
+	add(WEIR_STORE_VALUE_MAX);
+	add(WEIR_STORE_VALUE_MAX + 1);
 	return value_count;
 }
 

@@ -42,6 +42,11 @@ enum kind {
 	OWN_PORT,
 	TIMER,
 	FLAG,
+	PORT_OR_VM,
+	NODE,
+	OWNER,
+	VALUE,
+	NODE_GENERATION,
 	KINDS
 };
 
@@ -62,6 +67,7 @@ extern struct call_have {
 	weir_handle managed;	/* a VM */
 	weir_handle ipi, timer; /* its ports, opened by call */
 	weir_handle opened;	/* b's port, which it may connect to */
+	weir_handle node;	/* one of its own in the store, below its home */
 	u64 sequence;		/* of the upcall that it has to answer */
 } call_have;
 

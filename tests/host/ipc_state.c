@@ -50,6 +50,7 @@ static void blank_vcpu_ipc(struct vcpu_ipc *ipc)
 	memset(&ipc->upcall.deadline.link, 0, sizeof(ipc->upcall.deadline.link));
 	memset(&ipc->upcall.period.link, 0, sizeof(ipc->upcall.period.link));
 	memset(&ipc->event.timer.link, 0, sizeof(ipc->event.timer.link));
+	memset(&ipc->store_more.link, 0, sizeof(ipc->store_more.link));
 }
 
 /* Numbers of ports go round: a call that fails may have taken one and given it back. */
@@ -81,6 +82,8 @@ static void blank(const struct ipc_state *state, const struct piece *piece)
 	if (piece->at == vm->ipc) {
 		blank_ports(&((struct vm_ipc *)copy)->event);
 		blank_lock(&((struct vm_ipc *)copy)->grant.lock);
+		/* How far a search for watches has come. */
+		((struct vm_ipc *)copy)->store.search = ((struct vm_ipc *)copy)->store.quiet = 0;
 	}
 	if (piece->at == vm->ipc->event.port)
 		blank_free(copy, vm->ipc->event.port_count);

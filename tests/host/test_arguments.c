@@ -16,6 +16,7 @@
 #include <string.h>
 #include <weir/event.h>
 #include <weir/grant.h>
+#include <weir/store.h>
 #include <weir/upcall.h>
 #include "call_rows.h"
 #include "ipc_state.h"
@@ -50,6 +51,22 @@ static enum weir_status ask(struct vcpu *vcpu)
 	return upcall_request(vcpu, WEIR_SERVICE_PING, none, 1000000, answered, 0);
 }
 
+/* A node of a's; a child of the name that calls are given where one has to be there. */
+static void prepare_store(u32 number)
+{
+	struct weir_pages pages = ipc_pages(A, 0);
+	weir_handle child;
+
+	assert_int_equal(weir_store_make(&pages, 0, "n", 0, 0, 0, &call_have.node), WEIR_OK);
+	if (number == WEIR_FN_STORE_FIND || number == WEIR_FN_STORE_LIST)
+		assert_int_equal(weir_store_make(&pages, call_have.node, "ab", 0, 0, 0, &child),
+				 WEIR_OK);
+	if (number != WEIR_FN_STORE_WATCH_NEXT)
+		return;
+	assert_int_equal(weir_store_watch(call_have.node, true), WEIR_OK);
+	assert_int_equal(weir_store_write(&pages, call_have.node, "1", 1, 0, 0), WEIR_OK);
+}
+
 /* a has channels to b and c, d one to c: d is not concerned. All are in their third life. */
 static void prepare(u32 number)
 {
@@ -79,6 +96,7 @@ static void prepare(u32 number)
 	assert_int_equal(weir_grant_map(call_have.to_b, grant, HAVE_PASSED, 0, 0), WEIR_OK);
 	assert_int_equal(weir_port_open_ipi(&call_have.ipi), WEIR_OK);
 	assert_int_equal(weir_port_open_timer(&call_have.timer), WEIR_OK);
+	prepare_store(number);
 	memcpy(ipc_pages(A, 0).in->buffer, "ab", 2);
 	if (number == WEIR_FN_UPCALL_RETURN) {
 		assert_int_equal(weir_upcall_register(1), WEIR_OK);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <weir/event.h>
 #include <weir/grant.h>
+#include <weir/store.h>
 #include <weir/upcall.h>
 #include "call_rows.h"
 #include "ipc_state.h"
@@ -30,6 +31,8 @@
 
 static u64 recent[2][RECENT]; /* grants that were made among a's three, and the others */
 static u64 opened[2][RECENT]; /* and ports */
+static u64 nodes[2][RECENT];  /* of the store, and the same */
+static u32 node_count;
 static u32 value_count, opened_count, recent_count, accepted[ROWS];
 
 static void answered(void *context, enum weir_status status, const u64 reply[6])
@@ -58,12 +61,22 @@ static u64 some_argument(u32 vm, enum kind kind)
 	case 0:
 		return call_value((u32)random_below(value_count));
 	case 1:
+		if (kind == NODE)
+			return nodes[random_below(2)][random_below(RECENT)];
 		return recent[random_below(2)][random_below(RECENT)];
 	default:
 		break;
 	}
 	if (kind == PORT)
 		return call_have.to_b + random_below(2);
+	if (kind == NODE && random_below(4) == 0)
+		return random_below(2) * WEIR_STORE_ROOT;
+	if (kind == NODE)
+		return nodes[vm / GROUP][random_below(RECENT)];
+	if (kind == OWNER)
+		return random_below(2) ? 0 : 1ul << 16 | random_below(VMS);
+	if (kind == PORT_OR_VM)
+		return random_below(2) * WEIR_PORT_VM;
 	if (kind == TIMER && ipc_vcpu(vm, 0)->ipc->event.source[0])
 		return ipc_vcpu(vm, 0)->ipc->event.source[0]->handle;
 	if (kind == OPENED || kind == OWN_PORT || kind == TIMER)
@@ -100,6 +113,8 @@ static void random_call(u32 vm)
 	if (status == WEIR_OK && (call_rows[row].number == WEIR_FN_PORT_OPEN ||
 				  call_rows[row].number == WEIR_FN_PORT_CONNECT))
 		opened[vm / GROUP][opened_count++ % RECENT] = ipc_vcpu(vm, index)->arch.x[1];
+	if (status == WEIR_OK && call_rows[row].number == WEIR_FN_STORE_MAKE)
+		nodes[vm / GROUP][node_count++ % RECENT] = ipc_vcpu(vm, index)->arch.x[1];
 	if (status == WEIR_OK && call_rows[row].number == WEIR_FN_GRANT_SHARE)
 		recent[vm / GROUP][recent_count++ % RECENT] = ipc_vcpu(vm, index)->arch.x[1];
 }
@@ -141,7 +156,9 @@ static void check_nothing_leaked(void)
 		ipc_vm_renew(vm);
 	for (u32 vm = 0; vm < VMS; vm++) {
 		const struct stage2 *tables = &ipc_vm(vm)->stage2;
-		weir_handle grant, port;
+		struct weir_pages pages = ipc_pages(vm, 0);
+		weir_handle grant, port, node;
+		char name[2] = "a";
 
 		ipc_run(vm, 0);
 		for (u64 i = 0; i < FAKE_WINDOW_PAGES; i++)
@@ -154,6 +171,10 @@ static void check_nothing_leaked(void)
 			assert_int_equal(weir_grant_share(ipc_vm(vm)->ipc->event.port[0].handle, i,
 							  1, WEIR_READ, &grant),
 					 WEIR_OK);
+		}
+		for (u32 i = 0; i < ipc_vm(vm)->config->store_nodes; i++, name[0]++) {
+			assert_int_equal(weir_store_make(&pages, 0, name, 0, 0, 0, &node), WEIR_OK);
+			assert_int_equal(weir_store_watch(node, true), WEIR_OK);
 		}
 		for (u32 i = PORTS_OF_CHANNELS; i < PORTS; i++)
 			assert_int_equal(weir_port_open_ipi(&port), WEIR_OK);

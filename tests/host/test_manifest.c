@@ -2,7 +2,7 @@
  * The system image: what core/manifest.c reads of tests/host/trees/system.dts, and what it says of
  * mistakes in it.
  *
- * Sources: core/manifest.c core/manifest_reader.c core/manifest_disks.c core/base/log.c
+ * Sources: core/manifest.c core/manifest_reader.c core/manifest_disks.c core/manifest_store.c core/base/log.c
  * Sources: drivers/block_device.c tests/host/fake/log.c
  * Sources: tests/host/fake/gic_pend.c
  * Sources: tests/host/fake/panic.c tests/host/fake/heap.c tests/host/fake/tree.c
@@ -106,6 +106,9 @@ TEST(every_property_arrives_in_its_field)
 	assert_int_equal(vm->window_bytes, 2048 * KIB);
 	assert_int_equal(vm->ports, 16);
 	assert_int_equal(vm->peers, BIT(BARE) | BIT(THIRD));
+	assert_int_equal(vm->store_nodes, 100);
+	assert_int_equal(vm->store_bytes, 2000);
+	assert_int_equal(vm->store_watches, 7);
 	assert_int_equal(vm->rights, RIGHT_CONSOLE | RIGHT_STORE);
 	assert_int_equal(vm->disk_count, 2);
 	assert_int_equal(vm->writable_disk_count, 1);
@@ -446,6 +449,48 @@ TEST(more_mistakes_of_one_vm_are_all_said)
 	set_number(tree, "/vms/full", "priority", 9);
 	assert_true(read_image(tree));
 	assert_int_equal(fake_log_count(), 2);
+}
+
+/* By a channel, and by `peers` of either; not over a third. */
+TEST(who_may_talk_is_said_by_channels_and_by_peers_of_either)
+{
+	void *tree = tree_load("system");
+
+	assert_true(read_image(tree));
+	assert_int_equal(manifest.vm[FULL].talks, BIT(BARE) | BIT(THIRD));
+	assert_int_equal(manifest.vm[BARE].talks, BIT(FULL) | BIT(THIRD));
+	assert_int_equal(manifest.vm[THIRD].talks, BIT(FULL) | BIT(BARE));
+	assert_int_equal(manifest.vm[BARE].store_nodes, 15);
+	assert_int_equal(manifest.vm[BARE].store_bytes, 16 * 128);
+	assert_int_equal(manifest.vm[BARE].store_watches, 16);
+	fdt_delprop(tree, tree_node(tree, "/vms/full"), "peers");
+	assert_true(read_image(tree));
+	assert_int_equal(manifest.vm[FULL].talks, BIT(BARE));
+	assert_int_equal(manifest.vm[BARE].talks, BIT(FULL) | BIT(THIRD));
+	assert_int_equal(manifest.vm[THIRD].talks, BIT(BARE));
+	fdt_del_node(tree, tree_node(tree, "/channels"));
+	assert_true(read_image(tree));
+	assert_int_equal(manifest.vm[BARE].talks, 0);
+	assert_int_equal(manifest.vm[BARE].store_nodes, 0);
+	assert_int_equal(manifest.vm[BARE].store_bytes, 0);
+	assert_int_equal(manifest.vm[BARE].store_watches, 0);
+	set_number(tree, "/vms/bare", "store-nodes", 3);
+	assert_true(read_image(tree));
+	assert_int_equal(manifest.vm[BARE].store_nodes, 3);
+	assert_int_equal(manifest.vm[BARE].store_bytes, 4 * 128);
+}
+
+TEST(nodes_of_the_store_that_are_too_many_for_the_machine_are_refused)
+{
+	void *tree = tree_load("system");
+
+	set_number(tree, "/vms/bare", "store-nodes", 9900);
+	assert_true(read_image(tree));
+	assert_false(manifest.vm[BARE].refused);
+	assert_true(manifest.vm[THIRD].refused);
+	assert_true(
+		fake_log_has("/vms/third-vm-1: store-nodes: 15 are more than the 0 that are left "
+			     "of 10000; lower it"));
 }
 
 TEST(name_that_is_not_allowed_is_refused)
@@ -886,6 +931,9 @@ int main(void)
 		RUN_AFTER(prepare, no_core_is_promised_twice),
 		RUN_AFTER(prepare, all_cores_together_are_not_promised_twice),
 		RUN_AFTER(prepare, memory_stands_once),
+		RUN_AFTER(prepare, who_may_talk_is_said_by_channels_and_by_peers_of_either),
+		RUN_AFTER(prepare,
+			  nodes_of_the_store_that_are_too_many_for_the_machine_are_refused),
 		RUN_AFTER(prepare, name_that_is_not_allowed_is_refused),
 		RUN_AFTER(prepare, longest_name_and_remedy_fit_into_a_line),
 		RUN_AFTER(prepare, node_inside_a_vm_refuses_it),

@@ -105,7 +105,7 @@ TEST(open_gives_ports_behind_those_of_channels)
 
 TEST(open_rejects_what_is_no_kind)
 {
-	static const u64 kinds[] = { 0, 6, 100, 1ul << 32 | WEIR_PORT_IPI, UINT64_MAX };
+	static const u64 kinds[] = { 0, 8, 100, 1ul << 32 | WEIR_PORT_IPI, UINT64_MAX };
 
 	for (u32 i = 0; i < ARRAY_SIZE(kinds); i++)
 		assert_int_equal(open_call(kinds[i], 0), WEIR_INVALID);

@@ -140,7 +140,6 @@ def test_what_has_no_effect_yet_is_told_and_no_mistake(folder):
         assert (done.returncode, done.stdout) == (0, "")
         assert done.stderr.splitlines() == [
             "m.dts:4: /: communication-cores" + NOT_YET,
-            "m.dts:10: /vms/reader: peers" + NOT_YET,
             'm.dts:11: /vms/reader: rights: "introspect"' + NOT_YET,
             "m.dts:32: /vms/writer: watchdog-ms" + NOT_YET]
 
@@ -247,6 +246,15 @@ MISTAKES = [
      "give whole pages, 720 MiB at most"),
     ("window-kib = <1024>", "window-kib = <6>",
      "m.dts:29: /vms/writer: window-kib: 6 is not a multiple of 4 (4 to 737280): take 4 or 8"),
+    ("ports = <64>", "store-nodes = <10001>",
+     "m.dts:30: /vms/writer: store-nodes: 10001 is out of range (0 to 10000): "
+     "15 is the default for a VM that may talk to others"),
+    ("ports = <64>", "store-watches = <257>",
+     "m.dts:30: /vms/writer: store-watches: 257 is out of range (0 to 256): "
+     "16 is the default for a VM that may talk to others"),
+    ("ports = <64>", "store-nodes = <9986>",
+     "m.dts:30: /vms/writer: store-nodes: 9986 nodes are more than the 9985 that are left of 10000: "
+     "lower it, or those of other VMs"),
     ("ports = <64>", "ports = <8193>",
      "m.dts:30: /vms/writer: ports: 8193 is out of range (1 to 8192): 128 is the default"),
     ("watchdog-ms = <1000>", "watchdog-ms = <0>",

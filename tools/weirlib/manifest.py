@@ -19,6 +19,8 @@ MAX_VM_DISKS = 8
 MAX_VM_DEVICES = 8
 DEFAULT_SHARED_KIB = 256
 DEFAULT_PORTS = 128
+DEFAULT_STORE_NODES = 15
+MAX_STORE_NODES = 10000
 LONG_BOOTARGS = 1024  # with so many bytes the tree that the VM gets has a second page
 MAX_CHANNELS = 8192
 MAX_DISKS = 512
@@ -88,6 +90,9 @@ VM = {
     "window-kib": Number(4, 720 << 10, "give whole pages, 720 MiB at most", 4),
     "ports": Number(1, 8192, "128 is the default"),
     "peers": Names("vms"),
+    "store-nodes": Number(0, 10000, "15 is the default for a VM that may talk to others"),
+    "store-bytes": Number(0, 1280000, "give the bytes of all values of its nodes"),
+    "store-watches": Number(0, 256, "16 is the default for a VM that may talk to others"),
     "rights": Names("rights", ("console", "manage", "introspect", "store")),
     "disks": Names("disks"),
     "disks-read-only": Names("disks"),
@@ -111,9 +116,9 @@ DISK = {
 TABLES = {"/": SYSTEM, "/vms/NAME": VM, "/channels/NAME": CHANNEL, "/disks/NAME": DISK}
 GROUPS = {"vms": VM, "channels": CHANNEL, "disks": DISK}
 # Accepted, so that a manifest may say already what a later version will act on.
-NOT_YET = ("communication-cores", "peers", "rights")
+NOT_YET = ("communication-cores", "rights")
 NOT_YET_OF_VM = (*NOT_YET, "watchdog-ms")
-RIGHTS_IN_EFFECT = ("console", "manage")
+RIGHTS_IN_EFFECT = ("console", "manage", "store")
 
 
 class Report:
@@ -163,6 +168,7 @@ def check(root: Node, image_bytes: int = 0, board_cores: int = 0, board_memory_m
     for node in groups["disks"].children:
         _check_disk(report, node)
     _check_ports(report, vms, groups["channels"].children)
+    _check_store(report, vms, groups["channels"].children)
     _check_board(report, root, groups["vms"], image_bytes, board_cores, board_memory_mib)
     return report.lines()
 
@@ -455,6 +461,21 @@ def _check_ports(report: Report, vms: list, channels: list) -> None:
         if joined > ports:
             found = f"{ports} is too few for its {joined} channels"
             report.add(node, "ports", found, f"write ports = <{joined}>; or more")
+
+
+def _check_store(report: Report, vms: list, channels: list) -> None:
+    """All nodes of the store are in one piece of memory."""
+    total = 0
+    for node in vms:
+        named = [_names(other, "peers") for other in vms] + [_names(channel, "ends") for channel in channels]
+        talks = "peers" in node.props or any(node.name in names for names in named)
+        takes_part = talks or "store" in _names(node, "rights")
+        nodes = _number(node, "store-nodes", DEFAULT_STORE_NODES if takes_part else 0)
+        total += nodes
+        if nodes and total > MAX_STORE_NODES:
+            found = f"{nodes} nodes are more than the {MAX_STORE_NODES - total + nodes} that are left of {MAX_STORE_NODES}"
+            report.add(node, "store-nodes", found, "lower it, or those of other VMs")
+            return
 
 
 def _check_board(report: Report, root: Node, vms: Node, image_bytes: int, cores: int, mib: int):

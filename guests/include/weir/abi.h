@@ -44,34 +44,43 @@
  * Function numbers, 0..WEIR_FN_COUNT-1. What each does stands in the header named beside it.
  */
 enum weir_function {
-	WEIR_FN_VERSION = 0,	      /* abi.h: out x1 = WEIR_ABI_VERSION, x2 = features (0) */
-	WEIR_FN_PAGES = 1,	      /* abi.h */
-	WEIR_FN_MEMORY = 2,	      /* abi.h */
-	WEIR_FN_PORT_FIND = 8,	      /* event.h */
-	WEIR_FN_EVENT_SEND = 9,	      /* event.h */
-	WEIR_FN_PORT_BIND = 10,	      /* event.h */
-	WEIR_FN_PORT_PUBLISH = 11,    /* event.h */
-	WEIR_FN_PORT_PEER = 12,	      /* event.h */
-	WEIR_FN_GRANT_SHARE = 16,     /* grant.h */
-	WEIR_FN_GRANT_MAP = 17,	      /* grant.h */
-	WEIR_FN_GRANT_UNMAP = 18,     /* grant.h */
-	WEIR_FN_GRANT_REVOKE = 19,    /* grant.h */
-	WEIR_FN_GRANT_PASS = 20,      /* grant.h */
-	WEIR_FN_GRANT_LIST = 21,      /* grant.h */
-	WEIR_FN_BLOCK_INFO = 24,      /* block.h */
-	WEIR_FN_BLOCK_SUBMIT = 25,    /* block.h */
-	WEIR_FN_UPCALL_REGISTER = 32, /* upcall.h */
-	WEIR_FN_UPCALL_RETURN = 33,   /* upcall.h */
-	WEIR_FN_VM_INFO = 36,	      /* manage.h */
-	WEIR_FN_VM_START = 37,	      /* manage.h */
-	WEIR_FN_VM_STOP = 38,	      /* manage.h */
-	WEIR_FN_VM_RESTART = 39,      /* manage.h */
-	WEIR_FN_PORT_OPEN = 40,	      /* event.h */
-	WEIR_FN_PORT_CONNECT = 41,    /* event.h */
-	WEIR_FN_PORT_CLOSE = 42,      /* event.h */
-	WEIR_FN_PORT_MASK = 43,	      /* event.h */
-	WEIR_FN_PORT_TIMER = 44,      /* event.h */
-	WEIR_FN_SUBMIT = 56,	      /* submit.h */
+	WEIR_FN_VERSION = 0,	       /* abi.h: out x1 = WEIR_ABI_VERSION, x2 = features (0) */
+	WEIR_FN_PAGES = 1,	       /* abi.h */
+	WEIR_FN_MEMORY = 2,	       /* abi.h */
+	WEIR_FN_PORT_FIND = 8,	       /* event.h */
+	WEIR_FN_EVENT_SEND = 9,	       /* event.h */
+	WEIR_FN_PORT_BIND = 10,	       /* event.h */
+	WEIR_FN_PORT_PUBLISH = 11,     /* event.h */
+	WEIR_FN_PORT_PEER = 12,	       /* event.h */
+	WEIR_FN_GRANT_SHARE = 16,      /* grant.h */
+	WEIR_FN_GRANT_MAP = 17,	       /* grant.h */
+	WEIR_FN_GRANT_UNMAP = 18,      /* grant.h */
+	WEIR_FN_GRANT_REVOKE = 19,     /* grant.h */
+	WEIR_FN_GRANT_PASS = 20,       /* grant.h */
+	WEIR_FN_GRANT_LIST = 21,       /* grant.h */
+	WEIR_FN_BLOCK_INFO = 24,       /* block.h */
+	WEIR_FN_BLOCK_SUBMIT = 25,     /* block.h */
+	WEIR_FN_UPCALL_REGISTER = 32,  /* upcall.h */
+	WEIR_FN_UPCALL_RETURN = 33,    /* upcall.h */
+	WEIR_FN_VM_INFO = 36,	       /* manage.h */
+	WEIR_FN_VM_START = 37,	       /* manage.h */
+	WEIR_FN_VM_STOP = 38,	       /* manage.h */
+	WEIR_FN_VM_RESTART = 39,       /* manage.h */
+	WEIR_FN_PORT_OPEN = 40,	       /* event.h */
+	WEIR_FN_PORT_CONNECT = 41,     /* event.h */
+	WEIR_FN_PORT_CLOSE = 42,       /* event.h */
+	WEIR_FN_PORT_MASK = 43,	       /* event.h */
+	WEIR_FN_PORT_TIMER = 44,       /* event.h */
+	WEIR_FN_STORE_FIND = 48,       /* store.h */
+	WEIR_FN_STORE_MAKE = 49,       /* store.h */
+	WEIR_FN_STORE_READ = 50,       /* store.h */
+	WEIR_FN_STORE_WRITE = 51,      /* store.h */
+	WEIR_FN_STORE_REMOVE = 52,     /* store.h */
+	WEIR_FN_STORE_LIST = 53,       /* store.h */
+	WEIR_FN_STORE_ALLOW = 54,      /* store.h */
+	WEIR_FN_STORE_WATCH = 55,      /* store.h */
+	WEIR_FN_SUBMIT = 56,	       /* submit.h */
+	WEIR_FN_STORE_WATCH_NEXT = 58, /* store.h */
 	WEIR_FN_COUNT = 64,
 };
 
@@ -110,6 +119,8 @@ typedef uint64_t weir_handle;
 
 #define WEIR_PAGE_SIZE 4096u
 #define WEIR_NAME_MAX  31u /* bytes of a name, without the terminating 0 that need not be there */
+
+#define WEIR_STORE_VALUE_MAX 128u /* bytes of a value in the store */
 
 /* Event priorities, 0..WEIR_EVENT_PRIORITIES-1; the highest number is delivered first. */
 #define WEIR_EVENT_PRIORITIES 4u
@@ -184,7 +195,10 @@ struct weir_out {
 	struct weir_completion completion[WEIR_COMPLETIONS];
 	/* The name that WEIR_FN_VM_INFO answers, filled up with zeroes (manage.h). */
 	char name[WEIR_NAME_MAX + 1];
-	uint8_t reserved6[2016];
+	/* What the calls of the store answer (store.h): a child's name, a node's value. */
+	char store_name[WEIR_NAME_MAX + 1];
+	uint8_t store_value[WEIR_STORE_VALUE_MAX];
+	uint8_t reserved6[1856];
 };
 
 WEIR_STATIC_ASSERT(sizeof(struct weir_in) == WEIR_PAGE_SIZE, "weir_in is one page");

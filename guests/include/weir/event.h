@@ -56,22 +56,28 @@
  *	    looks at the completions then, for one may just have been announced. x2 = 0.
  *	  WEIR_PORT_VM_STATE: a VM is in another state: weir/manage.h tells which. x2 = the VM's
  *	    handle, which stands for all its lives, or 0: any VM.
- *	  The last three have no other end: sends on them are WEIR_CLOSED.
+ *	  WEIR_PORT_VM: as WEIR_PORT_PEER, for the VM whose handle x2 is, if the manifest lets the two
+ *	    talk: a channel joins them, or `peers` of either names the other. weir/store.h tells handles.
+ *	  WEIR_PORT_STORE: a watch of the store has something to tell (weir/store.h). There is an event
+ *	    on it when it has been opened. x2 = 0.
+ *	  Those of timer, block requests, VM state and store have no other end: sends on them are WEIR_CLOSED.
  *   out: x1 = port handle.
  *   errors: WEIR_INVALID: x1 is no kind, or x2 not what it says. WEIR_STALE: x2 is an old handle.
- *	     WEIR_BUSY: the calling vCPU has a port of this kind already (timer, block); 8 ports of
- *	     the machine watch VMs already. WEIR_DENIED: no right "manage" (VM state).
+ *	     WEIR_BUSY: the calling vCPU has a port of this kind already (timer, block), or the VM has
+ *	     (store); 8 ports of the machine watch VMs already. WEIR_DENIED: no right "manage" (VM
+ *	     state); x2 is no VM that the manifest lets this one talk to (VM).
  *	     WEIR_NOT_FOUND: no VM is at the position that x2 names (VM state).
  *	     WEIR_QUOTA: no port is free. One that was closed with an event unread is in use until
  *	     all events of this VM that were pending then have been read.
  *
  * WEIR_FN_PORT_CONNECT: a new port, joined to one that a peer has opened.
  *   in:  x1 = port handle, which names the peer as x2 of WEIR_PORT_PEER does; x2 = the handle of
- *	  the peer's port.
+ *	  the peer's port; x3 = 0. Or x3 = WEIR_PORT_VM: x1 names the peer as x2 of that kind does.
  *   out: x1 = port handle. The peer gets an event on its port, and sees it open.
- *   errors: WEIR_INVALID: x1 is no port that names a VM, or x2 never was a port of it. WEIR_STALE:
- *	     x1 or x2 is an old handle. WEIR_DENIED: x2 was not opened for this VM. WEIR_BUSY: x2 was
- *	     connected already. WEIR_QUOTA: no port is free, as above.
+ *   errors: WEIR_INVALID: x1 is no port that names a VM, x2 never was a port of it, or x3 is
+ *	     neither. WEIR_STALE: x1 or x2 is an old handle. WEIR_DENIED: x2 was not opened for this VM,
+ *	     or x1 is no VM that the manifest lets this one talk to. WEIR_BUSY: x2 was connected
+ *	     already. WEIR_QUOTA: no port is free, as above.
  *
  * WEIR_FN_PORT_CLOSE: give back a port that was opened or connected. Its peer gets an event and sees
  *   it closed; what it sends is WEIR_CLOSED from then on; its own port it closes when it likes.
@@ -115,6 +121,8 @@ enum weir_port_kind {
 	WEIR_PORT_TIMER = 3,
 	WEIR_PORT_BLOCK = 4,
 	WEIR_PORT_VM_STATE = 5,
+	WEIR_PORT_VM = 6,
+	WEIR_PORT_STORE = 7,
 };
 
 static inline uint32_t weir_port_number(weir_handle port)
@@ -200,6 +208,29 @@ static inline enum weir_status weir_port_open_block(weir_handle *port)
 static inline enum weir_status weir_port_open_vm_state(weir_handle vm, weir_handle *port)
 {
 	return weir_port_make(WEIR_FN_PORT_OPEN, WEIR_PORT_VM_STATE, vm, port);
+}
+
+/* For a VM that the manifest lets this one talk to; it is to be told the handle. */
+static inline enum weir_status weir_port_open_vm(weir_handle vm, weir_handle *port)
+{
+	return weir_port_make(WEIR_FN_PORT_OPEN, WEIR_PORT_VM, vm, port);
+}
+
+static inline enum weir_status weir_port_open_store(weir_handle *port)
+{
+	return weir_port_make(WEIR_FN_PORT_OPEN, WEIR_PORT_STORE, 0, port);
+}
+
+/* To `theirs`, which the VM has opened. */
+static inline enum weir_status weir_port_connect_vm(weir_handle vm, weir_handle theirs,
+						    weir_handle *port)
+{
+	struct weir_result result =
+		weir_call(WEIR_FN(WEIR_FN_PORT_CONNECT), vm, theirs, WEIR_PORT_VM, 0, 0, 0);
+
+	if ((enum weir_status)result.status == WEIR_OK)
+		*port = result.value[0];
+	return (enum weir_status)result.status;
 }
 
 /* To `theirs`, which the VM that `joined` is joined to has opened. */

@@ -25,6 +25,11 @@ static struct {
 static u32 next_ports = 128;
 static u64 next_upcall_ms;
 static u32 next_refused = VMS;
+static struct {
+	bool set;
+	u32 nodes, bytes, watches;
+	u64 peers, rights;
+} next_store[VMS];
 static _Thread_local struct vcpu *running;
 void (*ipc_after_call)(void);
 
@@ -185,8 +190,20 @@ static struct vm *make_vm(u32 id, u32 vcpus)
 					.shared_bytes = FAKE_POOL_PAGES * PAGE_SIZE,
 					.window_bytes = FAKE_WINDOW_PAGES * PAGE_SIZE,
 					.ports = next_ports,
-					.upcall_ms = next_upcall_ms };
+					.upcall_ms = next_upcall_ms,
+					.peers = next_store[id].peers,
+					.store_nodes = MANIFEST_STORE_UNSAID,
+					.store_bytes = MANIFEST_STORE_UNSAID,
+					.store_watches = MANIFEST_STORE_UNSAID };
+
+	if (next_store[id].set) {
+		config->store_nodes = next_store[id].nodes;
+		config->store_bytes = next_store[id].bytes;
+		config->store_watches = next_store[id].watches;
+	}
+	config->rights |= (u32)next_store[id].rights;
 	ipc_disks(&machine.manifest, config);
+	vm->life = 1;
 	vm->config = config;
 	vm->id = id;
 	vm->ram = PA((id + 1ul) << 32);
@@ -238,6 +255,7 @@ void ipc_vms_make(u32 vms, u32 vcpus, const char *const *channels)
 	for (u32 i = 0; i < vms; i++)
 		if (i != next_refused)
 			machine.vm[i] = make_vm(i, vcpus);
+	manifest_settle_store(&machine.manifest);
 	for (u32 i = 0; i < vms; i++) {
 		if (machine.vm[i])
 			ipc_vm_create(machine.vm[i], &machine.manifest);
@@ -248,6 +266,7 @@ void ipc_vms_make(u32 vms, u32 vcpus, const char *const *channels)
 	next_ports = 128;
 	next_upcall_ms = 0;
 	next_refused = VMS;
+	memset(next_store, 0, sizeof(next_store));
 	if (machine.vm[0])
 		ipc_run(0, 0);
 }
@@ -283,12 +302,26 @@ void ipc_vms_refuse(u32 vm)
 	next_refused = vm;
 }
 
+void ipc_vms_set_store(u32 vm, u32 nodes, u32 bytes, u32 watches)
+{
+	next_store[vm].set = true;
+	next_store[vm].nodes = nodes;
+	next_store[vm].bytes = bytes;
+	next_store[vm].watches = watches;
+}
+
+void ipc_vms_set_peers(u32 vm, u64 peers, u64 rights)
+{
+	next_store[vm].peers = peers;
+	next_store[vm].rights = rights;
+}
+
 void ipc_vm_end(u32 id)
 {
 	struct vm_work work = { 0 };
 
 	for (u32 steps = 0; ipc_vm_stop(ipc_vm(id), &work);)
-		assert_true(++steps < 1000);
+		assert_true(++steps < 20000);
 }
 
 void ipc_vm_renew(u32 id)
@@ -298,8 +331,9 @@ void ipc_vm_renew(u32 id)
 
 	ipc_vm_end(id);
 	assert_true(ipc_vm_idle(vm));
+	vm->life++;
 	for (u32 steps = 0; ipc_vm_rebuild(vm, &work);)
-		assert_true(++steps < 1000);
+		assert_true(++steps < 20000);
 }
 
 struct vm *ipc_vm(u32 id)

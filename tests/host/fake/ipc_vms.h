@@ -31,6 +31,10 @@ void ipc_vms_set_ports(u32 ports);
 void ipc_vms_set_upcall_ms(u64 ms);
 void ipc_vms_refuse(u32 vm);
 
+/* The same, of one VM: what of the store is its (the default), and `peers` and more `rights` (none). */
+void ipc_vms_set_store(u32 vm, u32 nodes, u32 bytes, u32 watches);
+void ipc_vms_set_peers(u32 vm, u64 peers, u64 rights);
+
 struct vm *ipc_vm(u32 id);
 /* The VM ends, all steps of it; and ends and starts again. */
 void ipc_vm_end(u32 id);
