@@ -6,7 +6,7 @@
  * started by others, under the lock of that core's run queue, and block_ticks is written by who ends
  * its requests, one at a time. Sums for a VM are made by who
  * shows them (monitor.c). What is done for the submission ring is counted apart, by who takes its
- * commands, under the ring's lock: that may be another core.
+ * commands, under the ring's lock: that may be another core; as is what a communication core did for it.
  */
 #pragma once
 
@@ -46,8 +46,9 @@ struct account {
 	u64 events; /* sent or published by it by other ways, to closed channels too */
 	u64 block_requests, block_sectors; /* accepted */
 	u64 block_ticks; /* of any core, to move their data; added by who ends a request, in turn */
-	u64 run;	 /* a clock: on its core, the exits served for it included */
-	u64 steal;	 /* a clock: ready, while its core runs others */
+	u64 comm_ticks, comm_bytes; /* of its communication core, to serve its ring */
+	u64 run;		    /* a clock: on its core, the exits served for it included */
+	u64 steal;		    /* a clock: ready, while its core runs others */
 };
 
 static inline void account_exit(struct account *account, enum account_reason reason)

@@ -33,6 +33,10 @@ bool ipc_vm_idle(const struct vm *vm);
 bool ipc_vm_rebuild(struct vm *vm, struct vm_work *work);
 /* The VM is in another state: whoever watches it is told. No lock is held. ipc/port_source.c */
 void ipc_vm_changed(const struct vm *vm);
+/* Boot, when all VMs are made: which communication core serves which vCPUs, with a line for each. ipc/comm.c */
+void ipc_comm_create(const struct manifest *manifest);
+/* A turn of this core, which is one: it serves a ring, or finds none to serve. False: all of them sleep. */
+bool ipc_comm_turn(u32 core);
 /* Does the VM's grant window show a page there? Waits for a change that another core has begun.
  * ipc/grant.c */
 bool ipc_window_shows(struct vm *vm, ipa_t ipa);

@@ -198,6 +198,8 @@ static bool start_cores(void)
 __attribute__((noreturn)) static void run(void)
 {
 	watchdog_start_core();
+	if (manifest.communication_cores & BIT(cpu_index()))
+		sched_communicate();
 	arch_enter(&sched_next()->arch);
 }
 
@@ -240,6 +242,7 @@ void boot_main(u64 tree_pa)
 	vms = vm_create_all(&manifest, &platform.gic);
 	if (!vms && !manifest.stay)
 		stop("no VM to run: the lines above say why");
+	ipc_comm_create(&manifest);
 	memory_seal();
 	log_line("%u VMs on %u cores, GICv%u, %lu KiB for the hypervisor", vms, platform.cpu_count,
 		 platform.gic.version, (mmu_image_bytes() + memory_heap_bytes()) / KIB);

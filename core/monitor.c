@@ -159,15 +159,25 @@ static void add_account(struct account *sum, const struct account *of)
 	sum->block_requests += read_once(of->block_requests) + read_once(of->ring.block_requests);
 	sum->block_sectors += read_once(of->block_sectors) + read_once(of->ring.block_sectors);
 	sum->block_ticks += read_once(of->block_ticks);
+	sum->ring.events += read_once(of->ring.events);
+	sum->ring.block_requests += read_once(of->ring.block_requests);
+	sum->ring.copies += read_once(of->ring.copies);
+	sum->ring.copied_bytes += read_once(of->ring.copied_bytes);
+	sum->comm_ticks += read_once(of->comm_ticks);
 	sum->run += account_clock_value(run, now);
 	sum->steal += account_clock_value(steal, now);
 }
 
-static u64 ticks_to_ms(u64 ticks)
+static u64 ticks_to_us(u64 ticks)
 {
 	u64 frequency = timer_frequency();
 
-	return ticks / frequency * 1000 + ticks % frequency * 1000 / frequency;
+	return ticks / frequency * 1000000 + ticks % frequency * 1000000 / frequency;
+}
+
+static u64 ticks_to_ms(u64 ticks)
+{
+	return ticks_to_us(ticks) / 1000;
 }
 
 static void say_use(const char *name, const struct account *sum)
@@ -188,23 +198,34 @@ static void say_exits(const char *name, const struct account *sum)
 		 sum->exit[ACCOUNT_INTERRUPT], sum->exit[ACCOUNT_OTHER]);
 }
 
-/* Two lines for the VM; then, if it has more than one, two for each vCPU. */
+/* Of its submission ring; nothing if it has not used it. */
+static void say_ring(const char *name, const struct account *sum)
+{
+	const struct account_ring *ring = &sum->ring;
+
+	if (ring->events | ring->block_requests | ring->copies | sum->comm_ticks)
+		log_line("%s: ring: %lu events, %lu block requests, %lu copies of %lu KiB, "
+			 "%lu us of communication cores",
+			 name, ring->events, ring->block_requests, ring->copies,
+			 ring->copied_bytes / KIB, ticks_to_us(sum->comm_ticks));
+}
+
+/* Three lines at most for the VM; then, if it has more than one, the same for each vCPU. */
 static bool say_statistics(void)
 {
+	static void (*const say[])(const char *name,
+				   const struct account *sum) = { say_use, say_exits, say_ring };
 	const struct vm *vm = job.vm;
 	struct account sum = { 0 };
-	u32 who = job.row / 2;
+	u32 who = job.row / 3;
 	char name[48];
 
 	for (u32 i = 0; i < vm->vcpu_count; i++)
 		if (!who || i == who - 1)
 			add_account(&sum, &vm->vcpu[i]->account);
 	format_text(name, sizeof(name), who ? "%s vCPU %u" : "%s", vm->config->name, who - 1);
-	if (job.row++ % 2)
-		say_exits(name, &sum);
-	else
-		say_use(name, &sum);
-	if (job.row < 2 * (vm->vcpu_count > 1 ? 1 + vm->vcpu_count : 1))
+	say[job.row++ % 3](name, &sum);
+	if (job.row < 3 * (vm->vcpu_count > 1 ? 1 + vm->vcpu_count : 1))
 		return true;
 	return next_vm();
 }

@@ -17,6 +17,7 @@
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/timer.h"
 #include "core/fault.h"
+#include "core/hypercall.h"
 #include "core/irq.h"
 #include "core/life.h"
 #include "drivers/gic.h"
@@ -416,4 +417,24 @@ struct vcpu *sched_next(void)
 		irq_handle(core->loaded);
 	}
 	return next;
+}
+
+void sched_alert(u32 core)
+{
+	gic_kick(core);
+}
+
+void sched_communicate(void)
+{
+	struct core *core = this_core();
+
+	for (;;) {
+		if (!ipc_comm_turn(cpu_index()))
+			cpu_wait();
+		irq_handle(0);
+		if (read_once(core->needed)) {
+			core->needed = false;
+			core->decided = timer_now();
+		}
+	}
 }

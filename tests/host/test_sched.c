@@ -11,6 +11,7 @@
 #include "fake.h"
 #include "arch/arm64/cpu.h"
 #include "core/fault.h"
+#include "core/hypercall.h"
 #include "core/irq.h"
 #include "core/life.h"
 #include "core/sched.h"
@@ -29,6 +30,7 @@ static struct vcpu *const a = &vcpus[0], *const b = &vcpus[1], *const c = &vcpus
 static u64 now;
 static char calls[512];
 static u32 kicks[MAX_PCPUS], left[VCPUS], steps;
+static u32 interrupts; /* how often the core looked for one */
 static bool pending, wfi_trap;
 static struct vcpu *serror, *sibling; /* who leaves an SError; who is stopped for it as well */
 static enum vcpu_run run_when_asked;  /* what another core saw in `run` at vgic_pending, _settle */
@@ -165,6 +167,7 @@ void vm_step(struct vm *vm)
 void irq_handle(struct vcpu *current)
 {
 	assert_ptr_equal(current, sched_current());
+	interrupts++;
 	if (fake_timer_el2_deadline() <= now)
 		timeout_interrupt();
 }
@@ -201,6 +204,23 @@ static void forget(void)
 {
 	calls[0] = 0;
 	memset(kicks, 0, sizeof(kicks));
+}
+
+/* So many turns of a communication core, of which the last finds nothing: then it sleeps. */
+static u32 turns;
+
+bool ipc_comm_turn(u32 core)
+{
+	assert_int_equal(core, cpu_index());
+	return turns-- != 0;
+}
+
+static void communicate(u32 count)
+{
+	turns = count;
+	interrupts = 0;
+	if (!setjmp(idle))
+		sched_communicate();
 }
 
 static struct vcpu *block(void)
@@ -898,6 +918,25 @@ TEST(decided_is_when_the_core_last_chose_even_if_nobody)
 	assert_int_not_equal(sched_decided(), 103 * MS);
 }
 
+TEST(a_communication_core_works_idles_and_decides_when_it_is_asked)
+{
+	on(ALONE);
+	sched_init_core(ALONE);
+	now = 100 * MS;
+	fake_timer_set(now);
+	communicate(3);
+	assert_int_equal(interrupts, 3);	     /* looked for in each turn */
+	assert_int_equal(sched_decided(), 100 * MS); /* once by itself */
+	pass(MS);
+	communicate(1);
+	assert_int_equal(sched_decided(), 100 * MS);
+	sched_again();
+	communicate(1);
+	assert_int_equal(sched_decided(), 101 * MS);
+	sched_alert(1);
+	assert_int_equal(kicks[1], 1);
+}
+
 TEST(run_and_steal_are_the_time_on_the_core_and_the_time_ready_without_it)
 {
 	add_ready(a, 0, 3);
@@ -1028,6 +1067,7 @@ int main(void)
 		RUN_ON_CORES(an_serror_left_behind_ends_the_vcpu_of_its_vm_that_is_next),
 		RUN_ON_CORES(an_serror_left_behind_by_one_that_is_restarted_ends_it_unloaded),
 		RUN_ON_CORES(decided_is_when_the_core_last_chose_even_if_nobody),
+		RUN_ON_CORES(a_communication_core_works_idles_and_decides_when_it_is_asked),
 		RUN_ON_CORES(run_and_steal_are_the_time_on_the_core_and_the_time_ready_without_it),
 		RUN_ON_CORES(blocked_throttled_and_stopped_time_is_neither_run_nor_steal),
 		RUN_ON_CORES(what_the_core_does_for_others_is_nobodys_time),

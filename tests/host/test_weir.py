@@ -139,7 +139,6 @@ def test_what_has_no_effect_yet_is_told_and_no_mistake(folder):
         done = weir(folder, *words, "m.dts", "-I", "files")
         assert (done.returncode, done.stdout) == (0, "")
         assert done.stderr.splitlines() == [
-            "m.dts:4: /: communication-cores" + NOT_YET,
             'm.dts:11: /vms/reader: rights: "introspect"' + NOT_YET,
             "m.dts:32: /vms/writer: watchdog-ms" + NOT_YET]
 

@@ -63,6 +63,9 @@ DISK_ERRORS = {
 SETTINGS = {
     "begin": dict(silent=["anew"], expected=["^weir: anew starts again$", r"^\[anew\] each life began with registers"]),
     "channel": dict(silent=["mortal"], expected=["^weir: mortal starts again$"]),
+    "comm": dict(silent=["mortal"], expected=["^weir: mortal starts again$", "^weir: core 1 communicates, for 3 vCPUs$"]),
+    "comm_two": dict(silent=["mortal"], cores=4, expected=["^weir: mortal starts again$"]),
+    "comm_none": dict(silent=["mortal"], expected=["^weir: mortal starts again$"]),
     "fault": dict(silent=BAD_PLACES, allowed=FAULTS, expected=FAULTS),
     "block": dict(disks=2),
     # What these promise about time would not hold on a host that is busy: time counts instructions.

@@ -116,7 +116,7 @@ DISK = {
 TABLES = {"/": SYSTEM, "/vms/NAME": VM, "/channels/NAME": CHANNEL, "/disks/NAME": DISK}
 GROUPS = {"vms": VM, "channels": CHANNEL, "disks": DISK}
 # Accepted, so that a manifest may say already what a later version will act on.
-NOT_YET = ("communication-cores", "rights")
+NOT_YET = ("rights",)
 NOT_YET_OF_VM = (*NOT_YET, "watchdog-ms")
 RIGHTS_IN_EFFECT = ("console", "manage", "store")
 

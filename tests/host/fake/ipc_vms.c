@@ -6,7 +6,7 @@
 #include "core/memory.h"
 #include "core/timeout.h"
 
-#define VMS	 6
+#define VMS	 9
 #define CHANNELS 200
 
 static struct {
@@ -176,7 +176,7 @@ static void *no_tables(void)
 	return 0;
 }
 
-static const char *const names[VMS] = { "a", "b", "c", "d", "e", "f" };
+static const char *const names[VMS] = { "a", "b", "c", "d", "e", "f", "g", "h", "i" };
 
 static struct vm *make_vm(u32 id, u32 vcpus)
 {

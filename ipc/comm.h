@@ -1,0 +1,22 @@
+/*
+ * Communication cores: they run no vCPU, but serve the submission rings of vCPUs of other cores. The ring
+ * of a vCPU is served by one communication core, for ever: that of its number among the machine's vCPUs,
+ * modulo the number of communication cores.
+ *
+ * Which ring is next: the VM's priority first; of equals each in its turn, for a quantum of bytes. A ring
+ * that has had nothing for a while falls asleep: it is not looked at any more, `submit_wanted` in the
+ * vCPU's `out` page says so, and its guest then makes the hypercall behind a command.
+ *
+ * ABI: guests/include/weir/submit.h. Source: comm.c. Tests: tests/host/test_comm.c, tests/models/doze.pml
+ */
+#pragma once
+
+#include "core/vm.h"
+
+/* Owner: the communication core; `core` and `rank` are fixed. */
+struct comm_vcpu {
+	u32 core;   /* which one; meaningless if there is none */
+	u32 rank;   /* the ring's number there, the most urgent first */
+	u64 until;  /* without a command it is looked at until then, ticks */
+	s64 credit; /* bytes that it may take; what it took too much is less */
+};
