@@ -117,7 +117,7 @@ struct region {
 	u64 base, bytes;
 };
 
-#define REGIONS 8
+#define REGIONS 9
 
 /* Everything that a VM has at an address; what it does not have has no bytes. */
 static void list_regions(const struct vm *vm, struct region *regions)
@@ -136,6 +136,7 @@ static void list_regions(const struct vm *vm, struct region *regions)
 	regions[5] = (struct region){ "the grant window", VM_WINDOW_BASE, vm->window_bytes };
 	regions[6] = (struct region){ "RAM", vm->ram_ipa, private };
 	regions[7] = (struct region){ "the shareable pool", vm->ram_ipa + private, vm->pool_bytes };
+	regions[8] = (struct region){ "the virtio devices", VM_VIRTIO_BASE, VM_VIRTIO_BYTES };
 }
 
 const char *fault_place(const struct vm *vm, u64 base, u64 bytes)

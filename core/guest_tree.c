@@ -11,6 +11,7 @@
 #include "core/guest_tree.h"
 #include "core/hypercall.h"
 #include "core/passthrough.h"
+#include "core/vdev/virtio.h"
 #include "drivers/gic.h"
 
 #define PHANDLE_GIC   1
@@ -220,6 +221,21 @@ static void write_uart(struct writer *writer)
 	end(writer);
 }
 
+static void write_virtio(struct writer *writer, u32 slot)
+{
+	u64 base = VM_VIRTIO_BASE + slot * VIRTIO_SLOT_BYTES;
+	char name[sizeof("virtio_mmio@01234567")];
+
+	format_text(name, sizeof(name), "virtio_mmio@%lx", base);
+	begin(writer, name);
+	put_text(writer, "compatible", "virtio,mmio");
+	put_reg(writer, &(struct range){ base, VIRTIO_SLOT_BYTES }, 1);
+	put_cells(writer, "interrupts",
+		  (const u32[]){ SPI, VM_VIRTIO_INTID - SPI_INTID + slot, EDGE_RISING }, 3);
+	put_flag(writer, "dma-coherent");
+	end(writer);
+}
+
 /* How a guest finds Weir without asking by SMCCC (weir/abi.h). */
 static void write_hypervisor(struct writer *writer)
 {
@@ -314,6 +330,8 @@ static u32 write_generated(const struct vm *vm, struct range ramdisk, void *buff
 	write_timer(&writer);
 	write_gic(&writer);
 	write_uart(&writer);
+	for (u32 i = 0; i < manifest_virtio_devices(vm->config); i++)
+		write_virtio(&writer, i);
 	write_hypervisor(&writer);
 	for (u32 i = 0; i < vm->config->passed_count; i++)
 		write_device(&writer, &vm->config->passed[i]);

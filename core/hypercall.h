@@ -40,3 +40,10 @@ bool ipc_comm_turn(u32 core);
 /* Does the VM's grant window show a page there? Waits for a change that another core has begun.
  * ipc/grant.c */
 bool ipc_window_shows(struct vm *vm, ipa_t ipa);
+/*
+ * Between the two no page of the VM's pool begins to be shared or passed; which are may be asked. What a
+ * device is to reach is pinned there (virtio_pinned()). ipc/ipc.c
+ */
+void ipc_pages_hold(struct vm *vm);
+bool ipc_pages_shared(const struct vm *vm, pa_t pa, u64 bytes);
+void ipc_pages_release(struct vm *vm);

@@ -23,6 +23,7 @@
 #include "core/machine.h"
 #include "core/passthrough.h"
 #include "core/sched.h"
+#include "core/vdev/virtio.h"
 
 static u32 alive; /* atomic: VMs that are not off */
 static bool stay; /* the machine stays on when all are; boot only */
@@ -62,6 +63,7 @@ static void build(struct vm *vm)
 	power_on(vm);
 	vuart_reset(vm);
 	vgic_init(vm);
+	virtio_reset(vm);
 	stage2_forget(&vm->stage2);
 	guest_tree_reseed(vm->seed);
 	start_steps(vm);

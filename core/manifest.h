@@ -26,8 +26,10 @@ struct blob {
 
 #define MANIFEST_VM_DISKS   8
 #define MANIFEST_VM_DEVICES 8
-/* With longer ones the tree that is written for a VM may need a second page. */
-#define MANIFEST_LONG_BOOTARGS 1024
+/* Bytes that the tree written for a VM takes at most, without bootargs and devices of the machine: all, each. */
+#define MANIFEST_TREE	     1800u
+#define MANIFEST_TREE_VCPU   134u
+#define MANIFEST_TREE_VIRTIO 156u
 /* More than the ports and disks of all VMs need; what is read at boot stays bounded. */
 #define MANIFEST_CHANNELS 8192
 #define MANIFEST_DISKS	  512
@@ -81,6 +83,7 @@ struct manifest_disk {
 	bool missing;  /* its partition is not to be had, and a line said so: its requests fail */
 	/* manifest_check_disks(): by VMs that are not refused. */
 	bool used, written;
+	u32 writers; /* VMs that may write it */
 };
 
 struct manifest {
@@ -113,12 +116,20 @@ void manifest_check_disks(const struct manifest *manifest);
  */
 #define MANIFEST_STORE_UNSAID UINT32_MAX
 void manifest_settle_store(const struct manifest *manifest);
+/* Virtio devices that the VM has, from slot 0 on (core/vdev/virtio.h). */
+static inline u32 manifest_virtio_devices(const struct manifest_vm *vm)
+{
+	return vm->disk_count;
+}
 
 /* Room for the VM's device tree in its RAM: its own, or one that is written for it. */
 static inline u64 manifest_tree_room(const struct manifest_vm *vm)
 {
+	u64 bytes = MANIFEST_TREE + MANIFEST_TREE_VCPU * vm->vcpus +
+		    MANIFEST_TREE_VIRTIO * manifest_virtio_devices(vm);
+
 	if (vm->tree.bytes)
 		return align_up(vm->tree.bytes, PAGE_SIZE);
-	return PAGE_SIZE * (1 + (vm->device_count > 0) +
-			    (vm->bootargs && strlen(vm->bootargs) >= MANIFEST_LONG_BOOTARGS));
+	bytes += vm->bootargs ? strlen(vm->bootargs) : 0;
+	return align_up(bytes, PAGE_SIZE) + (vm->device_count ? PAGE_SIZE : 0);
 }

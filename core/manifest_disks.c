@@ -68,6 +68,7 @@ static void note_use(const struct manifest *manifest, const struct manifest_vm *
 
 		disk->used = true;
 		disk->written |= i < vm->writable_disk_count;
+		disk->writers += i < vm->writable_disk_count;
 	}
 }
 

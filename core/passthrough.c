@@ -130,6 +130,11 @@ static void read_interrupts(struct passed *device, const struct tree_walk *walk)
 			       "");
 			return;
 		}
+		if (*intid - VM_VIRTIO_INTID < manifest_virtio_devices(device->vm)) {
+			refuse(device,
+			       "has an interrupt that a virtio disk of the VM has (SPI 16 on)", "");
+			return;
+		}
 		device->interrupts++;
 	}
 }

@@ -10,6 +10,7 @@
 #include "core/hypercall.h"
 #include "core/irq.h"
 #include "core/sched.h"
+#include "core/vdev/virtio.h"
 #include "core/vdev/vpsci.h"
 #include "core/vdev/vsysreg.h"
 #include "drivers/gic.h"
@@ -61,7 +62,8 @@ static bool access_register(struct vcpu *self, u64 ipa, struct mmio *access)
 	access->offset = ipa - VM_GICR_BASE;
 	if (access->offset < self->vm->vcpu_count * VM_GICR_STRIDE && gic_version() == 3)
 		return vgic_mmio_redistributor(self, access);
-	return false;
+	access->offset = ipa - VM_VIRTIO_BASE;
+	return access->offset < VM_VIRTIO_BYTES && virtio_mmio(self, access);
 }
 
 static u64 sign_extend(u64 value, u32 bytes, bool wide)

@@ -29,9 +29,16 @@
 #define VM_UART_BASE   0x09000000ul
 #define VM_UART_BYTES  0x1000ul
 #define VM_UART_INTID  33u
-#define VM_SHARED_BASE 0x0e000000ul /* in, out and event pages, vCPU by vCPU */
-#define VM_WINDOW_BASE 0x10000000ul
-#define VM_RAM_BASE    0x40000000ul /* unless it is direct */
+/* Frames of virtio devices (core/vdev/virtio.h), VIRTIO_SLOT_BYTES each; slot n raises INTID 48 + n. */
+#define VM_VIRTIO_BASE	0x0a000000ul
+#define VM_VIRTIO_BYTES 0x4000ul
+#define VM_VIRTIO_INTID 48u
+#define VM_SHARED_BASE	0x0e000000ul /* in, out and event pages, vCPU by vCPU */
+#define VM_WINDOW_BASE	0x10000000ul
+#define VM_RAM_BASE	0x40000000ul /* unless it is direct */
+
+/* Slots that may have a device: disks, and a console. */
+#define VM_VIRTIO_DEVICES (MANIFEST_VM_DISKS + 1)
 
 /* core/life.c says what they mean, and how one becomes another. */
 enum vm_state { VM_OFF, VM_BUILDING, VM_RUNNING, VM_DYING, VM_REBUILDING };
@@ -40,9 +47,10 @@ enum vcpu_power { VCPU_OFF, VCPU_ON };
 enum vcpu_run { VCPU_STOPPED, VCPU_BLOCKED, VCPU_READY, VCPU_RUNNING, VCPU_THROTTLED };
 
 struct vm;
-struct vm_ipc;	 /* ipc/ipc.h */
-struct vcpu_ipc; /* ipc/ipc.h */
-struct port;	 /* ipc/ipc.h */
+struct virtio_device; /* core/vdev/virtio.h */
+struct vm_ipc;	      /* ipc/ipc.h */
+struct vcpu_ipc;      /* ipc/ipc.h */
+struct port;	      /* ipc/ipc.h */
 
 struct vcpu {
 	struct arch_vcpu arch; /* first: entry.S and core/ convert by a cast */
@@ -133,8 +141,9 @@ struct vm {
 
 	struct vgic vgic;
 	struct vuart uart;
-	struct vm_image_part image[VM_IMAGE_PARTS]; /* pristine; the tree is in the heap */
-	struct guest_seed seed;			    /* in that tree */
+	struct virtio_device *virtio[VM_VIRTIO_DEVICES]; /* by slot; 0: none; fixed after boot */
+	struct vm_image_part image[VM_IMAGE_PARTS];	 /* pristine; the tree is in the heap */
+	struct guest_seed seed;				 /* in that tree */
 	u64 tree_ipa, entry_ipa;
 	u32 passed; /* devices that it has now: the first ones; owned by vCPU 0's core */
 	struct vm_ipc *ipc;

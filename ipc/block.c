@@ -18,6 +18,8 @@
 #include "core/base/log.h"
 #include "core/life.h"
 #include "core/memory.h"
+#include "core/vdev/virtio.h"
+#include "ipc/block_virtio.h"
 #include "ipc/event.h"
 #include "ipc/grant.h"
 #include "ipc/ipc.h"
@@ -30,7 +32,6 @@ struct block_slot {
 	struct block_request request; /* `link` is the waiting list's while it waits */
 	struct vcpu *vcpu;	      /* fixed */
 	u32 index;		      /* fixed */
-	u32 device_index;
 	u64 cookie;
 };
 
@@ -54,7 +55,7 @@ static struct block_slot *slot_of(struct block_request *request)
 	return container_of(request, struct block_slot, request);
 }
 
-static bool stopped(const struct vm *vm)
+bool block_stopped(const struct vm *vm)
 {
 	return __atomic_load_n(&vm->ipc->block.stopped, __ATOMIC_RELAXED);
 }
@@ -116,8 +117,14 @@ void block_slot_return(struct block_slot *slot)
 	spin_unlock(&block->lock);
 }
 
-/* The request is over: tells the vCPU, unless its VM is off; then its end may have waited for it.
- */
+void block_charge(struct vcpu *vcpu, u64 ticks)
+{
+	spin_lock(&vcpu->ipc->block.lock);
+	write_once(vcpu->account.block_ticks, vcpu->account.block_ticks + ticks);
+	spin_unlock(&vcpu->ipc->block.lock);
+}
+
+/* The request is over: tells the vCPU, unless its VM is off; then its end may have waited for it. */
 void block_slot_complete(struct block_slot *slot, enum weir_status status)
 {
 	struct vcpu *vcpu = slot->vcpu;
@@ -128,7 +135,7 @@ void block_slot_complete(struct block_slot *slot, enum weir_status status)
 	spin_lock(&block->lock);
 	write_once(vcpu->account.block_ticks, vcpu->account.block_ticks + slot->request.ticks);
 	free_slot(block, slot->index);
-	tell = !stopped(vcpu->vm);
+	tell = !block_stopped(vcpu->vm);
 	if (tell) {
 		completion = &block->out->completion[block->tail % WEIR_COMPLETIONS];
 		completion->cookie = slot->cookie;
@@ -180,7 +187,7 @@ static bool submit_waiting(struct waiting *queue, struct block_device *device) N
 		if (!list_empty(&turn->waiting))
 			list_append(&queue->turns, &turn->link);
 		if (status != WEIR_OK)
-			block_slot_complete(slot_of(request), WEIR_IO);
+			request->done(request, WEIR_IO);
 	}
 	return !list_empty(&queue->turns);
 }
@@ -192,60 +199,63 @@ static bool submit_waiting(struct waiting *queue, struct block_device *device) N
  * follows which sees the count. The VM does not end meanwhile: its end begins with requests when no
  * vCPU of it is on a core any more (core/life.c).
  */
-static void wait_for_device(struct block_slot *slot, struct block_device *device)
+static void wait_for_device(struct vm *vm, const struct block_disk *disk,
+			    struct block_request *request)
 {
-	struct waiting *queue = &waiting[slot->device_index];
-	struct block_turn *turn = &slot->vcpu->vm->ipc->block.turn[slot->device_index];
+	struct waiting *queue = &waiting[disk->device_index];
+	struct block_turn *turn = &vm->ipc->block.turn[disk->device_index];
 	bool more;
 
 	spin_lock(&queue->lock);
 	if (list_empty(&turn->waiting))
 		list_append(&queue->turns, &turn->link);
-	list_append(&turn->waiting, &slot->request.link);
+	list_append(&turn->waiting, &request->link);
 	__atomic_store_n(&queue->count, queue->count + 1, __ATOMIC_RELAXED);
-	more = submit_waiting(queue, device);
+	more = submit_waiting(queue, disk->device);
 	spin_unlock(&queue->lock);
 	if (more)
-		block_device_again(device);
+		block_device_again(disk->device);
 }
 
-/* The device has done a request. Driver's interrupt, without the driver's lock. */
+/* Of a slot. Driver's interrupt, without the driver's lock, or here. */
 static void request_done(struct block_request *request, enum weir_status status)
 {
 	block_slot_complete(slot_of(request), status);
 }
 
-/* The same interrupt, when all it has ended is done. */
+/*
+ * The driver's interrupt, when all it has ended is done: what waits for the device, and what waits in a queue of
+ * a guest's (block_virtio.c).
+ */
 static bool device_has_room(struct block_device *device)
 {
 	struct waiting *queue = &waiting[device->index];
-	bool more;
+	bool more = block_virtio_look(device);
 
 	if (!__atomic_load_n(&queue->count, __ATOMIC_RELAXED))
-		return false;
+		return more;
 	spin_lock(&queue->lock);
-	more = submit_waiting(queue, device);
+	more |= submit_waiting(queue, device);
 	spin_unlock(&queue->lock);
 	return more;
 }
 
-static enum weir_status start(struct block_slot *slot, const struct block_disk *disk)
+enum weir_status block_start(struct vm *vm, const struct block_disk *disk,
+			     struct block_request *request)
 {
 	struct block_device *device = disk->device;
 	enum weir_status status = WEIR_AGAIN;
 
-	if (slot->request.operation == BLOCK_FLUSH && device->write_through) {
-		block_slot_complete(slot, WEIR_OK);
+	if (request->operation == BLOCK_FLUSH && device->write_through) {
+		request->done(request, WEIR_OK);
 		return WEIR_OK;
 	}
 	if (!__atomic_load_n(&waiting[disk->device_index].count, __ATOMIC_RELAXED))
-		status = device->ops->submit(device, &slot->request);
+		status = device->ops->submit(device, request);
 	if (status == WEIR_AGAIN) {
-		wait_for_device(slot, device);
+		wait_for_device(vm, disk, request);
 		return WEIR_OK;
 	}
-	if (status != WEIR_OK)
-		block_slot_return(slot);
 	return status;
 }
 
@@ -343,9 +353,11 @@ enum weir_status block_submit(struct vcpu *vcpu, const struct call_args *in)
 		return status;
 	slot->request.operation = (enum block_operation)operation;
 	slot->request.sector = disk->first_sector + in->x2;
-	slot->device_index = disk->device_index;
 	slot->cookie = in->x5;
-	return start(slot, disk);
+	status = block_start(vcpu->vm, disk, &slot->request);
+	if (status != WEIR_OK)
+		block_slot_return(slot);
+	return status;
 }
 
 enum weir_status block_submit_call(struct vcpu *self, const struct call_args *in,
@@ -380,9 +392,9 @@ static bool reaches(const struct block_vcpu *block, u64 from, u64 to) NEEDS(bloc
 	return found != 0;
 }
 
-bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes)
+bool block_pages_busy(struct vm *vm, pa_t pa, u64 bytes)
 {
-	bool found = false;
+	bool found = virtio_pinned(vm, pa, bytes) || block_virtio_busy(vm, pa.raw, pa.raw + bytes);
 
 	for (u32 i = 0; i < vm->vcpu_count && !found; i++) {
 		struct block_vcpu *block = &vm->vcpu[i]->ipc->block;
@@ -396,7 +408,7 @@ bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes)
 
 bool block_vm_idle(const struct vm *vm)
 {
-	bool idle = true;
+	bool idle = block_virtio_idle(vm);
 
 	for (u32 i = 0; i < vm->vcpu_count; i++) {
 		struct block_vcpu *block = &vm->vcpu[i]->ipc->block;
@@ -418,11 +430,12 @@ static bool drop_waiting(struct vm *vm, u32 index)
 	spin_lock(&queue->lock);
 	for (u32 i = 0; i < STEP_REQUESTS && !list_empty(&turn->waiting); i++) {
 		struct list *first = turn->waiting.next;
+		struct block_request *request;
 
 		list_remove(first);
 		__atomic_store_n(&queue->count, queue->count - 1, __ATOMIC_RELAXED);
-		block_slot_complete(slot_of(container_of(first, struct block_request, link)),
-				    WEIR_IO);
+		request = container_of(first, struct block_request, link);
+		request->done(request, WEIR_IO);
 	}
 	more = !list_empty(&turn->waiting);
 	if (!more)
@@ -470,6 +483,7 @@ static void open_disk(const struct vm *vm, const struct manifest_disk *config, b
 	struct block_device *device = block_device_get(config->device);
 	u64 largest;
 
+	disk->config = config;
 	if (!device || config->missing || config->first_sector >= device->sectors ||
 	    config->sectors > device->sectors - config->first_sector)
 		return;
@@ -524,4 +538,5 @@ void block_vm_create(struct vm *vm, const struct manifest *manifest)
 			  i < vm->config->writable_disk_count, &block->disk[i]);
 	for (u32 i = 0; i < vm->vcpu_count; i++)
 		create_vcpu(vm->vcpu[i]);
+	block_virtio_create(vm);
 }

@@ -34,6 +34,7 @@ struct block_vcpu {
 
 /* One disk of a VM: which part of which device. Read-only after boot. */
 struct block_disk {
+	const struct manifest_disk *config;
 	struct block_device *device; /* 0: missing, and a line said so */
 	u32 device_index;
 	u64 first_sector, sectors;
@@ -50,6 +51,7 @@ struct block_turn {
 struct block_vm {
 	struct block_disk disk[MANIFEST_VM_DISKS];
 	u32 disk_count;
+	struct virtio_disk *virtio[MANIFEST_VM_DISKS]; /* block_virtio.c: the same disks; fixed */
 	bool stopped; /* atomic; between block_vm_stop() and block_vm_reset() */
 	struct block_turn turn[BLOCK_DEVICES_MAX];
 };
@@ -72,7 +74,17 @@ bool block_vm_reset(struct vm *vm, u64 *at);
  * A request that is not finished names memory of this range. For the grant module, under its lock:
  * a request is visible here before it asks grant_pages_shared(), so one of the two sees the other.
  */
-bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes);
+bool block_pages_busy(struct vm *vm, pa_t pa, u64 bytes);
+
+/*
+ * For who makes requests. `request` is filled in; on WEIR_OK its `done` will be called, or was, maybe with locks of
+ * the service held, if it failed; with WEIR_IO the device is broken. The VM is not stopped.
+ */
+enum weir_status block_start(struct vm *vm, const struct block_disk *disk,
+			     struct block_request *request);
+bool block_stopped(const struct vm *vm); /* its requests end without a word */
+/* What moving a request's data took of some core is the vCPU's. */
+void block_charge(struct vcpu *vcpu, u64 ticks);
 
 /*
  * WEIR_FN_BLOCK_SUBMIT with these arguments (x1 to x5) for a vCPU, not counted; x3 is the sectors that it

@@ -11,6 +11,7 @@
 #include "core/hypercall.h"
 #include "core/memory.h"
 #include "ipc/block.h"
+#include "ipc/block_virtio.h"
 #include "ipc/event.h"
 #include "ipc/grant.h"
 #include "ipc/store.h"
@@ -33,8 +34,9 @@ u64 ipc_heap_bytes(const struct manifest_vm *config)
 	u64 vcpu = heap_cost(vcpu_shared_bytes(config)) + heap_cost(sizeof(struct vcpu_ipc)) +
 		   block_vcpu_heap_bytes();
 
-	return heap_cost(sizeof(struct vm_ipc)) + event_heap_bytes(config) + config->vcpus * vcpu +
-	       grant_heap_bytes(config) + store_heap_bytes(config);
+	return heap_cost(sizeof(struct vm_ipc)) + config->disk_count * block_virtio_heap_bytes() +
+	       event_heap_bytes(config) + config->vcpus * vcpu + grant_heap_bytes(config) +
+	       store_heap_bytes(config);
 }
 
 /* One writer to a page: the guest to `in`, EL2 to all others. */
@@ -112,6 +114,21 @@ bool ipc_vm_stop(struct vm *vm, struct vm_work *work)
 				       block_vm_stop };
 
 	return run_step(vm, work, phases, ARRAY_SIZE(phases));
+}
+
+void ipc_pages_hold(struct vm *vm) NO_THREAD_SAFETY
+{
+	grant_lock(vm);
+}
+
+bool ipc_pages_shared(const struct vm *vm, pa_t pa, u64 bytes) NO_THREAD_SAFETY
+{
+	return grant_pages_shared(vm, pa, bytes);
+}
+
+void ipc_pages_release(struct vm *vm) NO_THREAD_SAFETY
+{
+	grant_unlock(vm);
 }
 
 bool ipc_vm_idle(const struct vm *vm)

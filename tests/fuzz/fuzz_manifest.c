@@ -22,7 +22,6 @@
 #include "ipc/ipc.h"
 
 #define CORES	   4u
-#define TREE_BYTES 4096u
 #define HEAP_BYTES (8 * MIB) /* of the machine: VMs that need more are not built */
 
 const char *const tree_words[] = {
@@ -116,6 +115,13 @@ void vgic_pend(struct vcpu *target, u32 intid)
 	(void)target, (void)intid;
 }
 
+void vgic_set_line(struct vm *vm, u32 intid, bool level)
+{
+	(void)vm;
+	(void)intid;
+	(void)level;
+}
+
 void vm_device_done(struct vm *vm)
 {
 	(void)vm;
@@ -158,7 +164,7 @@ static void check_blob(const struct blob *blob)
 
 static u32 tree_room(const struct manifest_vm *vm)
 {
-	return max(TREE_BYTES, (u32)align_up(vm->tree.bytes, PAGE_SIZE));
+	return (u32)manifest_tree_room(vm);
 }
 
 /* As core/vm.c lays RAM out: kernel, ramdisk, tree and pool do not meet. */

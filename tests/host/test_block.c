@@ -11,6 +11,7 @@
  */
 #include <string.h>
 #include "virtio_mmio.h"
+#include "core/hypercall.h"
 #include "core/life.h"
 #include "core/memory.h"
 #include "drivers/block_device.c" /* NOLINT: to empty its table between tests */
@@ -92,6 +93,21 @@ void grant_unlock(struct vm *vm) NO_THREAD_SAFETY
 	(void)vm;
 	assert_true(grant_locked);
 	grant_locked = false;
+}
+
+void ipc_pages_hold(struct vm *vm)
+{
+	grant_lock(vm);
+}
+
+void ipc_pages_release(struct vm *vm)
+{
+	grant_unlock(vm);
+}
+
+bool ipc_pages_shared(const struct vm *vm, pa_t pa, u64 bytes)
+{
+	return grant_pages_shared(vm, pa, bytes);
 }
 
 bool grant_in_pool(const struct vm *vm, pa_t pa, u64 bytes)

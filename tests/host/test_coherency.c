@@ -24,6 +24,7 @@
 #include "core/memory.h"
 #include "core/passthrough.h"
 #include "core/sched.h"
+#include "core/vdev/virtio.h"
 #include "core/vm_memory.h"
 #include "drivers/block_device.h"
 #include "drivers/dma.h"
@@ -153,6 +154,11 @@ void vgic_init(struct vm *of)
 }
 
 void vuart_reset(struct vm *of)
+{
+	(void)of;
+}
+
+void virtio_reset(struct vm *of)
 {
 	(void)of;
 }

@@ -163,6 +163,46 @@ TEST(hypervisor_tells_shared_pages_pool_window_and_interrupts)
 	EXPECT_CELLS("/hypervisor", "interrupts", 1, 2, 0x301, 1, 3, 0x301, 1, 4, 0x301);
 }
 
+TEST(each_disk_has_a_virtio_device)
+{
+	write_tree((struct range){ 0 });
+	assert_true(fdt_node_offset_by_compatible(tree, -1, "virtio,mmio") < 0);
+	config.disk_count = 2;
+	write_tree((struct range){ 0 });
+	EXPECT_CELLS("/virtio_mmio@a000000", "reg", 0, 0xa000000, 0, 0x200);
+	EXPECT_CELLS("/virtio_mmio@a000000", "interrupts", 0, 16, 1);
+	expect_text("/virtio_mmio@a000200", "compatible", "virtio,mmio");
+	EXPECT_CELLS("/virtio_mmio@a000200", "reg", 0, 0xa000200, 0, 0x200);
+	EXPECT_CELLS("/virtio_mmio@a000200", "interrupts", 0, 17, 1);
+	assert_non_null(
+		fdt_getprop(tree, tree_node(tree, "/virtio_mmio@a000200"), "dma-coherent", 0));
+}
+
+/* What manifest_tree_room() gives is enough for all that a manifest may say. */
+TEST(the_largest_tree_fits_into_its_room)
+{
+	char bootargs[PAGE_SIZE];
+
+	memset(bootargs, 'x', sizeof(bootargs));
+	config.disk_count = MANIFEST_VM_DISKS;
+	for (version = 2; version <= 3; version++)
+		for (u32 length = 0; length < PAGE_SIZE; length += 29) {
+			u8 *room;
+
+			config.bootargs = bootargs + PAGE_SIZE - 1 - length;
+			bootargs[PAGE_SIZE - 1] = 0;
+			config.vcpus = vm.vcpu_count = 1 + length % (version == 2 ? 8 : MAX_VCPUS);
+			room = malloc(manifest_tree_room(&config));
+
+			assert_int_not_equal(guest_tree_write(&vm, (struct range){ 1ul << 38, MIB },
+							      room,
+							      (u32)manifest_tree_room(&config)),
+					     0);
+			free(room);
+		}
+	version = 2;
+}
+
 TEST(bootargs_and_ramdisk_are_there_only_if_the_vm_has_them)
 {
 	write_tree((struct range){ 0 });
@@ -389,6 +429,8 @@ int main(void)
 		RUN_CLEAN(device_has_its_properties_its_address_in_the_vm_and_a_clock_for_its_bus),
 		RUN_CLEAN(device_behind_a_bus_is_named_by_its_address_in_the_vm),
 		RUN_CLEAN(clocks_that_the_vm_does_not_see_are_said),
+		RUN_CLEAN(each_disk_has_a_virtio_device),
+		RUN_CLEAN(the_largest_tree_fits_into_its_room),
 		RUN_CLEAN(bootargs_and_ramdisk_are_there_only_if_the_vm_has_them),
 		RUN_CLEAN(seed_is_fresh_in_each_tree_and_after_each_reseed),
 		RUN_CLEAN(reseed_changes_nothing_else),

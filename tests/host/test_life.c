@@ -27,6 +27,7 @@
 #include "core/machine.h"
 #include "core/passthrough.h"
 #include "core/sched.h"
+#include "core/vdev/virtio.h"
 #include "drivers/block_device.h"
 #include "ipc/event.h"
 #include "ipc/ipc.h"
@@ -180,6 +181,13 @@ void vgic_init(struct vm *vm)
 void vuart_reset(struct vm *vm)
 {
 	(void)vm;
+}
+
+void vgic_set_line(struct vm *vm, u32 intid, bool level)
+{
+	(void)vm;
+	(void)intid;
+	(void)level;
 }
 
 bool fault_report(struct vm *vm)
@@ -643,6 +651,8 @@ static void except_counts(struct snapshot *snapshot, const struct vm *vm)
 	except(snapshot, &ipc->upcall.ends, sizeof(u64));
 	except(snapshot, &ipc->event.lock, sizeof(struct spinlock));
 	except(snapshot, &ipc->grant.lock, sizeof(struct spinlock));
+	for (u32 i = 0; i < ipc->block.disk_count; i++)
+		except(snapshot, &vm->virtio[i]->lock, sizeof(struct spinlock));
 	for (u32 i = 0; i < VCPUS; i++) {
 		const struct vcpu_ipc *vcpu = vm->vcpu[i]->ipc;
 

@@ -781,14 +781,16 @@ TEST(disk_that_the_machine_lacks_refuses_who_wants_it)
 TEST(long_bootargs_get_a_second_page_for_the_tree)
 {
 	void *tree = tree_load("system");
-	char text[1025];
+	u32 most = PAGE_SIZE - MANIFEST_TREE - 2 * MANIFEST_TREE_VCPU;
+	char text[PAGE_SIZE];
 
 	memset(text, 't', sizeof(text));
-	text[1024] = 0;
-	set(tree, "/vms/bare", "bootargs", text, sizeof(text));
+	text[most + 1] = 0;
+	set(tree, "/vms/bare", "vcpus", VALUE("\0\0\0\2"));
+	set(tree, "/vms/bare", "bootargs", text, most + 2);
 	assert_true(read_image(tree));
 	assert_int_equal(manifest_tree_room(&manifest.vm[BARE]), 2 * PAGE_SIZE);
-	set(tree, "/vms/bare", "bootargs", text + 1, sizeof(text) - 1);
+	set(tree, "/vms/bare", "bootargs", text + 1, most + 1);
 	assert_true(read_image(tree));
 	assert_int_equal(manifest_tree_room(&manifest.vm[BARE]), PAGE_SIZE);
 }

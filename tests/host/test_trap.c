@@ -11,6 +11,7 @@
 #include "core/hypercall.h"
 #include "core/irq.h"
 #include "core/sched.h"
+#include "core/vdev/virtio.h"
 #include "core/vdev/vpsci.h"
 #include "core/vdev/vsysreg.h"
 #include "drivers/gic.h"
@@ -63,6 +64,14 @@ bool vgic_mmio_redistributor(struct vcpu *self, struct mmio *access)
 	(void)self;
 	(void)access;
 	served = "redistributor";
+	return true;
+}
+
+bool virtio_mmio(struct vcpu *self, struct mmio *access)
+{
+	(void)self;
+	(void)access;
+	served = "virtio";
 	return true;
 }
 
@@ -221,6 +230,21 @@ TEST(an_emulated_access_counts_as_mmio_and_is_skipped)
 	expect_counted(ACCOUNT_MMIO);
 }
 
+TEST(virtio_devices_answer_from_their_first_frame_to_their_last)
+{
+	fake_exit.ipa = IPA(VM_VIRTIO_BASE);
+	leave_with(DATA_ABORT | ISV_WORD | UNMAPPED);
+	assert_string_equal(served, "virtio");
+	expect_counted(ACCOUNT_MMIO);
+	served = "";
+	fake_exit.ipa = IPA(VM_VIRTIO_BASE + VM_VIRTIO_BYTES - 4);
+	leave_with(DATA_ABORT | ISV_WORD | UNMAPPED);
+	assert_string_equal(served, "virtio");
+	fake_exit.ipa = IPA(VM_VIRTIO_BASE + VM_VIRTIO_BYTES);
+	leave_with(DATA_ABORT | ISV_WORD | UNMAPPED);
+	assert_int_equal(aborts, 1);
+}
+
 TEST(an_access_to_nothing_counts_as_an_abort)
 {
 	fake_exit.ipa = IPA(RAM_HOLE);
@@ -293,6 +317,7 @@ int main(void)
 		RUN_AFTER(start, calls_count_as_hypercalls_or_as_psci),
 		RUN_AFTER(start, a_send_that_is_left_is_a_call_or_wakes_its_receiver),
 		RUN_AFTER(start, an_emulated_access_counts_as_mmio_and_is_skipped),
+		RUN_AFTER(start, virtio_devices_answer_from_their_first_frame_to_their_last),
 		RUN_AFTER(start, an_access_to_nothing_counts_as_an_abort),
 		RUN_AFTER(start, an_access_that_is_tried_again_is_no_abort),
 		RUN_AFTER(start, vectors_that_cannot_be_fetched_end_the_vm),

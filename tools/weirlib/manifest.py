@@ -21,7 +21,8 @@ DEFAULT_SHARED_KIB = 256
 DEFAULT_PORTS = 128
 DEFAULT_STORE_NODES = 15
 MAX_STORE_NODES = 10000
-LONG_BOOTARGS = 1024  # with so many bytes the tree that the VM gets has a second page
+# Bytes of the tree that is written for a VM, at most: of all, of each.
+TREE, TREE_VCPU, TREE_VIRTIO = 1800, 134, 156
 MAX_CHANNELS = 8192
 MAX_DISKS = 512
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -430,8 +431,10 @@ def _tree_room(node: Node) -> int:
     """For the VM's device tree: its own, or the one that is written for it."""
     if "tree" in node.props:
         return _pages(len(node.props["tree"].value))
-    bootargs = node.props["bootargs"].value if "bootargs" in node.props else b""
-    return 4096 * (1 + ("devices" in node.props) + (len(bootargs) > LONG_BOOTARGS))
+    bootargs = len(node.props["bootargs"].value) - 1 if "bootargs" in node.props else 0
+    disks = len(_names(node, "disks")) + len(_names(node, "disks-read-only"))
+    text = TREE + TREE_VCPU * (_number(node, "vcpus") or 1) + TREE_VIRTIO * disks + bootargs
+    return _pages(text) + 4096 * ("devices" in node.props)
 
 
 def _check_channel(report: Report, node: Node) -> None:

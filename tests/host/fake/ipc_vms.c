@@ -5,6 +5,7 @@
 #include "ipc_vms.h"
 #include "core/memory.h"
 #include "core/timeout.h"
+#include "ipc/block_virtio.h"
 
 #define VMS	 9
 #define CHANNELS 200
@@ -48,10 +49,19 @@ u64 vm_pool_base(const struct vm *vm)
 	return VM_RAM_BASE + vm->ram_bytes - vm->pool_bytes;
 }
 
+#define WEAK __attribute__((weak))
+
 void vgic_pend(struct vcpu *target, u32 intid)
 {
 	__atomic_fetch_add(&machine.pends[target->vm->id][target->index][intid], 1,
 			   __ATOMIC_SEQ_CST);
+}
+
+WEAK void vgic_set_line(struct vm *vm, u32 intid, bool level)
+{
+	(void)vm;
+	(void)intid;
+	(void)level;
 }
 
 u32 ipc_pends(const struct vcpu *vcpu, u32 intid)
@@ -60,7 +70,6 @@ u32 ipc_pends(const struct vcpu *vcpu, u32 intid)
 }
 
 /* The block service as the rest of ipc/ sees it; not where a program is linked with the true one. */
-#define WEAK __attribute__((weak))
 
 WEAK void ipc_disks(struct manifest *manifest, struct manifest_vm *config)
 {
@@ -75,6 +84,11 @@ WEAK void block_vm_create(struct vm *vm, const struct manifest *manifest)
 }
 
 WEAK u64 block_vcpu_heap_bytes(void)
+{
+	return 0;
+}
+
+WEAK u64 block_virtio_heap_bytes(void)
 {
 	return 0;
 }
@@ -98,7 +112,7 @@ WEAK bool block_vm_reset(struct vm *vm, u64 *at)
 	return false;
 }
 
-WEAK bool block_pages_busy(const struct vm *vm, pa_t pa, u64 bytes)
+WEAK bool block_pages_busy(struct vm *vm, pa_t pa, u64 bytes)
 {
 	u64 busy = ipc_pool_pa(vm->id, machine.block_page);
 

@@ -1,0 +1,510 @@
+/*
+ * Virtio devices: registers, queues, interrupts (virtio.h). Section numbers are those of VIRTIO 1.2.
+ *
+ * Owns:  struct virtio_device but for what its model keeps behind it.
+ * Locks: device->lock. A queue is made ready, which pins its pages, with the VM's pages held outside of it.
+ *
+ * Barriers, all between this core and the guest's:
+ *   [M1] the available index before the ring's entry and the descriptors; pairs with the driver's write
+ *	  barrier before it moves the index (2.7.13.3).
+ *   [M2] the used entry before the used index; pairs with the driver reading the index first (2.7.14).
+ *   [M3] avail_event before the available index is read again; pairs with the driver that moves the index
+ *	  and then reads avail_event (2.7.13.4.1): one of the two sees the other.
+ *   [M4] the used index before used_event or the flags are read; pairs with the driver that asks for
+ *	  interrupts and then looks at the index once more (2.7.14).
+ */
+#include "core/vdev/virtio.h"
+
+#include <weir/order.h>
+#include "arch/arm64/barrier.h"
+#include "arch/arm64/exit.h"
+#include "arch/arm64/mmu.h"
+#include "core/hypercall.h"
+#include "core/vm.h"
+
+/* Registers, 4.2.2. */
+#define MAGIC		 0x000u
+#define VERSION		 0x004u
+#define DEVICE_ID	 0x008u
+#define VENDOR_ID	 0x00cu
+#define DEVICE_FEATURES	 0x010u
+#define DEVICE_SELECT	 0x014u
+#define DRIVER_FEATURES	 0x020u
+#define DRIVER_SELECT	 0x024u
+#define QUEUE_SELECT	 0x030u
+#define QUEUE_NUM_MAX	 0x034u
+#define QUEUE_NUM	 0x038u
+#define QUEUE_READY	 0x044u
+#define QUEUE_NOTIFY	 0x050u
+#define INTERRUPT_STATUS 0x060u
+#define INTERRUPT_ACK	 0x064u
+#define STATUS		 0x070u
+#define QUEUE_PARTS	 0x080u /* three addresses, low and high, 16 bytes apart */
+#define QUEUE_PARTS_END	 0x0a8u
+#define SHARED_MEMORY	 0x0b0u /* length and base: all ones, for there is none */
+#define SHARED_END	 0x0c0u
+#define CONFIGURATION	 0x100u
+
+#define MAGIC_VALUE  0x74726976u /* "virt" */
+#define VENDOR_VALUE 0x52494557u /* "WEIR" */
+
+/* Device status, 2.1. */
+#define STATUS_DRIVER_OK   4u
+#define STATUS_FEATURES_OK 8u
+#define STATUS_NEEDS_RESET 64u
+#define STATUS_ALL	   0xffu
+
+#define INTERRUPT_USED		1u
+#define INTERRUPT_CONFIGURATION 2u
+
+#define DESCRIPTOR_NEXT	    1u
+#define DESCRIPTOR_WRITE    2u
+#define DESCRIPTOR_INDIRECT 4u
+#define NO_INTERRUPT	    1u /* flag of the available ring */
+
+/* Offsets in both rings: flags, index, entries. The event field is behind the entries. */
+#define RING_INDEX 2u
+#define RING_ENTRY 4u
+
+struct used_entry {
+	u32 id, bytes;
+};
+
+/* ---- Interrupts ------------------------------------------------------------------------------ */
+
+static void interrupt(struct virtio_device *device, u32 cause) NEEDS(device->lock)
+{
+	if (!device->interrupt)
+		vgic_set_line(device->vm, VM_VIRTIO_INTID + device->slot, true);
+	device->interrupt |= cause;
+}
+
+static void acknowledge(struct virtio_device *device, u32 causes) NEEDS(device->lock)
+{
+	device->interrupt &= ~causes;
+	if (!device->interrupt)
+		vgic_set_line(device->vm, VM_VIRTIO_INTID + device->slot, false);
+}
+
+bool virtio_live(const struct virtio_device *device)
+{
+	u32 needed = STATUS_FEATURES_OK | STATUS_DRIVER_OK;
+
+	return (device->status & (needed | STATUS_NEEDS_RESET)) == needed && !device->resetting;
+}
+
+void virtio_break(struct virtio_device *device)
+{
+	device->status |= STATUS_NEEDS_RESET;
+	if (device->status & STATUS_DRIVER_OK)
+		interrupt(device, INTERRUPT_CONFIGURATION);
+}
+
+void virtio_again(void)
+{
+	arch_guest_set_pc(arch_guest_pc() - 4); /* past which it will be set */
+}
+
+/* ---- Queues ---------------------------------------------------------------------------------- */
+
+/* 2.7. */
+static u64 part_bytes(enum virtio_part part, u64 entries)
+{
+	static const u8 fixed[] = { 0, 6, 6 }, each[] = { 16, 2, 8 };
+
+	return fixed[part] + each[part] * entries;
+}
+
+static u64 part_alignment(enum virtio_part part)
+{
+	static const u8 alignment[] = { 16, 2, 4 };
+
+	return alignment[part];
+}
+
+/* Until the next look; the place does not cross a page, for it is aligned to its size. */
+static void *look(const struct virtio_queue *queue, enum virtio_part part, u64 offset)
+{
+	return mmu_window(WINDOW_TARGET, PA(queue->part[part].raw + offset));
+}
+
+/* Of the pieces of the chain from its head on. False: it is none. */
+static bool read_chain(const struct vm *vm, const struct virtio_queue *queue,
+		       struct virtio_chain *chain)
+{
+	u64 index = chain->head, flags;
+
+	chain->count = chain->readable = 0;
+	do {
+		struct virtio_piece *piece = &chain->piece[chain->count];
+		const u64 *entry;
+		u64 address, rest;
+
+		if (index >= queue->size || chain->count == VIRTIO_CHAIN_MAX)
+			return false;
+		entry = look(queue, VIRTIO_DESCRIPTORS, 16 * index_nospec(index, queue->size));
+		address = read_once(entry[0]);
+		rest = read_once(entry[1]); /* bytes, flags, next */
+		flags = rest >> 32;
+		piece->bytes = (u32)rest;
+		if (flags & DESCRIPTOR_INDIRECT || !piece->bytes ||
+		    !vm_ram(vm, IPA(address), piece->bytes, &piece->pa))
+			return false;
+		if (!(flags & DESCRIPTOR_WRITE) && chain->readable++ != chain->count)
+			return false;
+		chain->count++;
+		index = rest >> 48;
+	} while (flags & DESCRIPTOR_NEXT);
+	return true;
+}
+
+static u16 available_index(const struct virtio_queue *queue)
+{
+	const u16 *index = look(queue, VIRTIO_AVAILABLE, RING_INDEX);
+	u16 value;
+
+	WEIR_ORDERED(M1, ldar, value = __atomic_load_n(index, __ATOMIC_ACQUIRE));
+	return value;
+}
+
+/* The driver is to notify when it makes the next one available; it may have done so already. */
+static u16 ask_notification(const struct virtio_queue *queue)
+{
+	u16 *event = look(queue, VIRTIO_USED, RING_ENTRY + sizeof(struct used_entry) * queue->size);
+
+	write_once(*event, queue->seen);
+	WEIR_ORDERED(M3, dmb ish, full_barrier());
+	return available_index(queue);
+}
+
+bool virtio_take(struct virtio_device *device, struct virtio_queue *queue,
+		 struct virtio_chain *chain)
+{
+	u16 available = available_index(queue);
+	const u16 *entry;
+
+	if (available == queue->seen && virtio_has(device, VIRTIO_EVENT_INDEX))
+		available = ask_notification(queue);
+	if (available == queue->seen)
+		return false;
+	entry = look(queue, VIRTIO_AVAILABLE, RING_ENTRY + 2 * (queue->seen % queue->size));
+	chain->head = read_once(*entry);
+	if ((u16)(available - queue->seen) > queue->size || !read_chain(device->vm, queue, chain)) {
+		virtio_break(device);
+		return false;
+	}
+	queue->seen++;
+	return true;
+}
+
+static bool wants_interrupt(const struct virtio_device *device, const struct virtio_queue *queue)
+{
+	const u16 *word;
+
+	WEIR_ORDERED(M4, dmb ish, full_barrier());
+	if (virtio_has(device, VIRTIO_EVENT_INDEX)) {
+		word = look(queue, VIRTIO_AVAILABLE, RING_ENTRY + 2 * queue->size);
+		return read_once(*word) == (u16)(queue->used - 1);
+	}
+	word = look(queue, VIRTIO_AVAILABLE, 0);
+	return !(read_once(*word) & NO_INTERRUPT);
+}
+
+void virtio_put(struct virtio_device *device, struct virtio_queue *queue, u16 head, u32 bytes)
+{
+	u64 slot = queue->used % queue->size;
+	struct used_entry *entry = look(queue, VIRTIO_USED, RING_ENTRY + sizeof(*entry) * slot);
+	u16 *index;
+
+	entry->id = head;
+	entry->bytes = bytes;
+	queue->used++;
+	index = look(queue, VIRTIO_USED, RING_INDEX);
+	WEIR_ORDERED(M2, stlr, __atomic_store_n(index, queue->used, __ATOMIC_RELEASE));
+	if (wants_interrupt(device, queue))
+		interrupt(device, INTERRUPT_USED);
+}
+
+/* The VM's pages are held. False: the parts are not where a queue may be. */
+static bool make_ready(const struct virtio_device *device, struct virtio_queue *queue)
+	NEEDS(device->lock)
+{
+	u32 size = queue->size;
+
+	if (!size || size > VIRTIO_QUEUE_MAX || size & (size - 1))
+		return false;
+	for (u32 i = 0; i < VIRTIO_PARTS; i++) {
+		u64 bytes = part_bytes(i, size), address = queue->address[i];
+
+		if (address % part_alignment(i) ||
+		    !vm_ram(device->vm, IPA(address), bytes, &queue->part[i]) ||
+		    ipc_pages_shared(device->vm, queue->part[i], bytes))
+			return false;
+	}
+	queue->seen = queue->used = 0;
+	queue->ready = true;
+	return true;
+}
+
+static bool queue_reaches(const struct virtio_queue *queue, u64 from, u64 to)
+{
+	for (u32 i = 0; i < VIRTIO_PARTS && queue->ready; i++) {
+		u64 start = queue->part[i].raw;
+
+		if (start < to && from < start + part_bytes(i, queue->size))
+			return true;
+	}
+	return false;
+}
+
+bool virtio_pinned(struct vm *vm, pa_t pa, u64 bytes)
+{
+	bool found = false;
+
+	for (u32 slot = 0; slot < VM_VIRTIO_DEVICES && !found; slot++) {
+		struct virtio_device *device = vm->virtio[slot];
+
+		if (!device)
+			continue;
+		spin_lock(&device->lock);
+		for (u32 i = 0; i < device->model->queues && !found; i++)
+			found = queue_reaches(&device->queue[i], pa.raw, pa.raw + bytes);
+		spin_unlock(&device->lock);
+	}
+	return found;
+}
+
+/* ---- Registers ------------------------------------------------------------------------------- */
+
+static u64 offered(const struct virtio_device *device)
+{
+	return VIRTIO_VERSION_1 | VIRTIO_EVENT_INDEX | device->model->features(device);
+}
+
+/* 0: the guest has selected one that there is not. */
+static struct virtio_queue *selected(struct virtio_device *device) NEEDS(device->lock)
+{
+	u64 index = device->queue_select;
+
+	if (index >= device->model->queues)
+		return 0;
+	return &device->queue[index_nospec(index, VIRTIO_QUEUES)];
+}
+
+/* Of a slot with or without a device: what says that it has none is its id. */
+static u32 read_identity(const struct virtio_device *device, u64 offset)
+{
+	switch (offset) {
+	case MAGIC:
+		return MAGIC_VALUE;
+	case VERSION:
+		return 2;
+	case DEVICE_ID:
+		return device ? device->model->id : 0;
+	case VENDOR_ID:
+		return VENDOR_VALUE;
+	default:
+		return 0;
+	}
+}
+
+static u32 read_word(struct virtio_device *device, u64 offset) NEEDS(device->lock)
+{
+	const struct virtio_queue *queue = selected(device);
+
+	if (offset >= CONFIGURATION)
+		return device->model->configuration(device, (u32)offset - CONFIGURATION);
+	if (offset >= SHARED_MEMORY && offset < SHARED_END)
+		return ~0u;
+	switch (offset) {
+	case DEVICE_FEATURES:
+		return device->device_select < 2
+			       ? (u32)(offered(device) >> 32 * device->device_select)
+			       : 0;
+	case QUEUE_NUM_MAX:
+		return queue ? VIRTIO_QUEUE_MAX : 0;
+	case QUEUE_READY:
+		return queue && queue->ready;
+	case INTERRUPT_STATUS:
+		return device->interrupt;
+	case STATUS:
+		return device->status;
+	default:
+		return read_identity(device, offset);
+	}
+}
+
+static void reset(struct virtio_device *device) NEEDS(device->lock)
+{
+	acknowledge(device, ~0u);
+	device->status = 0;
+	device->device_select = device->driver_select = device->queue_select = 0;
+	device->features = 0;
+	device->resetting = false;
+	for (u32 i = 0; i < VIRTIO_QUEUES; i++)
+		device->queue[i] = (struct virtio_queue){ .ready = false };
+	device->model->reset(device);
+}
+
+void virtio_reset(struct vm *vm)
+{
+	for (u32 slot = 0; slot < VM_VIRTIO_DEVICES; slot++) {
+		struct virtio_device *device = vm->virtio[slot];
+
+		if (!device)
+			continue;
+		spin_lock(&device->lock);
+		reset(device);
+		spin_unlock(&device->lock);
+	}
+}
+
+/* 2.1: only a reset clears bits. Features are taken as a whole, or FEATURES_OK stays 0 (3.1.1). */
+static void write_status(struct virtio_device *device, u32 value) NEEDS(device->lock)
+{
+	if (!value) {
+		device->resetting = true;
+		if (device->model->idle(device))
+			reset(device);
+		else
+			virtio_again();
+		return;
+	}
+	if (device->features & ~offered(device) || !virtio_has(device, VIRTIO_VERSION_1))
+		value &= ~STATUS_FEATURES_OK;
+	device->status |= value & STATUS_ALL & ~STATUS_NEEDS_RESET;
+}
+
+static void write_features(struct virtio_device *device, u32 value) NEEDS(device->lock)
+{
+	u32 shift = 32 * device->driver_select;
+
+	if (device->driver_select > 1 || device->status & STATUS_FEATURES_OK)
+		return;
+	device->features &= ~((u64)~0u << shift);
+	device->features |= (u64)value << shift;
+}
+
+/* A queue that is ready is not changed, but for its end. */
+static void write_queue(struct virtio_device *device, u64 offset, u32 value) NEEDS(device->lock)
+{
+	struct virtio_queue *queue = selected(device);
+	u32 part = (u32)(offset - QUEUE_PARTS) / 16 % VIRTIO_PARTS;
+	u64 *address;
+
+	if (!queue)
+		return;
+	if (offset == QUEUE_READY && !value && queue->ready) {
+		if (device->model->idle(device))
+			queue->ready = false;
+		else
+			virtio_again();
+		return;
+	}
+	if (queue->ready)
+		return;
+	address = &queue->address[part];
+	if (offset == QUEUE_NUM)
+		queue->size = value;
+	else if (offset == QUEUE_READY && value & 1 && !make_ready(device, queue))
+		virtio_break(device);
+	else if (offset >= QUEUE_PARTS && offset % 16 == 0)
+		*address = (*address & ~(u64)~0u) | value;
+	else if (offset >= QUEUE_PARTS && offset % 16 == 4)
+		*address = (u32)*address | (u64)value << 32;
+}
+
+static void write_word(struct virtio_device *device, u64 offset, u32 value) NEEDS(device->lock)
+{
+	switch (offset) {
+	case DEVICE_SELECT:
+		device->device_select = value;
+		break;
+	case DRIVER_FEATURES:
+		write_features(device, value);
+		break;
+	case DRIVER_SELECT:
+		device->driver_select = value;
+		break;
+	case QUEUE_SELECT:
+		device->queue_select = value;
+		break;
+	case INTERRUPT_ACK:
+		acknowledge(device, value);
+		break;
+	case STATUS:
+		write_status(device, value);
+		break;
+	default:
+		if (offset == QUEUE_NUM || offset == QUEUE_READY ||
+		    (offset >= QUEUE_PARTS && offset < QUEUE_PARTS_END))
+			write_queue(device, offset, value);
+		break; /* all else is read-only, or not there; no configuration can be written */
+	}
+}
+
+/* Whole words only: what else would be written here, or there is no device, is ignored. */
+static void write(struct vcpu *self, struct virtio_device *device, u64 offset, u32 value)
+{
+	bool holds = offset == QUEUE_READY;
+
+	if (offset == QUEUE_NOTIFY) {
+		if (value < device->model->queues &&
+		    device->model->notified(self, device, (u32)index_nospec(value, VIRTIO_QUEUES)))
+			virtio_again();
+		return;
+	}
+	if (holds)
+		ipc_pages_hold(self->vm);
+	spin_lock(&device->lock);
+	write_word(device, offset, value);
+	spin_unlock(&device->lock);
+	if (holds)
+		ipc_pages_release(self->vm);
+}
+
+static u32 read(struct virtio_device *device, u64 offset)
+{
+	u32 word;
+
+	if (!device)
+		return read_identity(device, offset);
+	spin_lock(&device->lock);
+	word = read_word(device, offset);
+	spin_unlock(&device->lock);
+	return word;
+}
+
+/* An access of 8 bytes is two; registers answer words, the configuration also less (4.2.2.2). */
+bool virtio_mmio(struct vcpu *self, struct mmio *access)
+{
+	u64 slot = access->offset / VIRTIO_SLOT_BYTES;
+	u64 offset = access->offset % VIRTIO_SLOT_BYTES;
+	struct virtio_device *device = 0;
+
+	if (slot < VM_VIRTIO_DEVICES)
+		device = self->vm->virtio[index_nospec(slot, VM_VIRTIO_DEVICES)];
+	if (access->write) {
+		for (u32 i = 0; device && i < access->bytes && access->bytes >= 4; i += 4)
+			write(self, device, offset + i, (u32)(access->value >> 8 * i));
+		return true;
+	}
+	access->value = 0;
+	if (access->bytes < 4 && offset < CONFIGURATION)
+		return true;
+	access->value = mmio_extract(access, read(device, offset & ~3ul));
+	if (access->bytes == 8)
+		access->value |= (u64)read(device, offset + 4) << 32;
+	else if (access->bytes < 4)
+		access->value &= (1u << 8 * access->bytes) - 1;
+	return true;
+}
+
+void virtio_add(struct vm *vm, u32 slot, struct virtio_device *device,
+		const struct virtio_model *model)
+{
+	device->model = model;
+	device->vm = vm;
+	device->slot = slot;
+	vm->virtio[slot] = device;
+}

@@ -1,0 +1,604 @@
+/*
+ * Virtio disks on the block service (block_virtio.h).
+ *
+ * Owns:  struct virtio_disk and its requests.
+ * Locks: disk->device.lock guards them. A request that is taken belongs to the core that has it, then to the
+ *	  service until it is done. The service's locks are taken with this one free; inside `looks.lock` none is.
+ *
+ * Header and answer are touched through the core's windows; the data move by DMA. All of it that lies in the
+ * pool is in the request's `reach` from the moment at which it is taken, before it is asked whether any of it
+ * is shared: so a page that is shared meanwhile is refused there, or seen here (ipc/grant.h).
+ */
+#include "ipc/block_virtio.h"
+
+#include "core/base/string.h"
+#include "core/life.h"
+#include "core/memory.h"
+#include "core/vdev/virtio.h"
+#include "ipc/block.h"
+#include "ipc/grant.h"
+#include "ipc/ipc.h"
+
+#define REQUESTS       16u /* of a disk under way */
+#define SERVED_AT_ONCE 2u  /* in one exit */
+#define ALL	       ((u32)(1ul << REQUESTS) - 1)
+
+/* 5.2. */
+#define DEVICE_ID	  2u
+#define FEATURE_SIZE_MAX  BIT(1)
+#define FEATURE_SEG_MAX	  BIT(2)
+#define FEATURE_READ_ONLY BIT(5)
+#define FEATURE_BLK_SIZE  BIT(6)
+#define FEATURE_FLUSH	  BIT(9)
+#define SEGMENTS	  (VIRTIO_CHAIN_MAX - 2)
+
+/* Words of the configuration, 5.2.4. */
+#define CAPACITY_LOW   0u
+#define CAPACITY_HIGH  4u
+#define SIZE_MAX_BYTES 8u
+#define SEG_MAX_COUNT  12u
+#define BLK_SIZE       20u
+
+#define TYPE_IN	    0u
+#define TYPE_OUT    1u
+#define TYPE_FLUSH  4u
+#define TYPE_GET_ID 8u
+
+#define ANSWER_OK	   0u
+#define ANSWER_IO	   1u
+#define ANSWER_UNSUPPORTED 2u
+#define ANSWER_NONE	   3u /* not answered yet: the service has it */
+
+#define ID_BYTES 20u
+
+struct header {
+	u32 type, reserved;
+	u64 sector;
+};
+
+struct virtio_request {
+	struct block_request request;
+	struct virtio_disk *disk;
+	struct block_reach reach; /* of the pool; `to` is 0: none of it */
+	pa_t answer;		  /* a byte */
+	u32 written;		  /* bytes, if all goes well */
+	u16 head;
+	u8 count, next; /* of the data below; the next one that goes to the device */
+	struct {
+		u32 from, sectors; /* `from` the start of RAM */
+	} data[VIRTIO_CHAIN_MAX];
+};
+
+struct virtio_disk {
+	struct virtio_device device; /* first */
+	const struct block_disk *disk;
+	u32 free;     /* bit n: request n is not in use */
+	bool starved; /* there was more in the queue than free requests */
+	u64 owed_requests,
+		owed_sectors; /* accepted in interrupts; the next vCPU that notifies pays */
+	struct list link;     /* in `looks` */
+	struct virtio_request request[REQUESTS];
+};
+
+/* Disks whose queue is to be looked at, by device. */
+static struct {
+	struct spinlock lock;
+	struct list disks;
+} looks[BLOCK_DEVICES_MAX];
+
+static struct virtio_disk *disk_of(const struct virtio_device *device)
+{
+	return container_of(device, struct virtio_disk, device);
+}
+
+static bool read_only(const struct block_disk *disk)
+{
+	return disk->read_only || disk->config->writers > 1;
+}
+
+/* ---- Guest memory ---------------------------------------------------------------------------- */
+
+/* Through a window of this core, page by page. */
+static void copy_in(void *to, pa_t from, u64 bytes)
+{
+	u64 here = min(bytes, PAGE_SIZE - (from.raw & PAGE_MASK));
+
+	memcpy(to, mmu_window(WINDOW_SOURCE, from), here);
+	if (here < bytes)
+		memcpy((u8 *)to + here, mmu_window(WINDOW_SOURCE, PA(from.raw + here)),
+		       bytes - here);
+}
+
+static void copy_out(pa_t to, const void *from, u64 bytes)
+{
+	u64 here = min(bytes, PAGE_SIZE - (to.raw & PAGE_MASK));
+
+	memcpy(mmu_window(WINDOW_TARGET, to), from, here);
+	if (here < bytes)
+		memcpy(mmu_window(WINDOW_TARGET, PA(to.raw + here)), (const u8 *)from + here,
+		       bytes - here);
+}
+
+/* ---- The end of a request -------------------------------------------------------------------- */
+
+/* Its queue is looked at in the device's next interrupt. */
+static void look_later(struct virtio_disk *disk)
+{
+	u32 index = disk->disk->device_index;
+
+	spin_lock(&looks[index].lock);
+	if (list_empty(&disk->link))
+		list_append(&looks[index].disks, &disk->link);
+	spin_unlock(&looks[index].lock);
+	block_device_again(disk->disk->device);
+}
+
+/* Tells the driver, unless there is none any more: its VM ends, or it resets the device. */
+static void finish(struct virtio_request *request, u8 answer)
+{
+	struct virtio_disk *disk = request->disk;
+	struct virtio_device *device = &disk->device;
+	bool more, end;
+
+	spin_lock(&device->lock);
+	end = block_stopped(device->vm);
+	if (!end && virtio_live(device) && device->queue[0].ready) {
+		copy_out(request->answer, &answer, 1);
+		virtio_put(device, &device->queue[0], request->head,
+			   answer == ANSWER_OK ? request->written : 1);
+	}
+	disk->free |= (u32)BIT(request - disk->request);
+	more = disk->starved && disk->disk->device;
+	disk->starved = false;
+	spin_unlock(&device->lock);
+	if (more)
+		look_later(disk);
+	if (end)
+		vm_device_done(device->vm);
+}
+
+/* ---- The way through the service ------------------------------------------------------------- */
+
+/* The next data, as much as the device takes at once. */
+static enum weir_status start_next(struct virtio_request *request)
+{
+	const struct virtio_disk *disk = request->disk;
+	struct block_request *io = &request->request;
+	struct vm *vm = disk->device.vm;
+	u64 room = disk->disk->max_sectors;
+
+	io->segment_count = 0;
+	io->ticks = 0;
+	while (request->next < request->count && request->data[request->next].sectors <= room &&
+	       io->segment_count < disk->disk->device->max_segments) {
+		u64 from = request->data[request->next].from;
+		u32 sectors = request->data[request->next++].sectors;
+
+		io->segment[io->segment_count++] =
+			(struct block_segment){ PA(vm->ram.raw + from * BLOCK_SECTOR_BYTES),
+						sectors * BLOCK_SECTOR_BYTES };
+		room -= sectors;
+	}
+	return block_start(vm, disk->disk, io);
+}
+
+static bool must_flush(const struct virtio_request *request)
+{
+	const struct virtio_disk *disk = request->disk;
+
+	return request->request.operation == BLOCK_WRITE && !disk->disk->device->write_through &&
+	       !virtio_has(&disk->device, FEATURE_FLUSH);
+}
+
+/*
+ * Called by the service, with its locks only if the request failed. A driver that does not know how to flush
+ * takes a write that is done for one on the medium (5.2.6.2).
+ */
+static void done(struct block_request *io, enum weir_status status)
+{
+	struct virtio_request *request = container_of(io, struct virtio_request, request);
+	struct vm *vm = request->disk->device.vm;
+	bool more = request->next < request->count;
+
+	if (io->ticks)
+		block_charge(vm->vcpu[0], io->ticks);
+	if (status == WEIR_OK && !block_stopped(vm) && (more || must_flush(request))) {
+		for (u32 i = 0; i < io->segment_count; i++)
+			io->sector += io->segment[i].bytes / BLOCK_SECTOR_BYTES;
+		if (!more)
+			io->operation = BLOCK_FLUSH;
+		status = start_next(request);
+		if (status == WEIR_OK)
+			return;
+	}
+	finish(request, status == WEIR_OK ? ANSWER_OK : ANSWER_IO);
+}
+
+/* ---- The beginning of a request -------------------------------------------------------------- */
+
+/* One more piece of data, joined to the last where they touch. False: not whole sectors, or too many. */
+static bool add_data(struct virtio_request *request, u64 offset, u64 bytes)
+{
+	u64 from = offset / BLOCK_SECTOR_BYTES, sectors = bytes / BLOCK_SECTOR_BYTES;
+	u64 most = request->disk->disk->max_sectors;
+	u32 last = request->count - 1u;
+
+	if (!bytes)
+		return true;
+	if ((offset | bytes) % BLOCK_SECTOR_BYTES || sectors > most)
+		return false;
+	if (request->count && request->data[last].from + request->data[last].sectors == from &&
+	    request->data[last].sectors + sectors <= most) {
+		request->data[last].sectors += (u32)sectors;
+		return true;
+	}
+	request->data[request->count].from = (u32)from;
+	request->data[request->count++].sectors = (u32)sectors;
+	return true;
+}
+
+/* The data of a read are what the driver may have written, but for the answer; of a write what it has. */
+static bool gather(struct virtio_request *request, const struct virtio_chain *chain, bool read)
+{
+	u32 last = chain->count - 1;
+
+	for (u32 i = read ? chain->readable : 0; i <= (read ? last : chain->readable - 1); i++) {
+		u64 offset = chain->piece[i].pa.raw - request->disk->device.vm->ram.raw;
+		u64 bytes = chain->piece[i].bytes - (i == last);
+
+		if (i == 0) {
+			offset += sizeof(struct header);
+			bytes -= sizeof(struct header);
+		}
+		if (!add_data(request, offset, bytes))
+			return false;
+	}
+	return true;
+}
+
+static u64 count_sectors(const struct virtio_request *request)
+{
+	u64 sectors = 0;
+
+	for (u32 i = 0; i < request->count; i++)
+		sectors += request->data[i].sectors;
+	return sectors;
+}
+
+static void account(struct virtio_disk *disk, struct vcpu *self, u64 sectors)
+{
+	if (self) {
+		account_block(&self->account, sectors);
+		return;
+	}
+	spin_lock(&disk->device.lock);
+	disk->owed_requests++;
+	disk->owed_sectors += sectors;
+	spin_unlock(&disk->device.lock);
+}
+
+/* ANSWER_NONE: it is under way, and `done` comes or was here. */
+static u8 begin_io(struct virtio_request *request, struct vcpu *self, u64 sector)
+{
+	const struct block_disk *disk = request->disk->disk;
+	u64 sectors = count_sectors(request);
+	enum block_operation operation = request->request.operation;
+
+	if (!disk->device || (operation == BLOCK_WRITE && read_only(disk)))
+		return ANSWER_IO;
+	if (operation != BLOCK_FLUSH &&
+	    (!sectors || sectors > disk->sectors || sector > disk->sectors - sectors))
+		return ANSWER_IO;
+	request->request.sector = disk->first_sector + sector;
+	request->written = operation == BLOCK_READ ? (u32)sectors * BLOCK_SECTOR_BYTES + 1 : 1;
+	account(request->disk, self, sectors);
+	return start_next(request) == WEIR_OK ? ANSWER_NONE : ANSWER_IO;
+}
+
+static u8 get_id(struct virtio_request *request, const struct virtio_chain *chain)
+{
+	const struct virtio_piece *piece = &chain->piece[chain->readable];
+	const char *name = request->disk->disk->config->name;
+	char id[ID_BYTES] = { 0 };
+
+	if (piece->bytes < ID_BYTES)
+		return ANSWER_IO;
+	memcpy(id, name, min(strlen(name), ID_BYTES));
+	copy_out(piece->pa, id, ID_BYTES);
+	request->written = ID_BYTES + 1;
+	return ANSWER_OK;
+}
+
+static u8 begin(struct virtio_request *request, const struct virtio_chain *chain, struct vcpu *self)
+{
+	struct block_request *io = &request->request;
+	struct header header;
+
+	copy_in(&header, chain->piece[0].pa, sizeof(header));
+	request->count = request->next = 0;
+	switch (header.type) {
+	case TYPE_IN:
+	case TYPE_OUT:
+		io->operation = header.type == TYPE_IN ? BLOCK_READ : BLOCK_WRITE;
+		if (!gather(request, chain, header.type == TYPE_IN))
+			return ANSWER_IO;
+		return begin_io(request, self, header.sector);
+	case TYPE_FLUSH:
+		io->operation = BLOCK_FLUSH;
+		return begin_io(request, self, 0);
+	case TYPE_GET_ID:
+		return get_id(request, chain);
+	default:
+		return ANSWER_UNSUPPORTED;
+	}
+}
+
+/* Which pieces are shared, a bit each. */
+static u32 shared_pieces(struct vm *vm, const struct virtio_chain *chain)
+{
+	u32 shared = 0;
+
+	grant_lock(vm);
+	for (u32 i = 0; i < chain->count; i++)
+		if (grant_pages_shared(vm, chain->piece[i].pa, chain->piece[i].bytes))
+			shared |= 1u << i;
+	grant_unlock(vm);
+	return shared;
+}
+
+/* ---- Queues ---------------------------------------------------------------------------------- */
+
+static void note_reach(struct virtio_request *request, const struct vm *vm,
+		       const struct virtio_chain *chain)
+{
+	struct block_reach reach = { UINT64_MAX, 0 };
+
+	for (u32 i = 0; i < chain->count; i++) {
+		const struct virtio_piece *piece = &chain->piece[i];
+
+		if (grant_in_pool(vm, piece->pa, piece->bytes)) {
+			reach.from = min(reach.from, piece->pa.raw);
+			reach.to = max(reach.to, piece->pa.raw + piece->bytes);
+		}
+	}
+	request->reach = reach;
+}
+
+/* Takes a chain and a request for it; 0: there is none, or it must wait. */
+static struct virtio_request *take(struct virtio_device *device, struct virtio_chain *chain)
+	NEEDS(device->lock)
+{
+	struct virtio_disk *disk = disk_of(device);
+	struct virtio_request *request;
+	const struct virtio_piece *last;
+
+	if (!virtio_live(device) || !device->queue[0].ready || block_stopped(device->vm))
+		return 0;
+	if (!disk->free) {
+		disk->starved = true;
+		return 0;
+	}
+	if (!virtio_take(device, &device->queue[0], chain))
+		return 0;
+	last = &chain->piece[chain->count - 1];
+	if (chain->readable == chain->count || !chain->readable ||
+	    chain->piece[0].bytes < sizeof(struct header)) {
+		virtio_break(
+			device); /* nothing to say what is wanted, or no place for the answer */
+		return 0;
+	}
+	request = &disk->request[__builtin_ctz(disk->free)];
+	disk->free &= disk->free - 1;
+	request->head = chain->head;
+	request->answer = PA(last->pa.raw + last->bytes - 1);
+	note_reach(request, device->vm, chain);
+	return request;
+}
+
+/* Drops a request that names what is not the driver's to name. */
+static void refuse(struct virtio_request *request)
+{
+	struct virtio_device *device = &request->disk->device;
+
+	spin_lock(&device->lock);
+	virtio_break(device);
+	spin_unlock(&device->lock);
+	finish(request, ANSWER_IO);
+}
+
+/* Serves the next request of the queue; false: there is none, or it must wait. `self` is 0 in an interrupt. */
+static bool serve(struct virtio_disk *disk, struct vcpu *self)
+{
+	struct virtio_device *device = &disk->device;
+	struct virtio_chain chain;
+	struct virtio_request *request;
+	u32 shared = 0;
+	u8 answer;
+
+	spin_lock(&device->lock);
+	request = take(device, &chain);
+	spin_unlock(&device->lock);
+	if (!request)
+		return false;
+	if (request->reach.to)
+		shared = shared_pieces(device->vm, &chain);
+	if (shared & (1u | 1u << (chain.count - 1))) {
+		refuse(request);
+		return false;
+	}
+	answer = shared ? ANSWER_IO : begin(request, &chain, self);
+	if (answer != ANSWER_NONE)
+		finish(request, answer);
+	return true;
+}
+
+static void pay(struct virtio_disk *disk, struct account *account)
+{
+	spin_lock(&disk->device.lock);
+	write_once(account->block_requests, account->block_requests + disk->owed_requests);
+	write_once(account->block_sectors, account->block_sectors + disk->owed_sectors);
+	disk->owed_requests = disk->owed_sectors = 0;
+	spin_unlock(&disk->device.lock);
+}
+
+static bool notified(struct vcpu *self, struct virtio_device *device, u32 queue)
+{
+	struct virtio_disk *disk = disk_of(device);
+	u32 served = 0;
+
+	(void)queue;
+	if (read_once(disk->owed_requests))
+		pay(disk, &self->account);
+	while (served < SERVED_AT_ONCE && serve(disk, self))
+		served++;
+	return served == SERVED_AT_ONCE;
+}
+
+bool block_virtio_look(struct block_device *device)
+{
+	struct virtio_disk *disk = 0;
+	struct list *disks = &looks[device->index].disks;
+	bool more;
+
+	if (list_empty(disks)) /* who puts one there raises the interrupt then */
+		return false;
+	spin_lock(&looks[device->index].lock);
+	if (!list_empty(disks)) {
+		disk = container_of(disks->next, struct virtio_disk, link);
+		list_remove(&disk->link);
+	}
+	more = !list_empty(disks);
+	spin_unlock(&looks[device->index].lock);
+	if (disk && serve(disk, 0)) {
+		look_later(disk);
+		more = true;
+	}
+	return more;
+}
+
+/* ---- The device ------------------------------------------------------------------------------ */
+
+static u64 features(const struct virtio_device *device)
+{
+	const struct block_disk *disk = disk_of(device)->disk;
+	u64 all = FEATURE_SIZE_MAX | FEATURE_SEG_MAX | FEATURE_BLK_SIZE;
+
+	if (read_only(disk))
+		all |= FEATURE_READ_ONLY;
+	if (disk->device && !disk->device->write_through)
+		all |= FEATURE_FLUSH;
+	return all;
+}
+
+static u32 configuration(const struct virtio_device *device, u32 offset)
+{
+	const struct block_disk *disk = disk_of(device)->disk;
+
+	switch (offset) {
+	case CAPACITY_LOW:
+		return (u32)disk->sectors;
+	case CAPACITY_HIGH:
+		return (u32)(disk->sectors >> 32);
+	case SIZE_MAX_BYTES:
+		return (u32)disk->max_sectors * BLOCK_SECTOR_BYTES;
+	case SEG_MAX_COUNT:
+		return SEGMENTS;
+	case BLK_SIZE:
+		return BLOCK_SECTOR_BYTES;
+	default:
+		return 0;
+	}
+}
+
+static bool idle(struct virtio_device *device)
+{
+	return disk_of(device)->free == ALL;
+}
+
+static void reset(struct virtio_device *device)
+{
+	disk_of(device)->starved = false;
+}
+
+static const struct virtio_model model = {
+	.id = DEVICE_ID,
+	.queues = 1,
+	.features = features,
+	.configuration = configuration,
+	.notified = notified,
+	.idle = idle,
+	.reset = reset,
+};
+
+/* ---- For the service ------------------------------------------------------------------------- */
+
+static bool reaches(const struct virtio_disk *disk, u64 from, u64 to) NEEDS(disk->device.lock)
+{
+	for (u32 used = ~disk->free & ALL; used; used &= used - 1) {
+		const struct block_reach *reach = &disk->request[__builtin_ctz(used)].reach;
+
+		if (reach->from < to && from < reach->to)
+			return true;
+	}
+	return false;
+}
+
+bool block_virtio_busy(const struct vm *vm, u64 from, u64 to)
+{
+	bool found = false;
+
+	for (u32 i = 0; i < vm->ipc->block.disk_count && !found; i++) {
+		struct virtio_disk *disk = vm->ipc->block.virtio[i];
+
+		spin_lock(&disk->device.lock);
+		found = reaches(disk, from, to);
+		spin_unlock(&disk->device.lock);
+	}
+	return found;
+}
+
+bool block_virtio_idle(const struct vm *vm)
+{
+	bool all = true;
+
+	for (u32 i = 0; i < vm->ipc->block.disk_count; i++) {
+		struct virtio_disk *disk = vm->ipc->block.virtio[i];
+
+		spin_lock(&disk->device.lock);
+		all = all && disk->free == ALL;
+		spin_unlock(&disk->device.lock);
+	}
+	return all;
+}
+
+/* At boot. */
+
+static struct virtio_disk *create(struct vm *vm, u32 index)
+{
+	struct virtio_disk *disk = heap_alloc(sizeof(*disk));
+
+	disk->disk = &vm->ipc->block.disk[index];
+	disk->free = ALL;
+	list_init(&disk->link);
+	for (u32 i = 0; i < REQUESTS; i++) {
+		disk->request[i].disk = disk;
+		disk->request[i].request.done = done;
+		list_init(&disk->request[i].request.link);
+	}
+	virtio_add(vm, index, &disk->device, &model);
+	return disk;
+}
+
+u64 block_virtio_heap_bytes(void)
+{
+	return heap_cost(sizeof(struct virtio_disk));
+}
+
+void block_virtio_create(struct vm *vm)
+{
+	for (u32 i = 0; i < BLOCK_DEVICES_MAX; i++)
+		if (!looks[i].disks.next)
+			list_init(&looks[i].disks);
+	for (u32 i = 0; i < vm->ipc->block.disk_count; i++)
+		vm->ipc->block.virtio[i] = create(vm, i);
+}
