@@ -27,9 +27,9 @@ static struct watch {
 
 static const u8 id[] = { 0x11, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
 
-static u32 fifo_depth(const struct vuart *uart)
+static bool has_fifo(const struct vuart *uart)
 {
-	return (uart->line_control & PL011_LCR_H_FEN) ? VUART_FIFO : 1;
+	return (uart->line_control & PL011_LCR_H_FEN) != 0;
 }
 
 /*
@@ -44,7 +44,7 @@ static void update(struct vm *vm, bool stuck) NEEDS(vm->uart.lock)
 
 	if (!uart->fifo_count)
 		flags |= PL011_FR_RXFE;
-	if (uart->fifo_count >= fifo_depth(uart))
+	if (uart->fifo_count >= (has_fifo(uart) ? VUART_FIFO : 1))
 		flags |= PL011_FR_RXFF;
 	__atomic_store_n(&uart->flags, flags, __ATOMIC_RELAXED);
 	if (level == uart->interrupt)
@@ -202,7 +202,7 @@ static u32 read_data(struct vm *vm) NEEDS(vm->uart.lock)
 	if (!uart->fifo_count)
 		return 0;
 	byte = uart->fifo[uart->fifo_head];
-	uart->fifo_head = (uart->fifo_head + 1) % VUART_FIFO;
+	uart->fifo_head = (uart->fifo_head + 1) % VUART_KEPT;
 	if (!--uart->fifo_count)
 		uart->raw &= ~PL011_INT_RX;
 	update(vm, is_stuck(uart));
@@ -335,9 +335,9 @@ bool vuart_receive(struct vm *vm, u8 byte)
 	bool room;
 
 	spin_lock(&vm->uart.lock);
-	room = uart->fifo_count < fifo_depth(uart);
+	room = uart->fifo_count < (has_fifo(uart) ? VUART_KEPT : 1);
 	if (room) {
-		uart->fifo[(uart->fifo_head + uart->fifo_count++) % VUART_FIFO] = byte;
+		uart->fifo[(uart->fifo_head + uart->fifo_count++) % VUART_KEPT] = byte;
 		uart->raw |= PL011_INT_RX;
 		uart->typed = true;
 		update(vm, is_stuck(uart));

@@ -17,7 +17,8 @@ struct vm;
 struct vcpu;
 
 #define VUART_LINE 160
-#define VUART_FIFO 32
+#define VUART_FIFO 32  /* what FR tells of */
+#define VUART_KEPT 256 /* what is typed ahead, or pasted, follows from here */
 
 struct vuart {
 	struct spinlock lock;
@@ -27,7 +28,7 @@ struct vuart {
 	u8 silent;		   /* looks since the last byte, see vuart.c */
 	bool typed;		   /* somebody types at this VM */
 	const struct vcpu *writer; /* who wrote a register last */
-	u8 fifo[VUART_FIFO];	   /* received, not yet read */
+	u8 fifo[VUART_KEPT];	   /* received, not yet read */
 	u32 fifo_head, fifo_count;
 	u32 control, line_control, integer_baud, fraction_baud, fifo_levels;
 	u32 mask, raw;	/* IMSC, RIS */
