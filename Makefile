@@ -30,7 +30,7 @@ ifneq ($(LLVM)$(filter test soak check check-% bench bench-% fmt host-tests fuzz
 include build/setup-test.mk
 endif
 
-build/setup.mk: tools/setup
+build/setup.mk: tools/setup tools/weirlib/packages.sh
 	@mkdir -p build
 	@tools/setup run $@
 
@@ -157,6 +157,7 @@ $(RPI4_TREE): tools/setup
 # ---- Guests, images, tests -----------------------------------------------------------------------
 
 -include guests/guests.mk
+-include guests/linux/linux.mk
 -include tests/host/host.mk
 -include tests/fuzz/fuzz.mk
 -include tests/qemu/qemu.mk
@@ -229,6 +230,7 @@ help:
 	@echo 'make run [INPUT=file]    boot Weir on QEMU; the file crosses from one VM to another'
 	@echo 'make run EXAMPLE=name    a small one instead: a name of guests/examples/*.dts'
 	@echo 'make run BOARD=rpi4      the same on the Raspberry Pi 4, as QEMU has it (raspi4b)'
+	@echo 'make linux               Debian'"'"'s Linux to a shell; LINUX=6.12, MANIFEST=two, GIC=3, BOARD=rpi4'
 	@echo 'make rpi4 [INPUT=file]   what a Raspberry Pi 4 boots: build/rpi4/boot, and build/rpi4/sdcard.img'
 	@echo 'make joined              one file of Weir and each image: $(B)/joined/*.bin, *.flash for -bios'
 	@echo 'make test                all tests (host and QEMU)'

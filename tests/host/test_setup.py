@@ -15,7 +15,7 @@ SETUP = HERE.parents[1] / "tools" / "setup"
 FIXTURES = HERE / "setup"
 
 ORDINARY = """sh awk sed grep sort head tail tr cut ls cat mkdir rm mv cp touch chmod dirname basename env flock
-uname true tar""".split()
+uname true tar find""".split()
 
 APT_CONFIG = """#!/bin/sh
 echo "list='{folder}/sources.list'; parts='{folder}/sources.list.d/'; preferences='{folder}/preferences'"
@@ -37,16 +37,19 @@ case "$*" in
 	case " $* " in *" u-boot-qemu "*) mv {top}/stock/u-boot.bin {top}/root{u_boot} ;; esac ;;
 *' download libfdt-dev') touch libfdt-dev_1.6.1-4_arm64.deb ;;
 *' download {kernel}') touch {kernel}_6.1.192-2_arm64.deb ;;
+*' download {newer}') touch {newer}_6.12.95-1~bpo12+1_arm64.deb ;;
+*' download busybox-static') touch busybox-static_1.35.0-4_arm64.deb ;;
 esac
 """
 
 # Debian's own version, or that of backports where the sources name it and the preferences pin it.
 APT_CACHE = """#!/bin/sh
+folder=$(dirname "$2")
 case "$*" in *' depends linux-image-arm64')
-	printf '%s\\n  Depends: %s\\n' linux-image-arm64 {kernel}
+	case "$folder" in *-backports) kernel={newer} ;; *) kernel={kernel} ;; esac
+	printf '%s\\n  Depends: %s\\n' linux-image-arm64 $kernel
 	exit ;;
 esac
-folder=$(dirname "$2")
 version=$(sed -n "s/^$4 //p" {top}/offers)
 grep -q -- '-backports' "$folder"/sources.d/* && grep -q 'qemu-\\*' "$folder/preferences" &&
 	newer=$(sed -n "s/^$4 //p" {top}/backports)
@@ -56,13 +59,17 @@ echo "  Candidate: ${{newer:-${{version:-(none)}}}}"
 U_BOOT = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
 
 KERNEL = "linux-image-6.1.0-56-arm64"
+NEWER = "linux-image-6.12.95+deb12-arm64"
 TREE = "bcm2711-rpi-4-b.dtb"
 
-# Unpacks libfdt; of the kernel it writes the archive inside.
+# Unpacks libfdt; of the others it writes the archive inside.
 DPKG = """#!/bin/sh
 if [ "$1" = --fsys-tarfile ]; then
 	[ ! -e {top}/no-kernel ] || exit 2
-	exec tar -cC {top}/kernel .
+	case $2 in
+	*/busybox*) exec tar -cC {top}/busybox . ;;
+	*) exec tar -cC {top}/kernel . ;;
+	esac
 fi
 mkdir -p "$3/usr/include" "$3/usr/lib/aarch64-linux-gnu"
 touch "$3/usr/include/libfdt.h" "$3/usr/lib/aarch64-linux-gnu/libfdt.a"
@@ -88,6 +95,8 @@ TOOLS = {  # tool: its package, its version in Debian 12
     "qemu-system-aarch64": ("qemu-system-arm", "7.2.22"),
     "dtc": ("device-tree-compiler", "1.6.1"),
     "mcopy": ("mtools", "4.0.32"),
+    "cpio": ("cpio", "2.13"),
+    "xz": ("xz-utils", "5.4.1"),
     "gcc": ("gcc", "12.2.0"),
     "clang-14": ("clang-14", "14.0.6"),
     "ld.lld-14": ("lld-14", "14.0.6"),
@@ -109,6 +118,8 @@ class Machine:
         self.offers = {package: "1:%s+dfsg-7+deb12u1" % version for package, version in TOOLS.values()}
         self.offers["libfdt-dev"] = "1.6.1-4+b1"
         self.offers[KERNEL] = "6.1.192-2"
+        self.offers[NEWER] = "6.12.95-1~bpo12+1"
+        self.offers["busybox-static"] = "1:1.35.0-4+deb12u1"
         self.offers["u-boot-qemu"] = "2023.01+dfsg-2+deb12u3"
         self.u_boot = top / ("root" + U_BOOT)
         self.backports = {"qemu-system-arm": "1:10.0.2+ds-2~bpo12+1"}
@@ -119,6 +130,10 @@ class Machine:
         trees.mkdir(parents=True)
         for name in (TREE, "bcm2711-rpi-400.dtb"):
             (trees / name).write_text(name)
+        self.unpacked("kernel", "boot/vmlinuz-6.1", "lib/modules/6.1/kernel/fs/ext4/ext4.ko",
+                      "lib/modules/6.1/kernel/drivers/virtio/virtio_mmio.ko.xz",
+                      "lib/modules/6.1/kernel/drivers/net/other.ko")
+        self.unpacked("busybox", "bin/busybox", "usr/share/conf-hooks.d/busybox")
         for path in (self.fuzzer, self.u_boot, top / "stock/u-boot.bin"):
             path.touch()
         for name in ORDINARY:
@@ -126,10 +141,16 @@ class Machine:
         for name, text in (("apt-get", APT_GET), ("apt-cache", APT_CACHE), ("apt-config", APT_CONFIG),
                            ("dpkg", DPKG), ("sudo", SUDO)):
             self.script(name, text.format(top=top, bin=self.bin, folder=self.folder, u_boot=U_BOOT,
-                                          kernel=KERNEL))
+                                          kernel=KERNEL, newer=NEWER))
         self.user(0)
         for name, (package, version) in TOOLS.items():
             self.tool(name, version)
+
+    def unpacked(self, package, *files):
+        for name in files:
+            path = self.top / package / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(path.name)
 
     def script(self, name, text, folder=None):
         path = (folder or self.bin) / name
@@ -345,7 +366,8 @@ def test_check_asks_for_the_board_s_tree_for_the_tests_only(machine):
 
 
 def test_wrong_usage_is_refused(machine):
-    for arguments in ([], ["run"], ["rpi4"], ["--install", "rpi4"], ["--check", "rpi4"], ["build", "out.mk"], ["--check"], ["--check", "all"], ["run", "a", "b"]):
+    for arguments in ([], ["run"], ["rpi4"], ["--install", "rpi4"], ["--check", "rpi4"],
+                      ["linux", "6.1"], ["linux", "new", "out"], ["linux", "6.1", "out", "more"], ["build", "out.mk"], ["--check"], ["--check", "all"], ["run", "a", "b"]):
         assert machine.run(*arguments).returncode == 2
     assert machine.run("--help").returncode == 0
 
@@ -505,7 +527,7 @@ def test_u_boot_is_installed_for_the_tests_only(machine):
 def test_installation_that_did_not_help_is_an_error(machine):
     machine.all_there().without("dtc")
     machine.script("apt-get", APT_GET.format(top=machine.top, bin="/dev/null", u_boot=U_BOOT,
-                                                    kernel=KERNEL))
+                                                    kernel=KERNEL, newer=NEWER))
     result = machine.run("run", "out.mk")
     assert result.returncode == 1
     assert not (machine.top / "out.mk").exists()

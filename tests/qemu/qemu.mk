@@ -16,11 +16,21 @@ $(B)/tests/qemu/%.bin: tests/qemu/%.S build/setup.mk
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c $< -o $(@:.bin=.o) && $(OBJCOPY) -O binary $(@:.bin=.o) $@
 
-.PHONY: tests-build qemu-tests
+# Images with Linux; they are the same for all variants.
+LINUX_TEST_IMAGES := build/linux/linux-6.1.dtb build/linux/linux-6.12.dtb \
+	$(patsubst tests/qemu/linux/%.dts,build/tests/qemu/linux/%-6.1.dtb,$(wildcard tests/qemu/linux/*.dts))
+build/tests/qemu/linux/%-6.1.dtb: tests/qemu/linux/%.dts build/linux/6.1/ramdisk.cpio | $(GUEST_TEST_BINARIES)
+	$(call step,IMAGE,$@)
+	@mkdir -p $(@D)
+	$(Q)tools/weir image $< -I build/linux/6.1 -I $(B)/tests/guest --deps $@.d -o $@
+
+.PHONY: tests-build linux-tests-build qemu-tests
+linux-tests-build: $(LINUX_TEST_IMAGES)
 # All that the tests on QEMU boot: of both compilers, and with assertions, and the Raspberry Pi's tree.
 tests-build: all $(EXAMPLE_IMAGES) $(TEST_IMAGES) $(TEST_FIRMWARE) $(RPI4_TREE)
 	$(Q)$(MAKE) --no-print-directory LLVM=1 build/clang/weir.bin
 	$(Q)$(MAKE) --no-print-directory DEBUG=1 build/debug/weir.bin
+	-$(Q)$(MAKE) --no-print-directory linux-tests-build # what cannot be downloaded fails its tests, not all
 
 qemu-tests: tests-build
 	$(Q)tests/run --no-build qemu

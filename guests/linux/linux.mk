@@ -1,0 +1,41 @@
+# Debian's Linux as a guest: `make linux`. Kernel, modules and busybox come out of Debian's packages (tools/setup);
+# they and the ramdisk are the same for all variants of the build. Included by the Makefile.
+
+# 6.1 is bookworm's, 6.12 that of its backports.
+LINUX ?= 6.1
+# A manifest of guests/linux: linux or two.
+MANIFEST ?= linux
+GIC ?= 2
+LINUX_ROOT := $(wildcard guests/linux/root/etc/*)
+LINUX_IMAGE := $(B)/linux/$(MANIFEST)-$(LINUX).dtb
+
+build/linux/%/busybox: tools/setup tools/weirlib/packages.sh guests/linux/modules
+	$(call step,UNPACK,$(@D))
+	@tools/setup linux $* $(@D)
+	@touch $@
+
+# cpio writes the folder as it is; nobody's name and no time gets in, so the same files give the same ramdisk.
+build/linux/%/ramdisk.cpio: build/linux/%/busybox $(LINUX_ROOT) guests/linux/linux.mk
+	$(call step,RAMDISK,$@)
+	$(Q)rm -rf $(@D)/root && mkdir -p $(@D)/root/bin $(@D)/root/lib/modules
+	$(Q)cp -r guests/linux/root/. $(@D)/root && cp $< $(@D)/root/bin && ln -s bin/busybox $(@D)/root/init
+	$(Q)cp $(@D)/modules/* $(@D)/root/lib/modules
+	$(Q)sed '/^#/d; s|.*/||; s|$$|.ko|' guests/linux/modules | \
+		while read -r module; do [ ! -e $(@D)/modules/$$module ] || echo $$module; done >$(@D)/root/lib/modules/order
+	$(Q)find $(@D)/root -exec touch -hd @0 {} +
+	$(Q)cd $(@D)/root && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet >../ramdisk.new
+	$(Q)mv $(@D)/ramdisk.new $@
+
+define LINUX_IMAGES
+$(B)/linux/%-$(1).dtb: guests/linux/%.dts build/linux/$(1)/ramdisk.cpio $(B)/guests/hello.bin
+	$$(call step,IMAGE,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)tools/weir image $$< -I build/linux/$(1) -I $(B)/guests -o $$@
+endef
+$(foreach version,6.1 6.12 $(filter-out 6.1 6.12,$(LINUX)),$(eval $(call LINUX_IMAGES,$(version))))
+.SECONDARY: $(foreach version,6.1 6.12,$(addprefix build/linux/$(version)/,busybox ramdisk.cpio))
+
+.PHONY: linux
+linux: all $(LINUX_IMAGE) $(if $(filter rpi4,$(BOARD)),$(RPI4_TREE))
+	@tools/weir run $(LINUX_IMAGE) --board '$(BOARD)' --weir $(B)/weir.bin \
+		$(if $(filter rpi4,$(BOARD)),,--memory-mib 1024 --gic '$(GIC)')
