@@ -6,7 +6,8 @@ CPPCHECK ?= cppcheck
 
 CHECKS := check-format check-gcc check-debug check-clang check-cxx check-cppcheck check-includes check-fp check-order check-exclusives check-models
 
-ORDER_GUESTS := guests/reader.elf guests/writer.elf guests/examples/record_sink.elf tests/guest/ring_again.elf tests/guest/submit.elf
+ORDER_GUESTS := guests/reader.elf guests/writer.elf guests/examples/record_sink.elf tests/guest/ring_again.elf tests/guest/submit.elf \
+	tests/guest/mqueue.elf
 
 .PHONY: test soak check $(CHECKS)
 test:

@@ -14,7 +14,7 @@ struct weir_space *memory_shared(void)
 	return &space;
 }
 
-static bool wait_as_task(struct weir_channel *channel)
+bool channel_wait(struct weir_channel *channel)
 {
 	if (weir_channel_arm(channel) != WEIR_AGAIN)
 		return true;
@@ -24,13 +24,13 @@ static bool wait_as_task(struct weir_channel *channel)
 enum weir_status page_ring_open(struct weir_page_ring *ring, const char *name)
 {
 	if (!ring->channel.wait)
-		ring->channel.wait = wait_as_task;
+		ring->channel.wait = channel_wait;
 	return weir_page_ring_open(ring, weir_here(), memory_shared(), name);
 }
 
 enum weir_status channel_open(struct weir_channel *channel, const char *name)
 {
 	if (!channel->wait)
-		channel->wait = wait_as_task;
+		channel->wait = channel_wait;
 	return weir_channel_open(channel, weir_here(), memory_shared(), name);
 }

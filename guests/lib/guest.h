@@ -22,6 +22,7 @@
 #include <weir/channel.h>
 #include <weir/event.h>
 #include <weir/grant.h>
+#include <weir/mqueue.h>
 #include <weir/page_ring.h>
 #include <weir/upcall.h>
 
@@ -175,8 +176,19 @@ enum weir_status event_close(weir_handle port);
 enum weir_status channel_open(struct weir_channel *channel, const char *name);
 /* The same of weir/page_ring.h. */
 enum weir_status page_ring_open(struct weir_page_ring *ring, const char *name);
+/* What they wait by: for who opens a channel another way. */
+bool channel_wait(struct weir_channel *channel);
 /* The pages of pool and window that nobody has taken yet. */
 struct weir_space *memory_shared(void);
+
+/*
+ * Message queues (weir/mqueue.h): inbox_make sets up an inbox without lanes, of which tasks of the calling vCPU
+ * receive; inbox_add and sender_open are weir_inbox_add and weir_sender_open with all that these take. All other
+ * functions are those of weir/mqueue.h. Source: mqueue.c
+ */
+void inbox_make(struct weir_inbox *inbox, struct weir_lane *lanes, uint32_t count);
+enum weir_status inbox_add(struct weir_inbox *inbox, const char *name);
+enum weir_status sender_open(struct weir_sender *sender, const char *name);
 
 /*
  * Block requests. The caller fills in the first group; the struct and the buffer belong to the

@@ -66,6 +66,7 @@ SETTINGS = {
     "comm": dict(silent=["mortal"], expected=["^weir: mortal starts again$", "^weir: core 1 communicates, for 3 vCPUs$"]),
     "comm_two": dict(silent=["mortal"], cores=4, expected=["^weir: mortal starts again$"]),
     "comm_none": dict(silent=["mortal"], expected=["^weir: mortal starts again$"]),
+    "mqueue": dict(silent=["s0", "s1", "s2", "s3"], expected=["^weir: s2 starts again$", "^weir: s3 starts again$"]),
     "fault": dict(silent=BAD_PLACES, allowed=FAULTS, expected=FAULTS),
     "block": dict(disks=2),
     # What these promise about time would not hold on a host that is busy: time counts instructions.

@@ -112,18 +112,12 @@ struct weir_channel {
 
 /* ---- Opening ---- */
 
-/* Once: finds the port, if it was not given, takes pages. */
-static inline enum weir_status weir_channel_place(struct weir_channel *channel,
-						  const struct weir_pages *pages,
-						  struct weir_space *space, const char *name)
+/* Once: takes pages. */
+static inline enum weir_status weir_channel_take(struct weir_channel *channel,
+						 struct weir_space *space)
 {
-	enum weir_status status = WEIR_OK;
-	weir_handle port = channel->port;
+	enum weir_status status;
 
-	if (!port)
-		status = weir_port_find(pages, name, &port);
-	if (status != WEIR_OK)
-		return status;
 	if (!channel->ring_pages)
 		channel->ring_pages = WEIR_CHANNEL_RING_PAGES;
 	if (!channel->window_pages)
@@ -134,10 +128,26 @@ static inline enum weir_status weir_channel_place(struct weir_channel *channel,
 				 &channel->pool_page, &channel->window_page);
 	if (status != WEIR_OK)
 		return status;
-	channel->port = port;
 	channel->own = space->pool + (uint64_t)channel->pool_page * WEIR_PAGE_SIZE;
 	channel->peer = space->window + (uint64_t)channel->window_page * WEIR_PAGE_SIZE;
 	return WEIR_OK;
+}
+
+/* Once: finds the port, if it was not given, takes pages. */
+static inline enum weir_status weir_channel_place(struct weir_channel *channel,
+						  const struct weir_pages *pages,
+						  struct weir_space *space, const char *name)
+{
+	enum weir_status status = WEIR_OK;
+	weir_handle port = channel->port;
+
+	if (!port)
+		status = weir_port_find(pages, name, &port);
+	if (status == WEIR_OK)
+		status = weir_channel_take(channel, space);
+	if (status == WEIR_OK)
+		channel->port = port;
+	return status;
 }
 
 static inline struct weir_channel_shared *weir_channel_own(const struct weir_channel *channel)
@@ -164,6 +174,7 @@ static inline enum weir_status weir_channel_offer(struct weir_channel *channel)
 					 (uint64_t)channel->ring_pages * WEIR_PAGE_SIZE);
 	if (status != WEIR_OK)
 		return status;
+	weir_ring_break_producer(&channel->out); /* until the peer is there */
 	status = weir_grant_share(channel->port, channel->pool_page, 1 + channel->ring_pages,
 				  WEIR_READ, &channel->grant);
 	if (status == WEIR_OK)
@@ -215,6 +226,7 @@ static inline enum weir_status weir_channel_attach(struct weir_channel *channel,
 		return status;
 	}
 	weir_ring_producer_connect(&channel->out, channel->peer);
+	channel->out.broken = false;
 	/* Our ring is in order before the peer may take it for that of this session. */
 	__atomic_store_n(&weir_channel_own(channel)->attached, grant, __ATOMIC_RELEASE);
 	channel->state = WEIR_CHANNEL_OPEN;
@@ -234,21 +246,21 @@ static inline void weir_channel_close(struct weir_channel *channel)
 	weir_channel_unmap(channel);
 	channel->grant = 0;
 	channel->state = WEIR_CHANNEL_SHUT;
+	weir_ring_break_producer(&channel->out);
 }
 
-/* One step of opening, at the first call and at each event of the port. WEIR_AGAIN: not yet. */
-static inline enum weir_status weir_channel_try_open(struct weir_channel *channel,
-						     const struct weir_pages *pages,
-						     struct weir_space *space, const char *name)
+/*
+ * One step of opening at channel->port, whose pages were taken: at the first call and at each event of the
+ * port. WEIR_AGAIN: not yet.
+ */
+static inline enum weir_status weir_channel_try_join(struct weir_channel *channel)
 {
 	enum weir_status status = WEIR_OK;
 	uint64_t word = 0;
 
 	if (channel->state != WEIR_CHANNEL_OFFERED)
 		weir_channel_close(channel);
-	if (!channel->own)
-		status = weir_channel_place(channel, pages, space, name);
-	if (status == WEIR_OK && channel->state == WEIR_CHANNEL_SHUT)
+	if (channel->state == WEIR_CHANNEL_SHUT)
 		status = weir_channel_offer(channel);
 	/* Each time: a peer that was started meanwhile does not know it. */
 	if (status == WEIR_OK)
@@ -267,7 +279,27 @@ static inline enum weir_status weir_channel_try_open(struct weir_channel *channe
 	return status == WEIR_STALE ? WEIR_AGAIN : status;
 }
 
+/* The same at the port of the channel that the manifest calls `name`; the first call takes pages. */
+static inline enum weir_status weir_channel_try_open(struct weir_channel *channel,
+						     const struct weir_pages *pages,
+						     struct weir_space *space, const char *name)
+{
+	enum weir_status status = WEIR_OK;
+
+	if (!channel->own)
+		status = weir_channel_place(channel, pages, space, name);
+	return status == WEIR_OK ? weir_channel_try_join(channel) : status;
+}
+
 /* ---- Waiting ---- */
+
+/* The session has ended: nothing is sent any more, also where there is room. */
+WEIR_RING_LONG void weir_channel_ended(struct weir_channel *channel)
+{
+	if (channel->state != WEIR_CHANNEL_SHUT)
+		channel->state = WEIR_CHANNEL_ENDED;
+	weir_ring_break_producer(&channel->out);
+}
 
 /*
  * Were the peer's pages there until now? If it ends they turn to zeroes, all of them before any is read
@@ -281,7 +313,7 @@ static inline bool weir_channel_intact(struct weir_channel *channel)
 	WEIR_ORDERED(H1, dmb ishld, __atomic_thread_fence(__ATOMIC_ACQUIRE));
 	if (weir_ring_word(&peer->magic) == WEIR_CHANNEL_MAGIC)
 		return true;
-	channel->state = WEIR_CHANNEL_ENDED;
+	weir_channel_ended(channel);
 	return false;
 }
 
@@ -400,7 +432,7 @@ static inline enum weir_status weir_channel_ring(struct weir_channel *channel,
 						 enum weir_status status)
 {
 	if (status == WEIR_CLOSED)
-		channel->state = WEIR_CHANNEL_ENDED;
+		weir_channel_ended(channel);
 	return status;
 }
 

@@ -268,16 +268,18 @@ WEIR_RING_SHORT enum weir_status weir_ring_write_batch(struct weir_ring_producer
 	return status;
 }
 
-/* Lets the consumer see all that was committed; true: kick it. */
-static inline bool weir_ring_publish(struct weir_ring_producer *ring)
+/*
+ * weir_ring_publish for who has just committed something. *wanted is the word by which the consumer asks to
+ * be kicked: 0 of one that never did, or whose page is not there any more.
+ */
+static inline bool weir_ring_publish_new(struct weir_ring_producer *ring, uint64_t *wanted)
 {
 	const struct weir_ring_shared_consumer *peer = ring->peer;
 	struct weir_ring_shared_producer *own = ring->own;
 	uint64_t before = ring->published, position = weir_ring_committed(ring);
 
-	if (before == position)
-		return false;
 	ring->published = position;
+	*wanted = 1;
 	/* [P4] the records before the tail. Pairs with [C4] in weir_ring_see_tail. */
 	WEIR_ORDERED(P4, stlr, __atomic_store_n(&own->tail, position, __ATOMIC_RELEASE));
 	if (!peer)
@@ -285,7 +287,16 @@ static inline bool weir_ring_publish(struct weir_ring_producer *ring)
 	/* [P1] `tail` is stored before data_wanted is read. Pairs with [C1] in weir_ring_arm_read.
 	 */
 	WEIR_ORDERED(P1, dmb ish, __atomic_thread_fence(__ATOMIC_SEQ_CST));
-	return weir_ring_came_by(weir_ring_word(&peer->data_wanted), before, position);
+	*wanted = weir_ring_word(&peer->data_wanted);
+	return weir_ring_came_by(*wanted, before, position);
+}
+
+/* Lets the consumer see all that was committed; true: kick it. */
+static inline bool weir_ring_publish(struct weir_ring_producer *ring)
+{
+	uint64_t wanted;
+
+	return ring->published != weir_ring_committed(ring) && weir_ring_publish_new(ring, &wanted);
 }
 
 static inline enum weir_status weir_ring_arm_head(struct weir_ring_producer *ring, uint64_t wanted)
@@ -551,15 +562,13 @@ static inline enum weir_status weir_ring_confirm(struct weir_ring_consumer *ring
 	return ring->broken ? WEIR_CLOSED : WEIR_OK;
 }
 
-/* Gives back all that was read or skipped; true: kick the producer. */
-static inline bool weir_ring_release(struct weir_ring_consumer *ring)
+/* weir_ring_release for who has just read something. */
+static inline bool weir_ring_release_read(struct weir_ring_consumer *ring)
 {
 	const struct weir_ring_shared_producer *peer = ring->peer;
 	struct weir_ring_shared_consumer *own = ring->own;
 	uint64_t before = ring->released, position = weir_ring_consumed(ring);
 
-	if (before == position || ring->broken)
-		return false;
 	ring->released = position;
 	/* [C3] our reads of the records before the head. Pairs with [P3] in weir_ring_see_head. */
 	WEIR_ORDERED(C3, stlr, __atomic_store_n(&own->head, position, __ATOMIC_RELEASE));
@@ -567,6 +576,13 @@ static inline bool weir_ring_release(struct weir_ring_consumer *ring)
 	 */
 	WEIR_ORDERED(C2, dmb ish, __atomic_thread_fence(__ATOMIC_SEQ_CST));
 	return weir_ring_came_by(weir_ring_word(&peer->space_wanted), before, position);
+}
+
+/* Gives back all that was read or skipped; true: kick the producer. */
+static inline bool weir_ring_release(struct weir_ring_consumer *ring)
+{
+	return ring->released != weir_ring_consumed(ring) && !ring->broken &&
+	       weir_ring_release_read(ring);
 }
 
 /*
