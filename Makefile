@@ -212,7 +212,8 @@ rpi4: all $(RPI4_TREE)
 		--image $(B)/images/carry.dtb
 	@tools/card build/rpi4/sdcard.img $(RPI4_BOOT) --image $(B)/images/carry.dtb
 
-EXAMPLE_IMAGE := $(if $(EXAMPLE),$(B)/guests/examples/$(EXAMPLE).dtb)
+# A name of guests/examples, or folder/name.
+EXAMPLE_IMAGE := $(if $(EXAMPLE),$(B)/guests/$(if $(findstring /,$(EXAMPLE)),,examples/)$(EXAMPLE).dtb)
 RUN_EXAMPLE = tools/weir run $(EXAMPLE_IMAGE) --board '$(BOARD)' --weir $(B)/weir.bin
 run: all $(EXAMPLE_IMAGE) $(if $(filter rpi4,$(BOARD)),$(RPI4_TREE))
 	@$(if $(EXAMPLE),exec $(RUN_EXAMPLE);) \

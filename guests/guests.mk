@@ -12,8 +12,10 @@ GUEST_START := $(B)/guests/lib/start.S.o
 GUEST_LIB := $(B)/guests/lib/libweirguest.a
 
 GUEST_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard guests/*.c)))
-EXAMPLE_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard guests/examples/*.c)))
-EXAMPLE_IMAGES := $(patsubst %.dts,$(B)/%.dtb,$(sort $(wildcard guests/examples/*.dts)))
+# Folders of guests with their manifests beside them.
+EXAMPLE_FOLDERS := examples kv
+EXAMPLE_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard $(EXAMPLE_FOLDERS:%=guests/%/*.c))))
+EXAMPLE_IMAGES := $(patsubst %.dts,$(B)/%.dtb,$(sort $(wildcard $(EXAMPLE_FOLDERS:%=guests/%/*.dts))))
 GUEST_TEST_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard tests/guest/*.c)))
 # Without the runtime, and so without a place to be linked at.
 GUEST_TEST_BINARIES += $(patsubst %.S,$(B)/%.bin,$(wildcard tests/guest/*.S))
@@ -50,9 +52,12 @@ $(B)/tests/guest/%.bin: $(B)/tests/guest/%.S.o
 	$(call step,BIN,$@)
 	$(Q)$(OBJCOPY) -O binary $< $@
 
-$(B)/guests/examples/%.dtb: guests/examples/%.dts | $(EXAMPLE_BINARIES)
-	$(call step,IMAGE,$@)
-	$(Q)tools/weir image $< -I $(B)/guests/examples --deps $@.d -o $@
+define EXAMPLE_IMAGE_OF
+$(B)/guests/$(1)/%.dtb: guests/$(1)/%.dts | $(EXAMPLE_BINARIES)
+	$$(call step,IMAGE,$$@)
+	$$(Q)tools/weir image $$< -I $(B)/guests/$(1) --deps $$@.d -o $$@
+endef
+$(foreach folder,$(EXAMPLE_FOLDERS),$(eval $(call EXAMPLE_IMAGE_OF,$(folder))))
 
 .PHONY: guests examples tests-guests bench-guests install-headers
 guests: $(GUEST_BINARIES)
