@@ -31,8 +31,8 @@ struct blob {
 #define MANIFEST_TREE_VCPU   134u
 #define MANIFEST_TREE_VIRTIO 156u
 /* More than the ports and disks of all VMs need; what is read at boot stays bounded. */
-#define MANIFEST_CHANNELS 8192
-#define MANIFEST_DISKS	  512
+#define MANIFEST_CHANNELS    8192
+#define MANIFEST_DISKS	     512
 #define MANIFEST_STORE_NODES 10000 /* of all VMs, without their homes */
 
 struct manifest_vm {
