@@ -28,7 +28,7 @@ struct core {
 	struct spinlock lock;
 	struct list ready[PRIORITIES];
 	u32 ready_mask;		 /* bit p: ready[p] has someone */
-	bool needed;		 /* sched_next() has something to decide */
+	u32 needed;		 /* sched_next() has something to decide */
 	u32 pinned;		 /* vCPUs of this core; boot only */
 	struct vcpu *loaded;	 /* or about to be: chosen, with what was before unloaded */
 	u64 decided;		 /* when the last decision was, ticks */

@@ -144,13 +144,13 @@ VECTOR struct arch_vcpu *trap_hvc(struct arch_vcpu *arch, u64 number)
 	struct vcpu *self = vcpu_of(arch);
 
 	/* The numbers first, for hypercall() asks for them, too. */
-	if (number < WEIR_FN_COUNT || !OWNER(number)) {
-		account_exit(&self->account, ACCOUNT_HYPERCALL);
-		hypercall(self, number);
-	} else {
+	if (number >= WEIR_FN_COUNT && OWNER(number)) {
 		account_exit(&self->account, ACCOUNT_PSCI);
 		vpsci_call(self);
+		return leave(self);
 	}
+	account_exit(&self->account, ACCOUNT_HYPERCALL);
+	hypercall(self, number);
 	return leave(self);
 }
 

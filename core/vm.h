@@ -59,7 +59,7 @@ struct vcpu {
 	u32 core;  /* where it is pinned */
 	u8 priority;
 
-	const bool *sched_needed; /* of `core`: asked at the end of every exit */
+	const u32 *sched_needed; /* of `core`, 0 or 1: asked at the end of every exit */
 
 	/* The run queue's lock of `core`. */
 	enum vcpu_run run; /* also read without it, see sched_kick() */

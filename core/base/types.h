@@ -64,6 +64,8 @@ static inline u64 index_nospec(u64 index, u64 size)
 
 	/* Hidden, or the compiler concludes from the check that the mask is all ones. */
 	__asm__("" : "+r"(index));
+	if (__builtin_constant_p(size) && !(size & (size - 1)))
+		return index & (size - 1);
 	mask = -((index - size) >> 63);
 	__asm__("" : "+r"(mask));
 	return index & mask;

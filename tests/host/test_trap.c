@@ -24,7 +24,7 @@
 #define VSYSREG_NONE 0x3ul
 
 static struct vm vm;
-static bool needed;
+static u32 needed;
 static struct vcpu vcpu, other;
 static const char *served;
 static u64 called;
