@@ -40,7 +40,6 @@ struct account_ring {
 };
 
 struct account {
-	struct account_ring ring;
 	u64 exit[ACCOUNT_REASONS];
 	u64 sends;  /* hypercalls that sent an event by trap_send(); counted here alone */
 	u64 events; /* sent or published by it by other ways, to closed channels too */
@@ -49,6 +48,7 @@ struct account {
 	u64 comm_ticks, comm_bytes; /* of its communication core, to serve its ring */
 	u64 run;		    /* a clock: on its core, the exits served for it included */
 	u64 steal;		    /* a clock: ready, while its core runs others */
+	struct account_ring ring;
 };
 
 static inline void account_exit(struct account *account, enum account_reason reason)
