@@ -9,13 +9,14 @@
  * Sources: ipc/hypercall.c ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c ipc/store.c core/manifest_store.c
  * Sources: ipc/manage.c core/life.c core/timeout.c core/base/log.c drivers/block_device.c
  * Sources: tests/fuzz/machine.c tests/fuzz/disk.c tests/fuzz/events.c tests/fuzz/grants.c
- * Sources: tests/fuzz/requests.c tests/fuzz/input.c
+ * Sources: tests/fuzz/requests.c tests/fuzz/commands.c tests/fuzz/input.c
  * Sources: tests/host/fake/heap.c tests/host/fake/stage2.c tests/host/fake/timer.c
  * Sources: tests/host/fake/cpu.c tests/host/fake/panic.c
  */
 #include <stdlib.h>
 #include <string.h>
 #include <weir/event.h>
+#include "commands.h"
 #include "events.h"
 #include "grants.h"
 #include "hvc.h"
@@ -24,7 +25,9 @@
 #include "requests.h"
 #include "core/life.h"
 #include "ipc/grant.h"
+#include "ipc/submit.h"
 #include "ipc/upcall.h"
+#include <weir/submit.h>
 
 #define STEPS_MAX 2000u
 #define MARK	  0xdead0000ul /* what the guest has in the registers behind the arguments */
@@ -479,6 +482,75 @@ static void move_submit_many(void)
 	}
 }
 
+/* ---- The submission ring ---- */
+
+/* RAM, the window, and what lies around them; mostly for a few words. */
+static u64 some_place(void)
+{
+	u32 byte = input_byte();
+	u64 place =
+		byte & 1 ? VM_WINDOW_BASE + some_page(self->vm->ipc->grant.window_pages) * PAGE_SIZE
+			 : align_down(some_buffer(), 8);
+
+	return byte < 240 ? place + (byte & 0xf0) * 8 : place + (byte & 15);
+}
+
+static void move_put(void)
+{
+	u32 byte = input_byte(), size;
+
+	if (byte < 100) {
+		commands_put(self, WEIR_COMMAND_EVENT | (byte < 98 ? 0 : input_word() << 8),
+			     some_port(), 0);
+	} else if (byte < 150) {
+		commands_put(self,
+			     WEIR_COMMAND_BLOCK | (u64)input_below(4) << 8 |
+				     (u64)input_below(4) << 16 | (u64)input_below(32) << 32,
+			     byte & 1 ? 0 : input_byte(), byte & 1 ? 0 : some_buffer());
+	} else if (byte < 250) {
+		size = input_byte();
+		size = size < 240 ? size * 8 : size < 250 ? (size - 230) * 1024 : (u32)input_word();
+		commands_put(self, WEIR_COMMAND_COPY | (u64)size << 32, some_place(), some_place());
+	} else {
+		commands_put(self, input_word(), 0, 0);
+	}
+}
+
+/* No event, for what happened to a port is not known any more. */
+static void move_ring_lie(void)
+{
+	u32 byte = input_byte();
+	u64 head = self->ipc->out->submit_head;
+
+	commands_lie(self, byte < 128	? head + (byte & 127)
+			   : byte < 192 ? head - (byte & 63)
+					: input_word());
+}
+
+static void move_ring_call(void)
+{
+	commands_before(self);
+	call(WEIR_FN_SUBMIT, 0, 0, junk(), 0, 1u << -WEIR_AGAIN | 1);
+	commands_after(self, sure);
+}
+
+/* A communication core: whatever the VM does. */
+static void move_drain(void)
+{
+	u32 byte = input_byte();
+	u64 quantum = byte < 128 ? (byte & 15) * 1024 : UINT64_MAX, used;
+	struct vcpu *vcpu = self;
+
+	commands_before(vcpu);
+	used = submit_drain(vcpu, quantum);
+	/* In the midst of a call of the vCPU's it is not known how many requests that has. */
+	commands_after(vcpu,
+		       inside ? !events_are_blind() && vcpu->run != VCPU_RUNNING : !outer.happened);
+	if (byte & 64)
+		submit_sleep(vcpu);
+	assert_true(used == 0 || used < quantum || used - quantum < 2 * PAGE_SIZE);
+}
+
 static void move_register(void)
 {
 	u32 byte = input_byte();
@@ -757,7 +829,9 @@ static const struct {
 	{ move_disk, ANY },	     { move_disk_break, ANY }, { move_time, ANY },
 	{ move_manage, GUEST },	     { move_vm_info, GUEST },  { move_end, GUEST },
 	{ move_vm_step, CORE },	     { move_vm_step, CORE },   { move_vm_step, CORE },
-	{ move_ask, CORE },
+	{ move_ask, CORE },	     { move_put, GUEST },      { move_put, GUEST },
+	{ move_put, GUEST },	     { move_put, GUEST },      { move_ring_lie, GUEST },
+	{ move_ring_call, GUEST },   { move_drain, ANY },      { move_drain, ANY },
 };
 
 static struct vcpu *choose(u32 byte)
@@ -771,8 +845,10 @@ static struct vcpu *choose(u32 byte)
 static void follow(void)
 {
 	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++) {
-		if (machine.vm[vm]->life != lives[vm])
+		if (machine.vm[vm]->life != lives[vm]) {
 			requests_begin(vm);
+			commands_begin(vm);
+		}
 		lives[vm] = machine.vm[vm]->life;
 		events_follow(vm, !outer.happened);
 	}
@@ -837,6 +913,7 @@ static void check(void)
 	events_check();
 	grants_check();
 	requests_check();
+	commands_check();
 	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++)
 		for (u32 i = 0; i < machine.vm[vm]->vcpu_count; i++) {
 			const struct upcall_vcpu *upcall = &machine.vm[vm]->vcpu[i]->ipc->upcall;
@@ -850,6 +927,10 @@ static void check(void)
 /* Every VM ends, and the disks get done: nothing is left. */
 static void finish(void)
 {
+	for (u32 device = 0; device < MACHINE_DEVICES; device++)
+		while (disk_request(device, 0))
+			disk_complete(device, 0, false);
+	commands_finish();
 	for (u32 device = 0; device < MACHINE_DEVICES; device++)
 		while (disk_request(device, 0))
 			disk_complete(device, 0, false);
@@ -886,6 +967,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
 	events_reset();
 	grants_reset();
 	requests_reset();
+	commands_reset();
 	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++)
 		lives[vm] = 1;
 	self = machine.vm[0]->vcpu[0];

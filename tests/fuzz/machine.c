@@ -289,6 +289,7 @@ static struct vm *make_vm(u32 id)
 	vm->id = id;
 	vm->ram = PA((id + 1ul) << 32);
 	vm->ram_bytes = config->memory_bytes;
+	assert_true(vm->ram_bytes <= MACHINE_RAM_BYTES);
 	vm->ram_ipa = VM_RAM_BASE;
 	vm->pool_bytes = config->shared_bytes;
 	vm->window_bytes = config->window_bytes;

@@ -19,6 +19,8 @@
 #define MACHINE_CORES	2u
 #define MACHINE_DEVICES 2u
 
+#define MACHINE_RAM_BYTES (80 * PAGE_SIZE) /* of a VM, at most */
+
 struct machine {
 	struct manifest manifest;
 	struct vm *vm[MACHINE_VMS];

@@ -9,6 +9,7 @@
 static struct model {
 	bool honest;
 	u64 open[WEIR_COMPLETIONS]; /* cookies that are to come back */
+	u32 ends[WEIR_COMPLETIONS]; /* with one of these: bit n: the status -n */
 	u32 count;
 	u64 tail; /* as last seen */
 } models[MACHINE_VMS][MACHINE_VCPUS];
@@ -96,14 +97,27 @@ u32 requests_submit_errors(const struct vcpu *vcpu, const u64 x[6], u32 *maybe)
 	return errors;
 }
 
-void requests_accepted(const struct vcpu *vcpu, u64 cookie)
+void requests_answered(const struct vcpu *vcpu, u64 cookie, u32 ends)
 {
 	struct model *model = model_of(vcpu);
 
 	if (!model->honest)
 		return;
 	assert_true(model->count < WEIR_COMPLETIONS);
+	model->ends[model->count] = ends;
 	model->open[model->count++] = cookie;
+}
+
+void requests_accepted(const struct vcpu *vcpu, u64 cookie)
+{
+	requests_answered(vcpu, cookie, one(WEIR_OK) | one(WEIR_IO));
+}
+
+u32 requests_room(const struct vcpu *vcpu, u32 ends)
+{
+	if (!model_of(vcpu)->honest)
+		return ends | one(WEIR_QUOTA);
+	return model_of(vcpu)->count == WEIR_COMPLETIONS ? one(WEIR_QUOTA) : ends;
 }
 
 bool requests_receive(const struct vcpu *vcpu)
@@ -116,10 +130,11 @@ bool requests_receive(const struct vcpu *vcpu)
 	if (!model->honest || !weir_block_next(&pages, &completion))
 		return false;
 	assert_int_equal(completion.reserved, 0);
-	assert_true(completion.status == WEIR_OK || completion.status == WEIR_IO);
 	for (u32 i = 0; i < model->count; i++)
 		if (model->open[i] == completion.cookie) {
-			model->open[i] = model->open[--model->count];
+			assert_true(model->ends[i] >> -completion.status & 1);
+			model->ends[i] = model->ends[--model->count];
+			model->open[i] = model->open[model->count];
 			return true;
 		}
 	fail_msg("a completion of nothing, cookie %#lx", (unsigned long)completion.cookie);

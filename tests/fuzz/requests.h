@@ -13,6 +13,9 @@ void requests_begin(u32 vm); /* it begins a life */
 u32 requests_submit_errors(const struct vcpu *vcpu, const u64 x[6], u32 *maybe);
 u64 requests_cookie(void); /* a new one */
 void requests_accepted(const struct vcpu *vcpu, u64 cookie);
+/* A completion comes with one of these, bit n: the status -n; and what this may end with, if there is no room. */
+void requests_answered(const struct vcpu *vcpu, u64 cookie, u32 ends);
+u32 requests_room(const struct vcpu *vcpu, u32 ends);
 void requests_device_broken(u32 device); /* from now on */
 
 /* An honest vCPU takes a completion; false: there is none. */
