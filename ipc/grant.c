@@ -8,7 +8,7 @@
  *
  * A page of the pool is in at most one grant; so the grant that begins at page n is number n, and
  * nothing needs to be searched or allocated. Every call does bounded work: WEIR_GRANT_PAGES_MAX
- * pages. It checks everything first; from the first change on nothing can fail.
+ * entries at level 3, or one at level 2 for WEIR_GRANT_PAGES_2M pages. It checks everything first; from the first change on nothing can fail.
  *
  * Home is the VM whose pool a page lies in; the holder of a grant is the VM in whose window it is.
  *
@@ -213,6 +213,15 @@ static weir_handle share_commit(struct vm *vm, const struct port *port, u64 firs
 	return grant_handle(vm, grant);
 }
 
+/* 2 MiB of the pool, which the machine and the VM have at such an address. */
+static RARE __attribute__((noinline)) bool whole_piece(const struct grant_vm *table, u64 first,
+						       u64 pages, u64 access)
+{
+	if (pages != WEIR_GRANT_PAGES_2M || access > WEIR_PASS)
+		return false;
+	return (pool_pa(table, first).raw | pool_ipa(table, first).raw) % BLOCK_2M == 0;
+}
+
 enum weir_status grant_share_call(struct vcpu *self, const struct call_args *in,
 				  struct call_results *out)
 {
@@ -228,7 +237,8 @@ enum weir_status grant_share_call(struct vcpu *self, const struct call_args *in,
 			return found.status;
 		port = &vm->ipc->event.port[found.index];
 	}
-	if (pages == 0 || pages > WEIR_GRANT_PAGES_MAX || access > WEIR_PASS)
+	if ((pages == 0 || pages > WEIR_GRANT_PAGES_MAX || access > WEIR_PASS) &&
+	    !whole_piece(&vm->ipc->grant, first, pages, access))
 		return WEIR_INVALID;
 	if (!in_range(first, pages, vm->ipc->grant.pool_pages))
 		return WEIR_INVALID;
@@ -265,6 +275,8 @@ static inline void map_commit(struct grant_vm *own, u32 vm, u16 port, u64 first,
 			      struct grant *grant, const struct grant_vm *home, u32 home_id,
 			      u64 index)
 {
+	enum stage2_kind kind = grant->access == WEIR_READ ? STAGE2_SHARED_READ : STAGE2_SHARED;
+
 	own->window[first] = (struct window_page){
 		.state = WINDOW_MAPPED,
 		.home = (u8)home_id,
@@ -275,8 +287,11 @@ static inline void map_commit(struct grant_vm *own, u32 vm, u16 port, u64 first,
 	grant->mapped = true;
 	grant->holder = (u8)vm;
 	grant->window_page = (u32)first;
-	stage2_area_set(&own->window_area, window_ipa(first), grant->pages, pool_pa(home, index),
-			PAGE_SIZE, grant->access == WEIR_READ ? STAGE2_SHARED_READ : STAGE2_SHARED);
+	if (grant->pages == WEIR_GRANT_PAGES_2M)
+		stage2_area_block(&own->window_area, window_ipa(first), pool_pa(home, index), kind);
+	else
+		stage2_area_set(&own->window_area, window_ipa(first), grant->pages,
+				pool_pa(home, index), PAGE_SIZE, kind);
 }
 
 /* May it be mapped there? Then those pages of the window are taken. */
@@ -294,7 +309,7 @@ static inline enum weir_status map_check(struct grant_vm *own, const struct gran
 	/* Not by who has it, but by home. (Read once: not before it is known to be mapped, which is rare.) */
 	if (grant->mapped && read_once(peer->owner)->vm->id != grant->holder)
 		return WEIR_BUSY;
-	return pages_claim(own->used, first, grant->pages) ? WEIR_OK : WEIR_BUSY;
+	return pages_claim(own->used, first, grant->pages);
 }
 
 enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,

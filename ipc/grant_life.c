@@ -142,6 +142,8 @@ static u64 pool_pages(u64 pool_bytes)
 
 #define FITS(pages, entry) ((pages) * sizeof(entry) <= HEAP_PAGES_MAX * PAGE_SIZE)
 _Static_assert(FITS(INDEX_MAX, struct grant), "the heap gives the largest pool's table");
+_Static_assert(VM_WINDOW_BASE >> 30 == (VM_RAM_BASE - 1) >> 30,
+	       "a window's pieces are in one table");
 _Static_assert(FITS((VM_RAM_BASE - VM_WINDOW_BASE) / PAGE_SIZE, struct window_page),
 	       "the heap gives the largest window's table");
 
@@ -156,14 +158,33 @@ static u64 area_bytes(u64 bytes)
 	return (bytes / BLOCK_2M + 2) * sizeof(u64 *);
 }
 
+/* A VM that may have whole pieces of 2 MiB has a table that shows its scratch page all over one. */
+static bool has_pieces(u64 pool_bytes, u64 window_bytes)
+{
+	return pool_bytes >= BLOCK_2M || window_bytes >= BLOCK_2M;
+}
+
 u64 grant_heap_bytes(const struct manifest_vm *config)
 {
 	u64 pool = pool_pages(config->shared_bytes), window = config->window_bytes / PAGE_SIZE;
+	u64 single = has_pieces(config->shared_bytes, config->window_bytes) ? 2 : 1;
 
 	return heap_cost(pool * sizeof(struct grant)) + heap_cost(set_bytes(pool)) +
 	       heap_cost(area_bytes(config->shared_bytes)) +
 	       heap_cost(window * sizeof(struct window_page)) + heap_cost(set_bytes(window)) +
-	       heap_cost(area_bytes(config->window_bytes)) + heap_cost(PAGE_SIZE);
+	       heap_cost(area_bytes(config->window_bytes)) + single * heap_cost(PAGE_SIZE);
+}
+
+/* For both areas: what a VM sees of a piece is revoked, or passed, alike. */
+static void make_blank(struct vm *vm)
+{
+	struct grant_vm *table = &vm->ipc->grant;
+
+	if (!has_pieces(vm->pool_bytes, vm->window_bytes))
+		return;
+	stage2_area_blank(&table->pool_area, heap_page(), mmu_heap_pa(table->scratch),
+			  STAGE2_SHARED);
+	table->window_area.blank = table->pool_area.blank;
 }
 
 static void make_area(struct stage2_area *area, const struct vm *vm, ipa_t ipa, u64 bytes)
@@ -192,4 +213,5 @@ void grant_vm_create(struct vm *vm)
 		make_area(&table->pool_area, vm, table->pool_ipa, table->pool_pages * PAGE_SIZE);
 	}
 	table->scratch = heap_page();
+	make_blank(vm);
 }

@@ -64,22 +64,36 @@ static inline bool pages_any(const u64 *set, u64 first, u64 count)
 	return pages_any_of_many(set, first, count);
 }
 
-/* Adds them if none of them is in it yet. */
-static inline bool pages_claim(u64 *set, u64 first, u64 count)
+/* A piece of 2 MiB, by its words; it begins where one does. */
+static inline enum weir_status piece_claim(u64 *word, u64 first)
+{
+	if (first % WEIR_GRANT_PAGES_2M)
+		return WEIR_INVALID;
+	if (word[0] | word[1] | word[2] | word[3] | word[4] | word[5] | word[6] | word[7])
+		return WEIR_BUSY;
+	word[0] = word[1] = word[2] = word[3] = ~0ul;
+	word[4] = word[5] = word[6] = word[7] = ~0ul;
+	return WEIR_OK;
+}
+
+/* Adds them; WEIR_BUSY: some of them are in it already. */
+static inline enum weir_status pages_claim(u64 *set, u64 first, u64 count)
 {
 	u64 *word = &set[first / 64], pages;
 
+	if (count == WEIR_GRANT_PAGES_2M)
+		return piece_claim(word, first);
 	if (!pages_in_word(first, count)) {
 		if (pages_any_of_many(set, first, count))
-			return false;
+			return WEIR_BUSY;
 		pages_change_many(set, first, count, true);
-		return true;
+		return WEIR_OK;
 	}
 	pages = pages_of_word(first, count);
 	if (*word & pages)
-		return false;
+		return WEIR_BUSY;
 	*word |= pages;
-	return true;
+	return WEIR_OK;
 }
 
 /* Adds them, or takes them out. */

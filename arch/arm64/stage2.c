@@ -106,8 +106,17 @@ void stage2_area_init(struct stage2_area *area, const struct stage2 *tables, ipa
 	area->tables = tables;
 	area->base = IPA(align_down(ipa.raw, BLOCK_2M));
 	area->level3 = level3;
+	area->level2 = stage2_piece(tables, area->base.raw);
 	for (u64 i = 0; i < stage2_area_tables(ipa, bytes); i++)
 		level3[i] = entry_find(tables, area->base.raw + i * BLOCK_2M, &level);
+}
+
+void stage2_area_blank(struct stage2_area *area, u64 *table, pa_t pa, enum stage2_kind kind)
+{
+	for (u32 i = 0; i < ENTRIES; i++)
+		table[i] = pa.raw | attributes_of(kind) | TABLE;
+	area->blank = mmu_heap_pa(table).raw | TABLE;
+	dsb(ishst);
 }
 
 void stage2_set_pages(const struct stage2 *tables, ipa_t ipa, u32 count, pa_t pa,

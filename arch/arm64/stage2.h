@@ -54,6 +54,8 @@ struct stage2_area {
 	const struct stage2 *tables;
 	ipa_t base;   /* where the piece of 2 MiB begins in which the range begins */
 	u64 **level3; /* the table of each piece */
+	u64 *level2;  /* the first piece's entry at level 2 */
+	u64 blank;    /* what stands there while a piece shows one page all over; 0: none may */
 };
 
 static inline u64 stage2_area_tables(ipa_t ipa, u64 bytes)
@@ -65,11 +67,21 @@ static inline u64 stage2_area_tables(ipa_t ipa, u64 bytes)
 void stage2_area_init(struct stage2_area *area, const struct stage2 *tables, ipa_t ipa, u64 bytes,
 		      u64 **level3);
 /*
- * As stage2_set_pages(), for 1 to 512 pages of the range; page i goes to pa + i * stride. (To unmap: pa and
- * stride are 0.)
+ * Boot only: fills a page of the heap: the table of a piece while all of that shows one page, of a kind that is not
+ * executable.
  */
+void stage2_area_blank(struct stage2_area *area, u64 *table, pa_t pa, enum stage2_kind kind);
+/*
+ * As stage2_set_pages(), for up to 64 pages of the range; page i goes to pa + i * stride. (To unmap: pa and
+ * stride are 0.) Or for the STAGE2_PIECE_PAGES of a piece, by its entry at level 2: with a kind that is not
+ * executable they show one page, that of stage2_area_blank(); with STAGE2_NONE or STAGE2_RAM they are what the
+ * piece's own table says, which has not been changed by any of this.
+ */
+#define STAGE2_PIECE_PAGES 512u
 void stage2_area_set(const struct stage2_area *area, ipa_t ipa, u32 count, pa_t pa, u64 stride,
 		     enum stage2_kind kind);
+/* Makes a piece one block. The range lies in one GiB. */
+void stage2_area_block(const struct stage2_area *area, ipa_t ipa, pa_t pa, enum stage2_kind kind);
 
 /* Forgets what any core's TLB holds for these tables: the guest begins anew. */
 void stage2_forget(const struct stage2 *tables);

@@ -58,15 +58,48 @@ void stage2_entries_set(const struct stage2 *tables, u64 ipa, u32 count, u64 val
 	dsb(ishst);
 }
 
-static RARE void set_in_two(const struct stage2_area *area, u64 *entry, ipa_t ipa, u32 count,
-			    u64 value, u64 step)
+/*
+ * Level 2: a block in place of a table, or a table for a block or for another table. Whatever a TLB holds of the
+ * piece, of any size and any level of the walk, is forgotten between the two, D8.14.1. No value here is 0, so there
+ * always is something to break.
+ */
+static inline void set_piece(const struct stage2 *tables, u64 ipa, u64 *entry, u64 value)
 {
-	u64 page = (ipa.raw - area->base.raw) >> PAGE_SHIFT;
-	u32 here = (u32)(ENTRIES - page % ENTRIES);
+	write_once(*entry, 0);
+	if (READ_SYSREG(vttbr_el2) == tables->vttbr) {
+		dsb(ishst);
+		tlbi(vmalls12e1is);
+		dsb(ish);
+	} else {
+		tlb_forget(tables, ipa, ENTRIES);
+	}
+	write_once(*entry, value);
+	dsb(ishst);
+}
 
-	stage2_entries_set(area->tables, ipa.raw, here, value, step, entry);
-	stage2_entries_set(area->tables, ipa.raw + here * PAGE_SIZE, count - here,
-			   value + here * step, step, area->level3[page / ENTRIES + 1]);
+void stage2_area_block(const struct stage2_area *area, ipa_t ipa, pa_t pa, enum stage2_kind kind)
+{
+	set_piece(area->tables, ipa.raw, &area->level2[(ipa.raw - area->base.raw) / BLOCK_2M],
+		  pa.raw | attributes_of(kind) | BLOCK);
+}
+
+/* To the end of a table or beyond, or a piece: the table that is filled with one page, or its own. */
+static RARE __attribute__((noinline)) void set_to_end(const struct stage2_area *area, u64 ipa,
+						      u32 count, u64 value, u64 step)
+{
+	u64 page = (ipa - area->base.raw) >> PAGE_SHIFT, slot = page % ENTRIES;
+	u32 here = (u32)min(ENTRIES - slot, (u64)count);
+	u64 **level3 = &area->level3[page / ENTRIES];
+
+	if (count == ENTRIES) {
+		value = value & NO_EXEC ? area->blank : mmu_heap_pa(*level3).raw | TABLE;
+		set_piece(area->tables, ipa, stage2_piece(area->tables, ipa), value);
+		return;
+	}
+	stage2_entries_set(area->tables, ipa, here, value, step, &level3[0][slot]);
+	if (here < count)
+		stage2_entries_set(area->tables, ipa + here * PAGE_SIZE, count - here,
+				   value + here * step, step, level3[1]);
 }
 
 void stage2_area_set(const struct stage2_area *area, ipa_t ipa, u32 count, pa_t pa, u64 stride,
@@ -76,8 +109,8 @@ void stage2_area_set(const struct stage2_area *area, ipa_t ipa, u32 count, pa_t 
 	u64 *entry = &area->level3[page / ENTRIES][slot];
 	u64 value = kind == STAGE2_NONE ? 0 : pa.raw | attributes_of(kind) | TABLE;
 
-	if (slot + count <= ENTRIES)
+	if (slot + count < ENTRIES)
 		stage2_entries_set(area->tables, ipa.raw, count, value, stride, entry);
 	else
-		set_in_two(area, entry, ipa, count, value, stride);
+		set_to_end(area, ipa.raw, count, value, stride);
 }

@@ -40,3 +40,11 @@ static inline u64 attributes_of(enum stage2_kind kind)
  */
 void stage2_entries_set(const struct stage2 *tables, u64 ipa, u32 count, u64 value, u64 step,
 			u64 *entry);
+
+/* The entry at level 2 for an address, which has a table there. */
+static inline u64 *stage2_piece(const struct stage2 *tables, u64 ipa)
+{
+	u64 *table = mmu_heap_va(PA(tables->root[ipa >> 30] & ADDRESS));
+
+	return &table[ipa / BLOCK_2M % ENTRIES];
+}

@@ -5,6 +5,7 @@
 #include "tests/bench/bench.h"
 
 #define SETTLE_NS 200000ull /* in which the other VM has gone to sleep */
+#define FIRST_2M  512u	    /* page of the pool and of the window: where the 2 MiB begin */
 
 static weir_handle port;
 

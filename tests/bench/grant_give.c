@@ -1,4 +1,7 @@
-/* What giving a page costs its home, while the peer (grant_take.c) sleeps: share, pass, revoke in use. */
+/*
+ * What giving a page costs its home, while the peer (grant_take.c) sleeps: share, pass, revoke in use. And 2 MiB, which
+ * the peer maps.
+ */
 #include "tests/bench/grant.h"
 
 static uint64_t share[SAMPLES], pass[SAMPLES], revoke[SAMPLES];
@@ -11,10 +14,20 @@ static uint64_t give(enum weir_access access, weir_handle *grant)
 	return ticks() - start;
 }
 
+/* The peer is told, and has mapped it. */
+static void have_taken(weir_handle grant)
+{
+	uint64_t taken = 0;
+
+	weir_port_publish(port, grant);
+	while (weir_port_peer(port, &taken, NULL) == WEIR_OK && taken != grant)
+		event_wait(port, TASK_FOREVER);
+}
+
 static bool measure(uint32_t i)
 {
-	uint64_t taken = 0, start;
 	weir_handle grant = 0;
+	uint64_t start;
 
 	task_sleep(SETTLE_NS);
 	MARK("from grant.share");
@@ -25,9 +38,7 @@ static bool measure(uint32_t i)
 	MARK("from grant.pass4k");
 	pass[i] = give(WEIR_PASS, &grant);
 	MARK("to grant.pass4k");
-	weir_port_publish(port, grant);
-	while (weir_port_peer(port, &taken, NULL) == WEIR_OK && taken != grant)
-		event_wait(port, TASK_FOREVER);
+	have_taken(grant);
 	task_sleep(SETTLE_NS);
 	MARK("from grant.revoke4k");
 	start = ticks();
@@ -35,7 +46,11 @@ static bool measure(uint32_t i)
 		return false;
 	revoke[i] = ticks() - start;
 	MARK("to grant.revoke4k");
-	return true;
+	if (weir_grant_share(port, FIRST_2M, WEIR_GRANT_PAGES_2M, WEIR_READ_WRITE, &grant) !=
+	    WEIR_OK)
+		return false;
+	have_taken(grant);
+	return weir_grant_revoke(grant) == WEIR_OK;
 }
 
 int main(void)

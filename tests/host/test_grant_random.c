@@ -5,7 +5,8 @@
  * have to be: so every page has one home and, while it is passed, one holder.
  *
  * What is covered: sequences of STEPS steps, SEQUENCES of them, from a seed; all four roles (home,
- * giver, holder, stranger) are drawn at each step; grants of 1 to 64 pages, also across words of the sets of pages.
+ * giver, holder, stranger) are drawn at each step; grants of 1 to 64 pages, also across words of the sets of pages;
+ * in LARGE_SEQUENCES of them grants of 2 MiB, too, and of single pages in the same pieces.
  * Beside that every call asserts, over its own pages, what ipc/grant.c says always holds (ipc/grant_check.c). What is
  * not: two calls at the same time (fuzz_hypercall has another core's come in between), and every sequence.
  *
@@ -20,13 +21,15 @@
 #include "ipc_vms.h"
 #include "soak.h"
 
-#define SEQUENCES soak_count(120, 10000)
-#define STEPS	  250u
-#define VMS	  4u
-#define HANDLES	  64u
+#define SEQUENCES	soak_count(120, 10000)
+#define LARGE_SEQUENCES soak_count(6, 600) /* of VMs that have pieces of 2 MiB */
+#define STEPS		250u
+#define VMS		4u
+#define HANDLES		64u
 
 static const char *const channels[] = { "ab", "ac", "ad", "bc", "bd", "cd", 0 };
-static u32 port_to[VMS][VMS]; /* number of the port of the first to the second */
+static u32 pool_pages, window_pages; /* of each VM */
+static u32 port_to[VMS][VMS];	     /* number of the port of the first to the second */
 
 struct place {
 	enum { FREE, MAPPED, SCRATCH, OFFERED } state;
@@ -43,9 +46,9 @@ struct model_grant {
 };
 
 static struct model {
-	struct model_grant grant[FAKE_POOL_PAGES];
-	u32 in_grant[FAKE_POOL_PAGES]; /* 1 + index of the grant that a page is in */
-	struct place window[FAKE_WINDOW_PAGES];
+	struct model_grant grant[FAKE_LARGE_POOL];
+	u32 in_grant[FAKE_LARGE_POOL]; /* 1 + index of the grant that a page is in */
+	struct place window[FAKE_LARGE_WINDOW];
 	bool told[VMS]; /* the port to that VM has an event */
 	bool off;
 	weir_handle port[VMS];
@@ -53,6 +56,7 @@ static struct model {
 
 static weir_handle handles[HANDLES]; /* that were given out, at any time */
 static u64 random_state;
+static u32 pieces_mapped;
 
 static u32 dice(u32 sides)
 {
@@ -74,7 +78,7 @@ static void keep(weir_handle handle)
 static struct model_grant *live(weir_handle handle, u32 *home)
 {
 	for (*home = 0; *home < VMS; (*home)++)
-		for (u32 i = 0; i < FAKE_POOL_PAGES; i++)
+		for (u32 i = 0; i < pool_pages; i++)
 			if (handle && model[*home].grant[i].handle == handle)
 				return &model[*home].grant[i];
 	return 0;
@@ -111,17 +115,29 @@ static void end(u32 home, struct model_grant *grant, bool returned)
 
 /* --- The operations ------------------------------------------------------------------------- */
 
+static bool large(void)
+{
+	return pool_pages == FAKE_LARGE_POOL;
+}
+
+/* Where 2 MiB begin, or beside it. */
+static u32 some_piece(u32 begin)
+{
+	return begin + 512 * dice(3) + !dice(8);
+}
+
 static void do_share(u32 vm)
 {
-	u32 to = other(vm), first = dice(FAKE_POOL_PAGES + 2), pages = dice(dice(8) ? 8 : 66);
-	u32 access = dice(4);
+	bool piece = large() && dice(2);
+	u32 to = other(vm), first = piece ? some_piece(FAKE_PIECE) : dice(pool_pages + 2);
+	u32 pages = piece ? 512 : dice(dice(8) ? 8 : 66), access = dice(4);
 	enum weir_status status, expected = WEIR_OK;
 	weir_handle handle = 0;
 
 	status = weir_grant_share(model[vm].port[to], first, pages, (enum weir_access)access,
 				  &handle);
-	if (!pages || pages > WEIR_GRANT_PAGES_MAX || access > WEIR_PASS ||
-	    first + pages > FAKE_POOL_PAGES)
+	if (!pages || (!piece && pages > WEIR_GRANT_PAGES_MAX) || access > WEIR_PASS ||
+	    first + pages > pool_pages || (piece && (first - FAKE_PIECE) % 512))
 		expected = WEIR_INVALID;
 	else if (model[to].off)
 		expected = WEIR_CLOSED;
@@ -144,7 +160,7 @@ static enum weir_status map_expected(u32 vm, u32 from, weir_handle handle, u32 a
 	u32 home;
 	const struct model_grant *grant = live(handle, &home);
 
-	if (at >= FAKE_WINDOW_PAGES)
+	if (at >= window_pages)
 		return WEIR_INVALID;
 	if (!grant)
 		return handle && (handle >> 16 & 63) != vm ? WEIR_STALE : WEIR_INVALID;
@@ -158,10 +174,12 @@ static enum weir_status map_expected(u32 vm, u32 from, weir_handle handle, u32 a
 		   model[from].window[grant->at].port != vm) {
 		return WEIR_DENIED;
 	}
-	if (at + grant->pages > FAKE_WINDOW_PAGES)
+	if (at + grant->pages > window_pages)
 		return WEIR_INVALID;
 	if (from == home && grant->mapped)
 		return WEIR_BUSY;
+	if (grant->pages == 512 && at % 512)
+		return WEIR_INVALID;
 	for (u32 i = 0; i < grant->pages; i++)
 		if (model[vm].window[at + i].state != FREE)
 			return WEIR_BUSY;
@@ -171,10 +189,12 @@ static enum weir_status map_expected(u32 vm, u32 from, weir_handle handle, u32 a
 static void do_map(u32 vm)
 {
 	weir_handle handle = handles[dice(HANDLES)];
-	u32 from = other(vm), at = dice(FAKE_WINDOW_PAGES + 1), home;
+	u32 from = other(vm), at = dice(window_pages + 1), home;
 	struct model_grant *grant = live(handle, &home);
 	enum weir_status expected;
 
+	if (grant && grant->pages == 512)
+		at = some_piece(0);
 	/* Mostly by the channel by which it was given. */
 	if (grant && dice(4)) {
 		from = grant->mapped ? grant->holder : home;
@@ -185,6 +205,7 @@ static void do_map(u32 vm)
 	assert_int_equal(weir_grant_map(model[vm].port[from], handle, at, 0, 0), expected);
 	if (expected != WEIR_OK)
 		return;
+	pieces_mapped += grant->pages == 512;
 	if (grant->mapped)
 		clear(grant->holder, grant->at, FREE);
 	for (u32 i = 0; i < grant->pages; i++)
@@ -199,22 +220,22 @@ static void do_map(u32 vm)
 /* A page where something begins, mostly. */
 static u32 some_place(u32 vm)
 {
-	u32 at = dice(FAKE_WINDOW_PAGES + 1);
+	u32 at = dice(window_pages + 1);
 
-	for (u32 i = 0; dice(8) && i < FAKE_WINDOW_PAGES; i++)
-		if (model[vm].window[(at + i) % FAKE_WINDOW_PAGES].pages)
-			return (at + i) % FAKE_WINDOW_PAGES;
+	for (u32 i = 0; dice(8) && i < window_pages; i++)
+		if (model[vm].window[(at + i) % FAKE_LARGE_WINDOW].pages)
+			return (at + i) % window_pages;
 	return at;
 }
 
 static void do_pass(u32 vm)
 {
 	u32 to = other(vm), at = some_place(vm);
-	struct place *place = &model[vm].window[at % FAKE_WINDOW_PAGES];
+	struct place *place = &model[vm].window[at % FAKE_LARGE_WINDOW];
 	enum weir_status expected = WEIR_OK;
 	weir_handle handle = 0;
 
-	if (at >= FAKE_WINDOW_PAGES)
+	if (at >= window_pages)
 		expected = WEIR_INVALID;
 	else if (!place->pages)
 		expected = WEIR_NOT_FOUND;
@@ -249,7 +270,7 @@ static void do_unmap(u32 vm)
 	u32 at = some_place(vm);
 	enum weir_status expected = WEIR_OK;
 
-	if (at >= FAKE_WINDOW_PAGES)
+	if (at >= window_pages)
 		expected = WEIR_INVALID;
 	else if (!model[vm].window[at].pages)
 		expected = WEIR_NOT_FOUND;
@@ -306,10 +327,10 @@ static void do_die(u32 vm)
 {
 	if (dice(4))
 		return;
-	for (u32 i = 0; i < FAKE_POOL_PAGES; i++)
+	for (u32 i = 0; i < pool_pages; i++)
 		if (model[vm].grant[i].handle)
 			end(vm, &model[vm].grant[i], false);
-	for (u32 i = 0; i < FAKE_WINDOW_PAGES; i++)
+	for (u32 i = 0; i < window_pages; i++)
 		if (model[vm].window[i].pages)
 			leave(vm, i);
 	ipc_vm_end(vm);
@@ -333,7 +354,7 @@ static void check_page(u32 vm, u64 ipa, enum stage2_kind kind, u64 pa)
 
 static void check_pool(u32 vm)
 {
-	for (u32 i = 0; i < FAKE_POOL_PAGES; i++) {
+	for (u32 i = 0; i < pool_pages; i++) {
 		u64 ipa = vm_pool_base(ipc_vm(vm)) + i * PAGE_SIZE;
 		u32 in = model[vm].in_grant[i];
 
@@ -348,7 +369,7 @@ static void check_window(u32 vm)
 {
 	const struct place *first = 0;
 
-	for (u32 i = 0; i < FAKE_WINDOW_PAGES; i++) {
+	for (u32 i = 0; i < window_pages; i++) {
 		const struct place *place = &model[vm].window[i];
 		u64 ipa = VM_WINDOW_BASE + i * PAGE_SIZE;
 
@@ -381,7 +402,7 @@ static void check_told(u32 vm)
 	memset(model[vm].told, 0, sizeof(model[vm].told));
 }
 
-static void play(u64 seed)
+static void play(u64 seed, bool with_pieces)
 {
 	static void (*const operations[])(u32 vm) = { do_share,	 do_share, do_map,  do_map,
 						      do_map,	 do_pass,  do_pass, do_unmap,
@@ -391,6 +412,10 @@ static void play(u64 seed)
 	random_state = seed;
 	memset(model, 0, sizeof(model));
 	memset(handles, 0, sizeof(handles));
+	pool_pages = with_pieces ? FAKE_LARGE_POOL : FAKE_POOL_PAGES;
+	window_pages = with_pieces ? FAKE_LARGE_WINDOW : FAKE_WINDOW_PAGES;
+	if (with_pieces)
+		ipc_vms_set_large();
 	ipc_vms_make(VMS, 1, channels);
 	for (u32 c = 0; channels[c]; c++) {
 		u32 a = (u32)(channels[c][0] - 'a'), b = (u32)(channels[c][1] - 'a');
@@ -422,12 +447,22 @@ static void play(u64 seed)
 TEST(every_page_has_one_home_and_one_holder)
 {
 	for (u64 n = 0, count = SEQUENCES; n < count; n++)
-		play(0x9e3779b97f4a7c15ul * (n + soak_seed()) ^ n);
+		play(0x9e3779b97f4a7c15ul * (n + soak_seed()) ^ n, false);
+}
+
+TEST(every_page_of_a_piece_has_one_home_and_one_holder)
+{
+	for (u64 n = 0, count = LARGE_SEQUENCES; n < count; n++)
+		play(0x9e3779b97f4a7c15ul * (n + soak_seed()) ^ n, true);
+	assert_true(pieces_mapped > 0);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { RUN(every_page_has_one_home_and_one_holder) };
+	const struct CMUnitTest tests[] = {
+		RUN(every_page_has_one_home_and_one_holder),
+		RUN(every_page_of_a_piece_has_one_home_and_one_holder),
+	};
 
 	return cmocka_run_group_tests(tests, 0, 0);
 }

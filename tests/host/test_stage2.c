@@ -204,6 +204,102 @@ TEST(pages_of_any_range_are_changed_like_those_of_an_area)
 		assert_shows(510 + i, STAGE2_NONE, 0);
 }
 
+/* ---- A piece of 2 MiB, by its entry at level 2 -------------------------------------------------- */
+
+#define PIECE 512u /* page at which the second one begins */
+#define BLANK 0x6000000ul
+
+static void with_blank(void)
+{
+	stage2_area_blank(&area, heap_page(), PA(BLANK), STAGE2_SHARED);
+	fake_record_reset();
+	broken_first = PIECE;
+	broken_count = 512;
+}
+
+/* All of it is broken, and then whatever a TLB has of the VM is forgotten, before there is a new entry. */
+static void expect_swapped(void)
+{
+	u32 index = expect(0, "dsb ishst", 0);
+
+	index = expect(index, "tlbi vmalls12e1is", 0);
+	index = expect(index, "dsb ish", 0);
+	assert_int_equal(expect(index, "dsb ishst", 0), fake_record_count());
+	fake_record_reset();
+}
+
+static void assert_piece_shows(enum stage2_kind kind, u64 first, u64 stride)
+{
+	for (u64 i = 0; i < 512; i++)
+		assert_shows(PIECE + i, kind, first + i * stride);
+	assert_shows(PIECE - 1, STAGE2_NONE, 0);
+	assert_shows(PIECE + 512, STAGE2_NONE, 0);
+}
+
+TEST(a_piece_becomes_a_block_and_is_its_own_table_again)
+{
+	with_blank();
+	stage2_area_block(&area, at(PIECE), PA(0x40000000), STAGE2_SHARED_READ);
+	expect_swapped();
+	assert_piece_shows(STAGE2_SHARED_READ, 0x40000000, PAGE_SIZE);
+	stage2_area_set(&area, at(PIECE), 512, PA(0), 0, STAGE2_NONE);
+	expect_swapped();
+	assert_piece_shows(STAGE2_NONE, 0, 0);
+	broken_count = 0;
+	stage2_area_set(&area, at(PIECE + 3), 1, PA(0x7000000), PAGE_SIZE, STAGE2_SHARED);
+	assert_shows(PIECE + 3, STAGE2_SHARED, 0x7000000);
+}
+
+TEST(a_block_that_is_taken_away_shows_one_page_all_over)
+{
+	with_blank();
+	stage2_area_block(&area, at(PIECE), PA(0x40000000), STAGE2_SHARED);
+	fake_record_reset();
+	stage2_area_set(&area, at(PIECE), 512, PA(BLANK), 0, STAGE2_SHARED);
+	expect_swapped();
+	assert_piece_shows(STAGE2_SHARED, BLANK, 0);
+	stage2_area_set(&area, at(PIECE), 512, PA(0), 0, STAGE2_NONE);
+	expect_swapped();
+	assert_piece_shows(STAGE2_NONE, 0, 0);
+}
+
+/* As home's of what it has passed. */
+TEST(the_own_table_of_a_piece_keeps_its_pages)
+{
+	with_blank();
+	broken_count = 0;
+	for (u64 i = 0; i < 512; i += 64)
+		stage2_area_set(&area, at(PIECE + i), 64, PA(0x40000000 + i * PAGE_SIZE), PAGE_SIZE,
+				STAGE2_RAM);
+	fake_record_reset();
+	broken_count = 512;
+	stage2_area_set(&area, at(PIECE), 512, PA(BLANK), 0, STAGE2_SHARED);
+	expect_swapped();
+	assert_piece_shows(STAGE2_SHARED, BLANK, 0);
+	stage2_area_set(&area, at(PIECE), 512, PA(0x40000000), PAGE_SIZE, STAGE2_RAM);
+	expect_swapped();
+	assert_piece_shows(STAGE2_RAM, 0x40000000, PAGE_SIZE);
+}
+
+TEST(a_block_of_another_vm_is_made_under_its_vmid)
+{
+	u32 index = 0;
+
+	with_blank();
+	vttbr = ELSEWHERE;
+	stage2_area_block(&area, at(PIECE), PA(0x40000000), STAGE2_SHARED);
+	index = expect(index, "vttbr", tables.vttbr);
+	index = expect(index, "isb", 0);
+	index = expect(index, "dsb ishst", 0);
+	index = expect(index, "tlbi vmalls12e1is", 0);
+	index = expect(index, "dsb ish", 0);
+	index = expect(index, "vttbr", ELSEWHERE);
+	index = expect(index, "isb", 0);
+	assert_int_equal(expect(index, "dsb ishst", 0), fake_record_count());
+	assert_int_equal(vttbr, ELSEWHERE);
+	assert_piece_shows(STAGE2_SHARED, 0x40000000, PAGE_SIZE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +313,10 @@ int main(void)
 		RUN_AFTER(prepare, a_larger_range_is_forgotten_with_all_that_the_vm_has),
 		RUN_AFTER(prepare, a_range_may_lie_in_two_tables),
 		RUN_AFTER(prepare, pages_of_any_range_are_changed_like_those_of_an_area),
+		RUN_AFTER(prepare, a_piece_becomes_a_block_and_is_its_own_table_again),
+		RUN_AFTER(prepare, a_block_that_is_taken_away_shows_one_page_all_over),
+		RUN_AFTER(prepare, the_own_table_of_a_piece_keeps_its_pages),
+		RUN_AFTER(prepare, a_block_of_another_vm_is_made_under_its_vmid),
 	};
 	int failed = cmocka_run_group_tests(tests, 0, 0);
 

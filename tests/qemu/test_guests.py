@@ -90,6 +90,7 @@ SETTINGS = {
     "passthrough_rtc": dict(expected=OWNER),
     "passthrough_timer": dict(expected=OWNER),
     "ring_again": dict(silent=["mortal"], expected=["^weir: mortal starts again$"]),
+    "piece": dict(silent=["mortal"], expected=["^weir: mortal starts again$"]),
     "restart": dict(silent=["phoenix"], disks=1, allowed=PHOENIX, expected=PHOENIX),
     "port": dict(silent=["mortal"], disks=1),
     "submit": dict(silent=["peer"], disks=1),

@@ -15,7 +15,9 @@
  *
  * WEIR_FN_GRANT_SHARE: let the peer map pages.
  *   in:  x1 = port handle, x2 = first page, counted from the start of the pool, x3 = pages,
- *	  1..WEIR_GRANT_PAGES_MAX, x4 = enum weir_access; WEIR_PASS: they are passed.
+ *	  1..WEIR_GRANT_PAGES_MAX or WEIR_GRANT_PAGES_2M, x4 = enum weir_access; WEIR_PASS: they are passed.
+ *	  The latter begin where the page's address is a multiple of 2 MiB (so RAM of 2 MiB or more lies in the
+ *	  machine, too), and are one entry of a table: mapped like one page.
  *   out: x1 = grant handle.
  *   errors: WEIR_INVALID: port (also one of a kind that has no other VM at its other end), access,
  *	     or the range does not lie in the pool (of a larger one: in its first 65536 pages).
@@ -26,7 +28,7 @@
  *
  * WEIR_FN_GRANT_MAP: map a grant into the window, all pages, in order.
  *   in:  x1 = port handle (joined to who shared or passed it), x2 = grant handle, x3 = first page of
- *	  the window.
+ *	  the window; for 2 MiB: a multiple of WEIR_GRANT_PAGES_2M.
  *   out: x1 = pages, x2 = enum weir_access.
  *   errors: WEIR_INVALID: port, x2 never was a grant of another VM, or x3 and the pages do not lie
  *	     in the window. WEIR_STALE: the port or grant handle is old. WEIR_CLOSED: a port that was
@@ -68,14 +70,15 @@
  * what it passed on and was not taken yet, goes home, zeroed; shared grants stay, not mapped. When it starts
  * again, it may map those anew.
  *
- * Source: ipc/grant.c, ipc/grant_port.c, ipc/grant_list.c. Tests: tests/guest/grant.c, tests/guest/pass.c, tests/guest/restart_peer.c,
- * tests/host/test_grant*.c. Since ABI 1.
+ * Source: ipc/grant.c, ipc/grant_port.c, ipc/grant_list.c. Tests: tests/guest/grant.c, tests/guest/piece.c,
+ * tests/guest/pass.c, tests/guest/port.c, tests/guest/restart_peer.c, tests/host/test_grant*.c. Since ABI 1.
  */
 #pragma once
 
 #include <weir/hypercall.h>
 
 #define WEIR_GRANT_PAGES_MAX 64u
+#define WEIR_GRANT_PAGES_2M  512u /* or as many: a whole piece of 2 MiB */
 
 enum weir_access {
 	WEIR_READ = 0,

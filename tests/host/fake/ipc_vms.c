@@ -17,13 +17,14 @@ static struct {
 	struct vm *vm[VMS];
 	u32 vm_count;
 	u32 pends[VMS][MAX_VCPUS][32];
-	u32 scrubs[VMS][FAKE_POOL_PAGES];
+	u32 scrubs[VMS][FAKE_LARGE_POOL];
 	u64 heap_end[VMS]; /* pieces of the heap when the VM had been made */
 	u32 block_vm;
 	u64 block_page;
 } machine;
 
 static u32 next_ports = 128;
+static u64 next_pool = FAKE_POOL_PAGES, next_window = FAKE_WINDOW_PAGES;
 static u64 next_upcall_ms;
 static u32 next_refused = VMS;
 static struct {
@@ -200,9 +201,9 @@ static struct vm *make_vm(u32 id, u32 vcpus)
 	*config = (struct manifest_vm){ .name = names[id],
 					.rights = id == 0 ? RIGHT_MANAGE : 0,
 					.vcpus = vcpus,
-					.memory_bytes = FAKE_RAM_BYTES,
-					.shared_bytes = FAKE_POOL_PAGES * PAGE_SIZE,
-					.window_bytes = FAKE_WINDOW_PAGES * PAGE_SIZE,
+					.memory_bytes = (next_pool + 4) * PAGE_SIZE,
+					.shared_bytes = next_pool * PAGE_SIZE,
+					.window_bytes = next_window * PAGE_SIZE,
 					.ports = next_ports,
 					.upcall_ms = next_upcall_ms,
 					.peers = next_store[id].peers,
@@ -221,7 +222,7 @@ static struct vm *make_vm(u32 id, u32 vcpus)
 	vm->config = config;
 	vm->id = id;
 	vm->ram = PA((id + 1ul) << 32);
-	vm->ram_bytes = FAKE_RAM_BYTES;
+	vm->ram_bytes = config->memory_bytes;
 	vm->ram_ipa = VM_RAM_BASE;
 	vm->pool_bytes = config->shared_bytes;
 	vm->window_bytes = config->window_bytes;
@@ -278,6 +279,8 @@ void ipc_vms_make(u32 vms, u32 vcpus, const char *const *channels)
 	ipc_connect(&machine.manifest);
 	check_cost();
 	next_ports = 128;
+	next_pool = FAKE_POOL_PAGES;
+	next_window = FAKE_WINDOW_PAGES;
 	next_upcall_ms = 0;
 	next_refused = VMS;
 	memset(next_store, 0, sizeof(next_store));
@@ -304,6 +307,12 @@ void ipc_vms_free(void)
 void ipc_vms_set_ports(u32 ports)
 {
 	next_ports = ports;
+}
+
+void ipc_vms_set_large(void)
+{
+	next_pool = FAKE_LARGE_POOL;
+	next_window = FAKE_LARGE_WINDOW;
 }
 
 void ipc_vms_set_upcall_ms(u64 ms)
@@ -438,7 +447,7 @@ void cache_scrub(void *at)
 	u64 pa = (u64)at;
 	u32 vm = (u32)(pa >> 32) - 1;
 
-	if (vm < machine.vm_count && pa - ipc_pool_pa(vm, 0) < FAKE_POOL_PAGES * PAGE_SIZE)
+	if (vm < machine.vm_count && pa - ipc_pool_pa(vm, 0) < ipc_vm(vm)->pool_bytes)
 		machine.scrubs[vm][(pa - ipc_pool_pa(vm, 0)) / PAGE_SIZE]++;
 	else
 		memset(at, 0, PAGE_SIZE);

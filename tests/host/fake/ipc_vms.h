@@ -18,6 +18,10 @@
 #define FAKE_POOL_PAGES	  96 /* more than WEIR_GRANT_PAGES_MAX */
 #define FAKE_WINDOW_PAGES 80
 #define FAKE_RAM_BYTES	  (FAKE_POOL_PAGES * PAGE_SIZE + 4 * PAGE_SIZE)
+/* Of ipc_vms_set_large(): three pieces of 2 MiB, of which two are whole, from FAKE_PIECE on; and two and a bit. */
+#define FAKE_LARGE_POOL	  (FAKE_PIECE + 2 * 512 + 40)
+#define FAKE_LARGE_WINDOW (2 * 512 + 60)
+#define FAKE_PIECE	  508
 
 /*
  * Builds `vms` VMs, named a, b, c..., of `vcpus` vCPUs, all on core 0, joined by `channels`: "ab"
@@ -28,6 +32,7 @@ void ipc_vms_free(void);
 
 /* Before ipc_vms_make(), for the next one: ports of each VM (128), upcall-ms (0), a refused VM. */
 void ipc_vms_set_ports(u32 ports);
+void ipc_vms_set_large(void); /* pools and windows that have pieces of 2 MiB */
 void ipc_vms_set_upcall_ms(u64 ms);
 void ipc_vms_refuse(u32 vm);
 
