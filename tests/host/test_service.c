@@ -12,7 +12,7 @@
 /* b and c may talk to a by what the manifest says of either, d to nobody. */
 enum { A, B, C, D, VMS };
 
-static struct weir_service service;
+static struct weir_offer service;
 static struct weir_service_link links[VMS];
 static struct weir_service_peer peer;
 

@@ -194,6 +194,39 @@ TEST(watches_beyond_those_that_a_call_looks_at_are_found)
 	}
 }
 
+/* More VMs than a call tells: the others hear of it by a timeout, a few at a time. */
+TEST(all_hear_of_a_change_however_many_watch)
+{
+	weir_handle node;
+	u32 told = 0, first;
+
+	fake_timer_set(1000);
+	ipc_vms_set_peers(A, 0x3fe, 0);
+	ipc_vms_make(10, 1, (const char *const[]){ 0 });
+	node = made(A, 0, "n", ALL, 0, 0);
+	for (u32 vm = 1; vm < 10; vm++) {
+		open_store(vm);
+		next_event(vm);
+		assert_int_equal(watch(vm, node, true), WEIR_OK);
+	}
+	assert_int_equal(store_write(A, node, "x", 0), WEIR_OK);
+	for (u32 vm = 1; vm < 10; vm++)
+		told += next_event(vm) != -1;
+	first = told;
+	assert_in_range(first, 1, 8);
+	for (u32 i = 0; told < 9; i++) {
+		assert_true(i < 9);
+		assert_true(fake_timer_el2_deadline() <= timer_now() + 1);
+		fake_timer_set(timer_now() + 1);
+		timeout_interrupt();
+		for (u32 vm = 1; vm < 10; vm++)
+			told += next_event(vm) != -1;
+	}
+	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
+	for (u32 vm = 1; vm < 10; vm++)
+		assert_int_equal(fired(vm), node);
+}
+
 /* ---- At the same time ---- */
 
 #define ROUNDS	20000u
@@ -282,6 +315,7 @@ int main(void)
 		CASE(who_ends_is_heard_of_and_hears_of_nothing),
 		CASE(the_end_of_a_vm_is_an_event_of_its_home),
 		CASE(watches_beyond_those_that_a_call_looks_at_are_found),
+		CASE(all_hear_of_a_change_however_many_watch),
 		CASE(no_change_is_missed_by_who_looks_only_at_events),
 	};
 

@@ -18,7 +18,7 @@
  * connection as soon as the service is there again; a VM that starts again offers and connects as at first.
  * A service that has enough of a peer, or is told that its port has closed, dismisses it.
  *
- * Struct weir_service and struct weir_service_link are zero at first. Each is used by one task at a time. No function
+ * Struct weir_offer and struct weir_service_link are zero at first. Each is used by one task at a time. No function
  * waits, and none is to be called from a handler that may interrupt another one on its vCPU.
  * Tests: tests/host/test_service.c, tests/guest/store.c. Since ABI 1.
  */
@@ -29,7 +29,7 @@
 /* Beside the handle of the port. */
 #define WEIR_SERVICE_DATA_MAX (WEIR_STORE_VALUE_MAX - 8u)
 
-struct weir_service {
+struct weir_offer {
 	weir_handle node; /* watched; its value is the service's to write */
 	uint64_t at;	  /* how far the search for peers has come */
 };
@@ -69,7 +69,7 @@ static inline void weir_service_drain(void)
  * errors: those of WEIR_FN_STORE_MAKE and WEIR_FN_STORE_WATCH; WEIR_BUSY: the VM offers it already.
  */
 static inline enum weir_status weir_service_offer(const struct weir_pages *pages, const char *name,
-						  uint64_t who, struct weir_service *service)
+						  uint64_t who, struct weir_offer *service)
 {
 	enum weir_status status = weir_store_make(pages, 0, name, who, 0, who, &service->node);
 
@@ -109,7 +109,7 @@ static inline enum weir_status weir_service_meet(const struct weir_pages *pages,
  *   closed. WEIR_STALE: the service is not offered any more.
  */
 static inline enum weir_status weir_service_accept(const struct weir_pages *pages,
-						   struct weir_service *service,
+						   struct weir_offer *service,
 						   struct weir_service_peer *peer)
 {
 	struct weir_store_child child;
@@ -141,7 +141,7 @@ static inline void weir_service_dismiss(const struct weir_service_peer *peer)
 
 /* Nobody can connect any more; who is connected stays so. */
 static inline enum weir_status weir_service_withdraw(const struct weir_pages *pages,
-						     struct weir_service *service)
+						     struct weir_offer *service)
 {
 	return weir_store_remove_all(pages, service->node);
 }

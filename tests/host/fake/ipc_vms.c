@@ -7,7 +7,7 @@
 #include "core/timeout.h"
 #include "ipc/block_virtio.h"
 
-#define VMS	 9
+#define VMS	 10
 #define CHANNELS 200
 
 static struct {
@@ -191,7 +191,7 @@ static void *no_tables(void)
 	return 0;
 }
 
-static const char *const names[VMS] = { "a", "b", "c", "d", "e", "f", "g", "h", "i" };
+static const char *const names[VMS] = { "a", "b", "c", "d", "e", "f", "g", "h", "i", "j" };
 
 static struct vm *make_vm(u32 id, u32 vcpus)
 {
