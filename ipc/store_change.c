@@ -117,7 +117,7 @@ enum weir_status store_make_call(struct vcpu *self, const struct call_args *in,
 		store_changed(node, store_readers(node));
 	}
 	spin_unlock(&store.lock);
-	store_tell(self);
+	store_tell(self, STORE_TELL_CALL);
 	return status;
 }
 
@@ -175,7 +175,7 @@ enum weir_status store_write_call(struct vcpu *self, const struct call_args *in,
 		store_changed(node, store_readers(node));
 	}
 	spin_unlock(&store.lock);
-	store_tell(self);
+	store_tell(self, STORE_TELL_CALL);
 	return status;
 }
 
@@ -208,7 +208,7 @@ enum weir_status store_remove_call(struct vcpu *self, const struct call_args *in
 	if (status == WEIR_OK)
 		store_unlink(node);
 	spin_unlock(&store.lock);
-	store_tell(self);
+	store_tell(self, STORE_TELL_CALL);
 	return status;
 }
 
@@ -236,6 +236,6 @@ enum weir_status store_allow_call(struct vcpu *self, const struct call_args *in,
 		store_changed(node, readers | store_readers(node));
 	}
 	spin_unlock(&store.lock);
-	store_tell(self);
+	store_tell(self, STORE_TELL_CALL);
 	return status;
 }

@@ -104,5 +104,7 @@ void store_unlink(struct store_node *node) NEEDS(&store.lock);
 void store_changed(struct store_node *node, u64 readers) NEEDS(&store.lock);
 /* Ends some of the VM's watches from this place of its table on; the next place. Without the lock. */
 u32 store_watch_stop(const struct vm *vm, u32 at);
-/* After the lock was given back: tells some of those who are to be told, and sees to the others. */
-void store_tell(struct vcpu *self);
+/* After the lock was given back: tells so many VMs that a watch has something, and sees to the others. */
+#define STORE_TELL_CALL 2u /* in a call */
+#define STORE_TELL_STEP 1u /* in a step of the end of a VM */
+void store_tell(struct vcpu *self, u32 count);

@@ -59,10 +59,11 @@ static void rotate(u16 *link, u32 side)
 	set_height(top);
 }
 
-/* One branch of the node at *link may have grown or shrunk by 1. */
-static void balance(u16 *link)
+/* One branch of the node at *link may have grown or shrunk by 1. False: its own height is as it was. */
+static bool balance(u16 *link)
 {
 	struct store_node *node = store_node(*link);
+	u32 before = node->height;
 
 	for (u32 side = 0; side < 2; side++) {
 		u16 *high = &node->branch[side];
@@ -73,9 +74,10 @@ static void balance(u16 *link)
 		    height(store_node(*high)->branch[side]))
 			rotate(high, !side);
 		rotate(link, side);
-		return;
+		return height(*link) != before;
 	}
 	set_height(node);
+	return node->height != before;
 }
 
 void store_tree_insert(u16 *root, u32 index)
@@ -93,8 +95,8 @@ void store_tree_insert(u16 *root, u32 index)
 	node->branch[0] = node->branch[1] = 0;
 	node->height = 1;
 	*link = (u16)index;
-	while (depth)
-		balance(path[--depth]);
+	while (depth && balance(path[depth - 1]))
+		depth--;
 }
 
 /* The smallest node on the greater side of *link takes its place. `path` goes on from `depth`. */
@@ -136,6 +138,6 @@ void store_tree_remove(u16 *root, u32 index)
 		depth = replace(link, path, depth);
 	else
 		*link = node->branch[node->branch[0] == 0];
-	while (depth)
-		balance(path[--depth]);
+	while (depth && balance(path[depth - 1]))
+		depth--;
 }

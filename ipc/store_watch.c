@@ -13,8 +13,6 @@
 #include "ipc/store.h"
 #include "ipc/store_node.h"
 
-#define TELL_AT_ONCE 6u	 /* VMs that a call tells */
-#define MORE_AT_ONCE 1u	 /* and a timeout, of which a few may come in one interrupt */
 #define NEXT_AT_ONCE 24u /* watches that a call looks at */
 #define STOP_AT_ONCE 24u /* watches that a step ends */
 
@@ -57,7 +55,7 @@ static bool take_some(u32 count, u64 *vms)
 	return more;
 }
 
-static void tell(struct vcpu *self, u32 count)
+void store_tell(struct vcpu *self, u32 count)
 {
 	u64 vms;
 
@@ -73,14 +71,10 @@ static void tell(struct vcpu *self, u32 count)
 	}
 }
 
-void store_tell(struct vcpu *self)
-{
-	tell(self, TELL_AT_ONCE);
-}
-
 static void more_expired(struct timeout *timeout)
 {
-	tell(container_of(timeout, struct vcpu_ipc, store_more)->upcall.vcpu, MORE_AT_ONCE);
+	/* A few may come in one interrupt. */
+	store_tell(container_of(timeout, struct vcpu_ipc, store_more)->upcall.vcpu, 1);
 }
 
 void store_vcpu_create(struct vcpu *vcpu)
