@@ -27,15 +27,14 @@
 #define RINGS_MAX     (MAX_VMS * MAX_VCPUS)
 #define WORD_BITS     64u
 
-/* Rings of the same priority: [from, to) of a core's. */
+/* Rings of the same priority. */
 struct comm_group {
-	u32 from, to;
-	u32 turn; /* where the next look begins */
+	u32 to;	  /* the rank behind the last */
+	u32 turn; /* from which on it is theirs */
 };
 
 struct comm_core {
 	u64 awake[RINGS_MAX / WORD_BITS]; /* atomic; bit n: ring n is looked at. Set by any core */
-	u32 groups;
 	struct comm_group group[PRIORITIES];
 	u32 rings;
 	struct vcpu *ring[]; /* the most urgent first */
@@ -79,76 +78,58 @@ static void wake(struct vcpu *vcpu)
 
 /* ---- Serving ----------------------------------------------------------------------------------- */
 
-/* The bits of one word that are rings of [from, to), which has some there. */
-static u64 word_mask(u32 word, u32 from, u32 to)
+/*
+ * The ring that is to be served: the first that has a command, by priority; but of its equals the first from
+ * that on whose turn it is, if one has. 0: none has. Only rings that are awake are looked at; who has had
+ * nothing for long falls asleep.
+ */
+static inline struct vcpu *choose(struct comm_core *core, u64 now)
 {
-	u64 mask = UINT64_MAX;
+	struct vcpu *first = 0;
 
-	if (from > word * WORD_BITS)
-		mask <<= from % WORD_BITS;
-	if (to < (word + 1) * WORD_BITS)
-		mask &= BIT(to % WORD_BITS) - 1;
-	return mask;
-}
-
-/* The first ring of [from, to) that is awake and has a command; 0: none has. */
-static struct vcpu *find(struct comm_core *core, u32 from, u32 to, u64 now)
-{
-	for (u32 word = from / WORD_BITS; word * WORD_BITS < to; word++) {
-		u64 awake = __atomic_load_n(&core->awake[word], __ATOMIC_ACQUIRE) &
-			    word_mask(word, from, to);
+	for (u32 word = 0; word * WORD_BITS < core->rings; word++) {
+		u64 awake = __atomic_load_n(&core->awake[word], __ATOMIC_ACQUIRE);
 
 		for (; awake; awake &= awake - 1) {
-			struct vcpu *vcpu =
-				core->ring[word * WORD_BITS + (u32)__builtin_ctzl(awake)];
+			u32 rank = word * WORD_BITS + (u32)__builtin_ctzl(awake);
+			struct vcpu *vcpu = core->ring[rank];
+			const struct comm_vcpu *comm = &vcpu->ipc->comm;
 
-			if (submit_waits(vcpu))
+			if (first && rank >= first->ipc->comm.group->to)
+				return first;
+			if (!submit_waits(vcpu)) {
+				if (now - comm->served >= poll_ticks)
+					doze(core, vcpu);
+			} else if (rank >= comm->group->turn) {
 				return vcpu;
-			if (now >= vcpu->ipc->comm.until)
-				doze(core, vcpu);
+			} else if (!first) {
+				first = vcpu;
+			}
 		}
 	}
-	return 0;
-}
-
-/* The ring that is to be served: by priority, then in turn; 0: none. */
-static struct vcpu *choose(struct comm_core *core, u64 now)
-{
-	struct vcpu *vcpu = 0;
-
-	for (u32 i = 0; i < core->groups && !vcpu; i++) {
-		struct comm_group *group = &core->group[i];
-
-		vcpu = find(core, group->turn, group->to, now);
-		if (!vcpu && group->turn != group->from)
-			vcpu = find(core, group->from, group->turn, now);
-		if (vcpu)
-			group->turn = vcpu->ipc->comm.rank + 1 == group->to
-					      ? group->from
-					      : vcpu->ipc->comm.rank + 1;
-	}
-	return vcpu;
+	return first;
 }
 
 /*
  * One turn of a ring. A command may take more than is left of the quantum: then the ring has less in its
  * next turns. What it does not need is not saved.
  */
-static void serve(struct vcpu *vcpu, u64 now)
+static inline void serve(struct vcpu *vcpu, u64 now)
 {
 	struct comm_vcpu *comm = &vcpu->ipc->comm;
 	struct account *account = &vcpu->account;
-	u64 bytes = 0;
+	s64 credit = comm->credit + QUANTUM_BYTES;
+	u64 end;
 
-	comm->credit += QUANTUM_BYTES;
-	if (comm->credit > 0) {
-		bytes = submit_drain(vcpu, (u64)comm->credit);
-		comm->credit = min(comm->credit - (s64)bytes, 0);
+	comm->group->turn = comm->rank + 1 < comm->group->to ? comm->rank + 1 : 0;
+	if (credit > 0) {
+		credit -= (s64)submit_drain(vcpu, (u64)credit);
+		credit = min(credit, 0);
 	}
-	comm->until = timer_now();
-	write_once(account->comm_ticks, account->comm_ticks + comm->until - now);
-	write_once(account->comm_bytes, account->comm_bytes + bytes);
-	comm->until += poll_ticks;
+	comm->credit = credit;
+	end = timer_now();
+	comm->served = end;
+	write_once(account->comm_ticks, account->comm_ticks + end - now);
 }
 
 static bool all_asleep(const struct comm_core *core)
@@ -169,11 +150,9 @@ bool ipc_comm_turn(u32 index)
 	u64 now = timer_now();
 	struct vcpu *vcpu = choose(core, now);
 
-	if (vcpu) {
+	if (vcpu)
 		serve(vcpu, now);
-		return true;
-	}
-	if (all_asleep(core))
+	else if (all_asleep(core))
 		return false;
 	cpu_relax();
 	return true;
@@ -204,18 +183,12 @@ static RARE void add_rings(const struct comm_list *list, u32 priority)
 				continue;
 			comm->core = number;
 			comm->rank = core->rings++;
+			comm->group = &core->group[priority];
+			comm->group->to = core->rings;
 			core->ring[comm->rank] = vm->vcpu[i];
 			submit_serve(vm->vcpu[i], wake);
 		}
 	}
-}
-
-static RARE void end_group(struct comm_core *core)
-{
-	u32 from = core->groups ? core->group[core->groups - 1].to : 0;
-
-	if (from < core->rings)
-		core->group[core->groups++] = (struct comm_group){ from, core->rings, from };
 }
 
 RARE void ipc_comm_create(const struct manifest *manifest)
@@ -231,11 +204,8 @@ RARE void ipc_comm_create(const struct manifest *manifest)
 	for (u32 i = 0; i < list.count; i++)
 		cores[list.core[i]] = heap_alloc(sizeof(struct comm_core) +
 						 (vcpus / list.count + 1) * sizeof(struct vcpu *));
-	for (u32 priority = PRIORITIES; list.count && priority--;) {
+	for (u32 priority = PRIORITIES; list.count && priority--;)
 		add_rings(&list, priority);
-		for (u32 i = 0; i < list.count; i++)
-			end_group(cores[list.core[i]]);
-	}
 	for (u32 i = 0; i < list.count; i++)
 		log_line("core %u communicates, for %u vCPUs", list.core[i],
 			 cores[list.core[i]]->rings);

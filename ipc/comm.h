@@ -13,10 +13,11 @@
 
 #include "core/vm.h"
 
-/* Owner: the communication core; `core` and `rank` are fixed. */
+/* Owner: the communication core; the first three are fixed. */
 struct comm_vcpu {
-	u32 core;   /* which one; meaningless if there is none */
-	u32 rank;   /* the ring's number there, the most urgent first */
-	u64 until;  /* without a command it is looked at until then, ticks */
-	s64 credit; /* bytes that it may take; what it took too much is less */
+	u32 core;		  /* which one; meaningless if there is none */
+	u32 rank;		  /* the ring's number there, the most urgent first */
+	struct comm_group *group; /* fixed: its equals there */
+	u64 served;		  /* when it last was, ticks */
+	s64 credit;		  /* bytes that it may take; what it took too much is less */
 };

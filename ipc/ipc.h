@@ -199,6 +199,7 @@ struct submit_vcpu {
 	bool asleep;	  /* as weir_out.submit_wanted says */
 	u64 head;	  /* position taken; EL2's own copy */
 	struct copy copy; /* the command at `head`, if it is one and has begun */
+	u64 used;	  /* of the quantum, by the request that was made last */
 	void (*wake)(
 		struct vcpu
 			*vcpu); /* fixed after boot; 0: the vCPU's own core takes its commands */

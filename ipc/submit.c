@@ -76,20 +76,24 @@ static enum weir_status begin_copy(struct vcpu *vcpu, const struct weir_command 
 	return status == WEIR_OK ? WEIR_AGAIN : refuse(vcpu, cookie, status);
 }
 
-/* Commands but events; their cost is added to `used`. WEIR_AGAIN: a copy is not done yet. */
+/*
+ * Commands but events; ring->used is what they cost, for a variable of drain() would have to be in memory then.
+ * WEIR_AGAIN: a copy is not done yet.
+ */
 static __attribute__((noinline)) enum weir_status do_request(struct vcpu *vcpu,
 							     const struct weir_command *command,
-							     u64 what, u64 *used)
+							     u64 what)
 {
+	struct submit_vcpu *ring = &vcpu->ipc->submit;
 	enum weir_status status;
 
-	*used += SUBMIT_COST_REQUEST;
+	ring->used = SUBMIT_COST_REQUEST;
 	if ((u8)what == WEIR_COMMAND_BLOCK)
 		return do_block(vcpu, command, what);
 	if ((u8)what != WEIR_COMMAND_COPY)
 		return WEIR_INVALID;
 	status = begin_copy(vcpu, command, what);
-	return status == WEIR_AGAIN ? copy_step(vcpu, &vcpu->ipc->submit.copy, used) : status;
+	return status == WEIR_AGAIN ? copy_step(vcpu, &ring->copy, &ring->used) : status;
 }
 
 /* The command at the head. A copy that has begun is in EL2, whatever stands there now. */
@@ -98,13 +102,20 @@ static inline enum weir_status do_command(struct vcpu *vcpu, struct submit_vcpu 
 	const struct weir_command *command = &vcpu->ipc->in->command[ring->head % WEIR_COMMANDS];
 	u64 what;
 
+	enum weir_status status;
+
 	if (__builtin_expect(ring->copy.left, 0)) {
-		*used += SUBMIT_COST_REQUEST;
-		return copy_step(vcpu, &ring->copy, used);
+		ring->used = SUBMIT_COST_REQUEST;
+		status = copy_step(vcpu, &ring->copy, &ring->used);
+		*used += ring->used;
+		return status;
 	}
 	what = read_once(command->what);
-	if (__builtin_expect((u8)what != WEIR_COMMAND_EVENT, 0))
-		return do_request(vcpu, command, what, used);
+	if (__builtin_expect((u8)what != WEIR_COMMAND_EVENT, 0)) {
+		status = do_request(vcpu, command, what);
+		*used += ring->used;
+		return status;
+	}
 	*used += SUBMIT_COST_EVENT;
 	return do_event(vcpu, command, what);
 }

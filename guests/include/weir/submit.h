@@ -175,7 +175,8 @@ static inline void weir_submit_kick(const struct weir_submit *ring)
 	 * see that it wants to be called, or it sees the tail before it sleeps.
 	 */
 	WEIR_ORDERED(W2, dmb ish, __atomic_thread_fence(__ATOMIC_SEQ_CST));
-	wanted = __atomic_load_n(&ring->out->submit_wanted, __ATOMIC_RELAXED);
+	/* Read once; of an atomic load gcc 12 computes the address by an instruction of its own. */
+	wanted = *(const volatile uint64_t *)&ring->out->submit_wanted;
 	if (__builtin_expect(wanted != 0, 0))
 		while (weir_do(WEIR_FN_SUBMIT, 0, 0, 0, 0, 0) == WEIR_AGAIN)
 			;
