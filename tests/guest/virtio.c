@@ -1,0 +1,532 @@
+/*
+ * The disks as virtio devices: core/vdev/virtio.h, ipc/block_virtio.h, by a small driver of one queue without interrupt
+ * suppression. Sector n of disk d starts with the words n and d (tests/qemu/test_guests.py). Slot 0 is a part of device
+ * 0 from sector 1024 on, slot 1 all of device 1, read-only.
+ */
+#include "tests/guest/tap.h"
+
+#define FIRST_SECTOR 1024u
+#define SECTORS	     4096u
+#define DEVICE_1     8192u
+#define SECTOR	     512u
+
+#define BASE	  0x0a000000ul
+#define SLOT	  0x200u
+#define SLOTS	  32u
+#define INTID	  48u
+#define QUEUE	  64u
+#define NO_ANSWER 0xee
+
+enum {
+	MAGIC = 0x00,
+	VERSION = 0x04,
+	DEVICE_ID = 0x08,
+	DEVICE_FEATURES = 0x10,
+	DEVICE_SELECT = 0x14,
+	DRIVER_FEATURES = 0x20,
+	DRIVER_SELECT = 0x24,
+	QUEUE_SELECT = 0x30,
+	QUEUE_NUM_MAX = 0x34,
+	QUEUE_NUM = 0x38,
+	QUEUE_READY = 0x44,
+	QUEUE_NOTIFY = 0x50,
+	INTERRUPT_STATUS = 0x60,
+	INTERRUPT_ACK = 0x64,
+	STATUS = 0x70,
+	DESCRIPTORS = 0x80,
+	AVAILABLE = 0x90,
+	USED = 0xa0,
+	SHARED_LENGTH = 0xb0,
+	CAPACITY = 0x100,
+	SEG_MAX = 0x10c,
+	BLK_SIZE = 0x114,
+};
+
+enum { DRIVER = 3, DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET = 64 };
+enum { IN, OUT, FLUSH = 4, GET_ID = 8 };
+enum { NEXT = 1, WRITE = 2, INDIRECT = 4 };
+
+#define FEATURE_RO    (1u << 5)
+#define FEATURE_FLUSH (1u << 9)
+
+struct descriptor {
+	uint64_t address;
+	uint32_t bytes;
+	uint16_t flags, next;
+};
+
+struct queue {
+	struct descriptor descriptor[QUEUE];
+	struct {
+		uint16_t flags, index, ring[QUEUE], used_event;
+	} available;
+	struct {
+		uint16_t flags, index;
+		struct {
+			uint32_t id, bytes;
+		} ring[QUEUE];
+		uint16_t available_event;
+	} used;
+	struct {
+		uint32_t type, reserved;
+		uint64_t sector;
+	} header[QUEUE / 4];
+	uint8_t answer[QUEUE / 4];
+};
+
+static struct queue *queue; /* a page */
+static uint8_t *buffer;	    /* 64 pages, outside of the pool */
+static uint32_t slot;	    /* whose registers are meant */
+static uint32_t interrupts;
+
+static uint64_t at(uint32_t offset)
+{
+	return BASE + slot * SLOT + offset;
+}
+
+/* As the compiler would not be bound to: an access whose syndrome tells the register (DDI 0487 D19.2.37, ISV). */
+static uint32_t get(uint32_t offset)
+{
+	uint32_t value;
+
+	__asm__ volatile("ldr %w0, [%1]" : "=r"(value) : "r"(at(offset)) : "memory");
+	return value;
+}
+
+static uint64_t get_long(uint32_t offset)
+{
+	uint64_t value;
+
+	__asm__ volatile("ldr %0, [%1]" : "=r"(value) : "r"(at(offset)) : "memory");
+	return value;
+}
+
+static uint32_t get_byte(uint32_t offset)
+{
+	uint32_t value;
+
+	__asm__ volatile("ldrb %w0, [%1]" : "=r"(value) : "r"(at(offset)) : "memory");
+	return value;
+}
+
+static void put(uint32_t offset, uint32_t value)
+{
+	__asm__ volatile("dmb ish\n\tstr %w0, [%1]" ::"r"(value), "r"(at(offset)) : "memory");
+}
+
+static void put_address(uint32_t offset, const void *address)
+{
+	put(offset, (uint32_t)(uint64_t)address);
+	put(offset + 4, (uint32_t)((uint64_t)address >> 32));
+}
+
+static void handler(uint32_t intid, void *arg)
+{
+	(void)arg;
+	if (intid != INTID + slot)
+		return;
+	put(INTERRUPT_ACK, get(INTERRUPT_STATUS));
+	SHARED_WRITE(interrupts, interrupts + 1);
+}
+
+/* Until FEATURES_OK; without flush if the driver does not know how. */
+static void negotiate(uint32_t features)
+{
+	put(STATUS, 0);
+	put(STATUS, DRIVER);
+	put(DRIVER_SELECT, 0);
+	put(DRIVER_FEATURES, features);
+	put(DRIVER_SELECT, 1);
+	put(DRIVER_FEATURES, 1); /* VERSION_1 */
+	put(STATUS, DRIVER | FEATURES_OK);
+}
+
+static void set_queue(struct queue *new)
+{
+	queue = new;
+	memset(new, 0, sizeof(*new));
+	put(QUEUE_SELECT, 0);
+	put(QUEUE_NUM, QUEUE);
+	put_address(DESCRIPTORS, new->descriptor);
+	put_address(AVAILABLE, &new->available);
+	put_address(USED, &new->used);
+	put(QUEUE_READY, 1);
+}
+
+static void start(uint32_t which)
+{
+	static struct queue *page;
+
+	slot = which;
+	if (!page)
+		page = memory_pages(1);
+	put(DEVICE_SELECT, 0);
+	negotiate(get(DEVICE_FEATURES) & FEATURE_FLUSH); /* a card has none: it writes through */
+	set_queue(page);
+	put(STATUS, DRIVER | FEATURES_OK | DRIVER_OK);
+	irq_handle(INTID + which, handler, NULL);
+}
+
+/* Request i has descriptors from 4 * i on; `pieces` of the same size one behind the other, at most 2. */
+static void fill(uint32_t i, uint32_t type, uint64_t sector, const void *data, uint32_t bytes,
+		 uint32_t pieces)
+{
+	struct descriptor *entry = &queue->descriptor[4 * i];
+	uint16_t flags = type == OUT ? NEXT : NEXT | WRITE;
+
+	queue->header[i].type = type;
+	queue->header[i].sector = sector;
+	queue->answer[i] = NO_ANSWER;
+	*entry =
+		(struct descriptor){ (uint64_t)&queue->header[i], 16, NEXT, (uint16_t)(4 * i + 1) };
+	for (uint32_t piece = 0; piece < pieces; piece++) {
+		entry++;
+		*entry = (struct descriptor){ (uint64_t)data + piece * bytes, bytes, flags,
+					      (uint16_t)(4 * i + 2 + piece) };
+	}
+	entry[1] = (struct descriptor){ (uint64_t)&queue->answer[i], 1, WRITE, 0 };
+}
+
+static void offer(uint32_t head)
+{
+	uint16_t index = queue->available.index;
+
+	queue->available.ring[index % QUEUE] = (uint16_t)head;
+	SHARED_WRITE(queue->available.index, (uint16_t)(index + 1));
+}
+
+static bool wait_used(uint16_t index)
+{
+	return WAIT(SHARED_READ(queue->used.index) == index);
+}
+
+/* The answer's byte. */
+static uint32_t run(uint32_t type, uint64_t sector, void *data, uint32_t bytes)
+{
+	uint16_t index = queue->used.index;
+
+	fill(0, type, sector, data, bytes, bytes ? 1 : 0);
+	offer(0);
+	put(QUEUE_NOTIFY, 0);
+	return wait_used((uint16_t)(index + 1)) ? queue->answer[0] : 0xff;
+}
+
+static uint64_t word(const void *memory, uint64_t sector, uint64_t index)
+{
+	return ((const uint64_t *)memory)[sector * SECTOR / 8 + index];
+}
+
+TEST(every_slot_answers_and_says_whether_it_has_a_device)
+{
+	buffer = memory_pages(64);
+	CHECK(buffer != NULL);
+	for (slot = 0; slot < SLOTS; slot++) {
+		CHECK_IS(get(MAGIC), 0x74726976);
+		CHECK_IS(get(VERSION), 2);
+		CHECK_IS(get(DEVICE_ID), slot < 2 ? 2 : 0);
+		if (slot > 1) {
+			put(STATUS, 1);
+			CHECK_IS(get(STATUS), 0);
+		}
+	}
+}
+
+TEST(configuration_tells_size_and_access)
+{
+	slot = 0;
+	CHECK_IS(get(CAPACITY), SECTORS);
+	CHECK_IS(get(CAPACITY + 4), 0);
+	CHECK_IS(get_long(CAPACITY), SECTORS);
+	CHECK_IS(get_byte(CAPACITY + 1), SECTORS >> 8);
+	CHECK_IS(get(BLK_SIZE), SECTOR);
+	CHECK_IS(get(SEG_MAX), 16);
+	CHECK_IS(get(SHARED_LENGTH), 0xffffffff);
+	put(DEVICE_SELECT, 0);
+	CHECK(!(get(DEVICE_FEATURES) & FEATURE_RO));
+	put(DEVICE_SELECT, 1);
+	CHECK_IS(get(DEVICE_FEATURES), 1);
+	put(DEVICE_SELECT, 2);
+	CHECK_IS(get(DEVICE_FEATURES), 0);
+	slot = 1;
+	CHECK_IS(get(CAPACITY), DEVICE_1);
+	put(DEVICE_SELECT, 0);
+	CHECK(get(DEVICE_FEATURES) & FEATURE_RO);
+}
+
+TEST(features_that_are_not_offered_are_not_taken)
+{
+	slot = 0;
+	negotiate(1u << 28); /* indirect descriptors */
+	CHECK_IS(get(STATUS), DRIVER);
+	put(STATUS, 0);
+	put(STATUS, DRIVER | FEATURES_OK); /* without VERSION_1 */
+	CHECK_IS(get(STATUS), DRIVER);
+	negotiate(0);
+	CHECK_IS(get(STATUS), DRIVER | FEATURES_OK);
+}
+
+TEST(reads_come_from_the_right_sectors)
+{
+	static const uint64_t sectors[] = { 0, 1, 7, 100, SECTORS - 1 };
+
+	for (uint32_t which = 0; which < 2; which++) {
+		start(which);
+		for (unsigned int i = 0; i < sizeof(sectors) / sizeof(sectors[0]); i++) {
+			CHECK_IS(run(IN, sectors[i], buffer, SECTOR), 0);
+			CHECK_IS(word(buffer, 0, 0), (which ? 0 : FIRST_SECTOR) + sectors[i]);
+			CHECK_IS(word(buffer, 0, 1), which);
+			CHECK_IS(queue->used.ring[i].id, 0);
+			CHECK_IS(queue->used.ring[i].bytes, SECTOR + 1);
+		}
+	}
+	CHECK(WAIT(SHARED_READ(interrupts) >= 10));
+}
+
+TEST(what_was_written_and_flushed_is_read_back)
+{
+	start(0);
+	for (uint64_t i = 0; i < 16 * SECTOR; i++)
+		buffer[i] = (uint8_t)(i * 7 + i / 512);
+	CHECK_IS(run(OUT, 200, buffer, 16 * SECTOR), 0);
+	CHECK_IS(run(FLUSH, 0, NULL, 0), 0);
+	memset(buffer, 0, 16 * SECTOR);
+	CHECK_IS(run(IN, 200, buffer, 16 * SECTOR), 0);
+	for (uint64_t i = 0; i < 16 * SECTOR; i++)
+		CHECK_IS(buffer[i], (uint8_t)(i * 7 + i / 512));
+	CHECK_IS(run(IN, 199, buffer, SECTOR), 0);
+	CHECK_IS(word(buffer, 0, 0), FIRST_SECTOR + 199);
+}
+
+TEST(a_driver_that_cannot_flush_writes_through)
+{
+	slot = 0;
+	negotiate(0);
+	set_queue(queue);
+	put(STATUS, DRIVER | FEATURES_OK | DRIVER_OK);
+	memset(buffer, 0x5a, SECTOR);
+	CHECK_IS(run(OUT, 300, buffer, SECTOR), 0);
+	memset(buffer, 0, SECTOR);
+	CHECK_IS(run(IN, 300, buffer, SECTOR), 0);
+	CHECK_IS(buffer[SECTOR - 1], 0x5a);
+}
+
+TEST(the_id_is_the_name_of_the_disk)
+{
+	static const char *const names[] = { "part", "whole" };
+
+	for (uint32_t which = 0; which < 2; which++) {
+		start(which);
+		memset(buffer, 0xff, 32);
+		CHECK_IS(run(GET_ID, 0, buffer, 20), 0);
+		CHECK(strcmp((const char *)buffer, names[which]) == 0);
+		CHECK_IS(buffer[19], 0);
+		CHECK_IS(buffer[20], 0xff);
+	}
+}
+
+TEST(what_cannot_be_done_is_an_error)
+{
+	start(1);
+	CHECK_IS(run(OUT, 0, buffer, SECTOR), 1); /* read-only */
+	CHECK_IS(run(IN, DEVICE_1, buffer, SECTOR), 1);
+	CHECK_IS(run(IN, DEVICE_1 - 1, buffer, 2 * SECTOR), 1);
+	CHECK_IS(run(IN, ~0ull, buffer, SECTOR), 1);
+	CHECK_IS(run(IN, 0, buffer, 100), 1);
+	CHECK_IS(run(IN, 0, buffer + 8, SECTOR), 1);
+	CHECK_IS(run(IN, 0, NULL, 0), 1);
+	CHECK_IS(run(77, 0, buffer, SECTOR), 2);
+	CHECK_IS(run(IN, 3, buffer, SECTOR), 0);
+	CHECK_IS(word(buffer, 0, 0), 3);
+	CHECK_IS(get(STATUS), DRIVER | FEATURES_OK | DRIVER_OK);
+}
+
+/* Sixteen requests of two pieces each, with one notification. */
+TEST(many_are_in_flight)
+{
+	start(0);
+	for (uint32_t i = 0; i < 16; i++) {
+		fill(i, IN, 400 + 3 * i, buffer + i * 2048, SECTOR, 2);
+		offer(4 * i);
+	}
+	put(QUEUE_NOTIFY, 0);
+	CHECK(wait_used(16));
+	for (uint32_t i = 0; i < 16; i++) {
+		CHECK_IS(queue->answer[i], 0);
+		CHECK_IS(word(buffer + i * 2048, 0, 0), FIRST_SECTOR + 400 + 3 * i);
+		CHECK_IS(word(buffer + i * 2048, 1, 0), FIRST_SECTOR + 401 + 3 * i);
+	}
+}
+
+/* More requests than the device has under way: the rest waits in the queue. */
+TEST(a_full_queue_is_served_to_its_end)
+{
+	start(1);
+	for (uint32_t i = 0; i < QUEUE; i++) {
+		/* All of them read the same sector: chains may share descriptors that are only read. */
+		if (i == 0)
+			fill(0, IN, 9, buffer, SECTOR, 1);
+		offer(0);
+	}
+	put(QUEUE_NOTIFY, 0);
+	CHECK(wait_used(QUEUE));
+	CHECK_IS(word(buffer, 0, 0), 9);
+	CHECK_IS(get(STATUS), DRIVER | FEATURES_OK | DRIVER_OK);
+}
+
+TEST(a_long_chain_is_one_request)
+{
+	uint16_t used;
+
+	start(0);
+	used = queue->used.index;
+	queue->header[0].type = IN;
+	queue->header[0].sector = 500;
+	queue->answer[0] = NO_ANSWER;
+	queue->descriptor[0] = (struct descriptor){ (uint64_t)&queue->header[0], 16, NEXT, 1 };
+	for (uint16_t i = 1; i <= 16; i++) /* backwards in memory, so that no two can be joined */
+		queue->descriptor[i] =
+			(struct descriptor){ (uint64_t)buffer + (17 - i) * SECTOR, SECTOR,
+					     NEXT | WRITE, (uint16_t)(i + 1) };
+	queue->descriptor[17] = (struct descriptor){ (uint64_t)&queue->answer[0], 1, WRITE, 0 };
+	offer(0);
+	put(QUEUE_NOTIFY, 0);
+	CHECK(wait_used((uint16_t)(used + 1)));
+	CHECK_IS(queue->answer[0], 0);
+	for (uint64_t i = 1; i <= 16; i++)
+		CHECK_IS(word(buffer, 17 - i, 0), FIRST_SECTOR + 500 + i - 1);
+	CHECK_IS(queue->used.ring[used].bytes, 16 * SECTOR + 1);
+}
+
+/* What was in flight is over when the reset is: nothing is written behind it. */
+TEST(a_reset_comes_after_what_is_in_flight)
+{
+	start(0);
+	for (uint32_t i = 0; i < 16; i++) {
+		fill(i, IN, 600 + i, buffer + i * SECTOR, SECTOR, 1);
+		offer(4 * i);
+	}
+	put(QUEUE_NOTIFY, 0);
+	put(STATUS, 0);
+	memset(buffer, 0x77, 16 * SECTOR);
+	CHECK_IS(get(STATUS), 0);
+	CHECK_IS(get(QUEUE_READY), 0);
+	CHECK_IS(get(INTERRUPT_STATUS), 0);
+	task_sleep(20000000);
+	for (uint32_t i = 0; i < 16; i++)
+		CHECK_IS(buffer[i * SECTOR], 0x77);
+	start(0);
+	CHECK_IS(run(IN, 601, buffer, SECTOR), 0);
+	CHECK_IS(word(buffer, 0, 0), FIRST_SECTOR + 601);
+}
+
+/* The device needs a reset, and after it works as before. */
+static void expect_broken(int line)
+{
+	put(QUEUE_NOTIFY, 0);
+	tap_check(get(STATUS) & NEEDS_RESET, NEEDS_RESET, line, "the device needs a reset");
+	tap_check(queue->used.index, 0, line, "nothing was used");
+	start(slot);
+	tap_check(run(IN, 11, buffer, SECTOR), 0, line, "it reads again");
+	tap_check((int64_t)word(buffer, 0, 0), FIRST_SECTOR + 11, line, "the right sector");
+	start(slot);
+	fill(0, IN, 0, buffer, SECTOR, 1);
+}
+
+#define LIE(statement)                   \
+	do {                             \
+		statement;               \
+		offer(0);                \
+		expect_broken(__LINE__); \
+	} while (0)
+
+TEST(a_driver_that_lies_breaks_its_device_alone)
+{
+	struct region ram = weir_region(WEIR_REGION_RAM);
+	uint64_t end = (uint64_t)ram.base + ram.bytes;
+
+	start(0);
+	fill(0, IN, 0, buffer, SECTOR, 1);
+	LIE(queue->descriptor[1].next = 1);	     /* a loop */
+	LIE(queue->descriptor[1].next = QUEUE);	     /* no descriptor */
+	LIE(queue->descriptor[1].flags |= INDIRECT); /* not negotiated */
+	LIE(queue->descriptor[1].bytes = 0);
+	LIE(queue->descriptor[1].address = 0);
+	LIE(queue->descriptor[1].address = BASE);
+	LIE(queue->descriptor[1].address = 0x0e000000); /* Weir's pages */
+	LIE(queue->descriptor[1].address = end);
+	LIE(queue->descriptor[1].address = end - SECTOR + 1);
+	LIE(queue->descriptor[1].address = ~0ull);
+	LIE(queue->descriptor[1].bytes = 0xffffffff);
+	LIE(queue->descriptor[0].address = end - 8);
+	LIE(queue->descriptor[0].bytes = 8); /* less than a header */
+	LIE(queue->descriptor[0].flags |= WRITE);
+	LIE(queue->descriptor[2].flags = 0); /* no place for the answer behind what is written */
+	LIE(queue->descriptor[2].address = end);
+	LIE(queue->descriptor[0].flags = 0); /* a header alone */
+	LIE(queue->available.index = QUEUE + 1);
+	offer(QUEUE); /* no descriptor */
+	expect_broken(__LINE__);
+}
+
+TEST(a_queue_is_in_ram_and_aligned)
+{
+	struct region ram = weir_region(WEIR_REGION_RAM);
+	uint64_t end = (uint64_t)ram.base + ram.bytes;
+	const struct {
+		uint32_t part;
+		uint64_t address;
+	} bad[] = {
+		{ DESCRIPTORS, 0 },
+		{ DESCRIPTORS, end - 16 },
+		{ DESCRIPTORS, (uint64_t)queue + 8 },
+		{ AVAILABLE, ~1ull },
+		{ AVAILABLE, end - 4 },
+		{ AVAILABLE, (uint64_t)queue + 1 },
+		{ USED, 0x0e001000ull },
+		{ USED, end - 64 },
+		{ USED, (uint64_t)queue + 2 },
+	};
+
+	for (unsigned int i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		start(0);
+		negotiate(0);
+		put(QUEUE_NUM, QUEUE);
+		put_address(DESCRIPTORS, queue->descriptor);
+		put_address(AVAILABLE, &queue->available);
+		put_address(USED, &queue->used);
+		put_address(bad[i].part, (const void *)bad[i].address);
+		put(QUEUE_READY, 1);
+		CHECK_IS(get(QUEUE_READY), 0);
+		CHECK(get(STATUS) & NEEDS_RESET);
+	}
+	for (uint32_t size = 0; size <= 512; size += size == 0 ? 3 : size == 3 ? 509 : 1) {
+		negotiate(0);
+		put(QUEUE_NUM, size);
+		put_address(DESCRIPTORS, queue->descriptor);
+		put_address(AVAILABLE, &queue->available);
+		put_address(USED, &queue->used);
+		put(QUEUE_READY, 1);
+		CHECK_IS(get(QUEUE_READY), 0);
+	}
+	start(0);
+	CHECK_IS(get(QUEUE_READY), 1);
+	CHECK_IS(get(QUEUE_NUM_MAX), 256);
+}
+
+TESTS = {
+	RUN(every_slot_answers_and_says_whether_it_has_a_device),
+	RUN(configuration_tells_size_and_access),
+	RUN(features_that_are_not_offered_are_not_taken),
+	RUN(reads_come_from_the_right_sectors),
+	RUN(what_was_written_and_flushed_is_read_back),
+	RUN(a_driver_that_cannot_flush_writes_through),
+	RUN(the_id_is_the_name_of_the_disk),
+	RUN(what_cannot_be_done_is_an_error),
+	RUN(many_are_in_flight),
+	RUN(a_full_queue_is_served_to_its_end),
+	RUN(a_long_chain_is_one_request),
+	RUN(a_reset_comes_after_what_is_in_flight),
+	RUN(a_driver_that_lies_breaks_its_device_alone),
+	RUN(a_queue_is_in_ram_and_aligned),
+};
+TESTS_MAIN
