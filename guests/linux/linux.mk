@@ -33,7 +33,6 @@ $(B)/linux/%-$(1).dtb: guests/linux/%.dts build/linux/$(1)/ramdisk.cpio $(B)/gue
 	$$(Q)tools/weir image $$< -I build/linux/$(1) -I $(B)/guests -o $$@
 endef
 $(foreach version,6.1 6.12 $(filter-out 6.1 6.12,$(LINUX)),$(eval $(call LINUX_IMAGES,$(version))))
-.SECONDARY: $(foreach version,6.1 6.12,$(addprefix build/linux/$(version)/,busybox ramdisk.cpio))
 
 .PHONY: linux
 linux: all $(LINUX_IMAGE) $(if $(filter rpi4,$(BOARD)),$(RPI4_TREE))
