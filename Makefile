@@ -193,7 +193,7 @@ $(B)/joined/%.ramdisk: $(B)/images/%.dtb
 
 JOINED := $(patsubst $(B)/images/%.dtb,$(B)/joined/%.bin,$(IMAGES))
 
-.PHONY: all run rpi4 help clean fmt images joined
+.PHONY: all run demo-pipeline rpi4 help clean fmt images joined
 all: $(B)/weir.bin $(B)/flash.bin $(IMAGES)
 joined: $(JOINED) $(JOINED:.bin=.flash) $(JOINED:.bin=.ramdisk)
 images: $(IMAGES)
@@ -220,6 +220,12 @@ run: all $(EXAMPLE_IMAGE) $(if $(filter rpi4,$(BOARD)),$(RPI4_TREE))
 	case "$$WEIR_INPUT" in /* | '') ;; *) WEIR_INPUT="$$WEIR_FROM/$$WEIR_INPUT" ;; esac; \
 	tools/carry "$$WEIR_INPUT" --board '$(BOARD)' --weir $(B)/weir.bin --image $(B)/images/carry.dtb
 
+# A chain of VMs with a verdict, by which it ends.
+DEMO_IMAGE := $(B)/guests/pipeline/pipeline.dtb
+demo-pipeline: all $(DEMO_IMAGE) $(if $(filter rpi4,$(BOARD)),$(RPI4_TREE))
+	@tools/weir run $(DEMO_IMAGE) --board '$(BOARD)' --weir $(B)/weir.bin | tee $(B)/demo-pipeline.log
+	@grep -q '^\[supervisor\] PASSED: ' $(B)/demo-pipeline.log
+
 fmt:
 	$(Q)git ls-files -co --exclude-standard '*.c' '*.h' | xargs $(or $(CLANG_FORMAT),clang-format-14) -i
 
@@ -230,6 +236,7 @@ help:
 	@echo 'make                     set up what is missing, build $(B)/weir.bin and the images'
 	@echo 'make run [INPUT=file]    boot Weir on QEMU; the file crosses from one VM to another'
 	@echo 'make run EXAMPLE=name    a small one instead: a name of guests/examples/*.dts'
+	@echo 'make demo-pipeline       three VMs in a chain; the middle one is killed and comes back, nothing is lost'
 	@echo 'make run BOARD=rpi4      the same on the Raspberry Pi 4, as QEMU has it (raspi4b)'
 	@echo 'make linux               Debian'"'"'s Linux to a shell; LINUX=6.12, MANIFEST=two, GIC=3, BOARD=rpi4'
 	@echo 'make rpi4 [INPUT=file]   what a Raspberry Pi 4 boots: build/rpi4/boot, and build/rpi4/sdcard.img'

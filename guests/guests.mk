@@ -13,7 +13,7 @@ GUEST_LIB := $(B)/guests/lib/libweirguest.a
 
 GUEST_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard guests/*.c)))
 # Folders of guests with their manifests beside them.
-EXAMPLE_FOLDERS := examples kv
+EXAMPLE_FOLDERS := examples kv pipeline
 EXAMPLE_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard $(EXAMPLE_FOLDERS:%=guests/%/*.c))))
 EXAMPLE_IMAGES := $(patsubst %.dts,$(B)/%.dtb,$(sort $(wildcard $(EXAMPLE_FOLDERS:%=guests/%/*.dts))))
 GUEST_TEST_BINARIES := $(patsubst %.c,$(B)/%.bin,$(sort $(wildcard tests/guest/*.c)))
