@@ -239,6 +239,7 @@ struct vcpu_ipc {
 	struct upcall_vcpu upcall;
 	struct block_vcpu block;
 	struct submit_vcpu submit;
-	struct timeout store_more; /* owner: the vCPU's core; others are to be told of a change */
+	u64 store_tell;		   /* VMs that it has to tell of changes; owner: its core */
+	struct timeout store_more; /* the same; for those that a call did not tell */
 	struct comm_vcpu comm;
 };

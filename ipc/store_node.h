@@ -48,8 +48,8 @@ struct store {
 	struct spinlock lock;
 	u32 count; /* fixed after boot; 0: no VM takes part */
 	u64 lords; /* fixed: VMs with the right "store" */
-	u64 tell;  /* VMs that are to be told that a watch of theirs has something */
-	u16 homes; /* the tree of homes */
+	u64 tell; /* whose watches have something since the lock was taken last; they are to be told */
+	u16 homes;		      /* the tree of homes */
 	struct store_vm *vm[MAX_VMS]; /* fixed; 0: there is no such VM */
 	struct store_node *node;
 	struct store_value *value; /* by the same number */

@@ -116,6 +116,7 @@ static u32 replace(u16 *link, u16 *path[], u32 depth)
 	*at = next->branch[1];
 	next->branch[0] = node->branch[0];
 	next->branch[1] = node->branch[1];
+	next->height = node->height;
 	*link = index;
 	if (depth > place + 1)
 		path[place + 1] = &next->branch[1];

@@ -3,7 +3,7 @@
  *
  * A change marks the node in one word for all VMs that watch it (`fired`), and says in another that they
  * are to be told (`store.tell`): so what it costs does not depend on how many watches there are. A few VMs
- * are told by the call itself, the others by a timeout of its core, which comes as soon as the call has
+ * are told by the call itself, the others by a timeout of its vCPU, which comes as soon as the call has
  * returned. A VM finds the nodes by going through its own watches.
  *
  * None is lost: `fired` is set under the lock before the VM is told, and its port's event comes after that;
@@ -36,33 +36,36 @@ void store_changed(struct store_node *node, u64 readers)
 		fire(parent, readers & store_readers(parent));
 }
 
-/* Takes VMs from those that are to be told; true: there are more. */
-static bool take_some(u32 count, u64 *vms)
+/* Takes VMs from those that the vCPU has to tell of changes, its last ones among them; true: there are more. */
+static bool take_some(struct vcpu_ipc *self, u32 count, u64 *vms)
 {
 	bool more;
 
 	*vms = 0;
 	spin_lock(&store.lock);
-	for (u32 i = 0; i < count && store.tell; i++) {
-		u32 id = (u32)__builtin_ctzl(store.tell);
+	self->store_tell |= store.tell;
+	store.tell = 0;
+	for (u32 i = 0; i < count && self->store_tell; i++) {
+		u32 id = (u32)__builtin_ctzl(self->store_tell);
 
-		store.tell &= store.tell - 1;
+		self->store_tell &= self->store_tell - 1;
 		*vms |= BIT(id);
 		store.vm[id]->quiet = 0;
 	}
-	more = store.tell;
+	more = self->store_tell;
 	spin_unlock(&store.lock);
 	return more;
 }
 
 void store_tell(struct vcpu *self, u32 count)
 {
+	struct vcpu_ipc *ipc = self->ipc;
 	u64 vms;
 
-	if (!read_once(store.tell))
+	if (!(read_once(store.tell) | ipc->store_tell))
 		return;
-	if (take_some(count, &vms)) /* not in the same interrupt again */
-		timeout_set(&self->ipc->store_more, timer_now() + 1);
+	if (take_some(ipc, count, &vms)) /* not in the same interrupt again */
+		timeout_set(&ipc->store_more, timer_now() + 1);
 	for (; vms; vms &= vms - 1) {
 		struct port *port = read_once(store.vm[__builtin_ctzl(vms)]->port);
 
