@@ -57,10 +57,15 @@ class Block:
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=board_name)
-def test_it_is_kicked_with_cores_busy_and_idle_and_disarmed_at_the_end(boot, tree, tmp_path, board):  # noqa: F811
+@pytest.mark.parametrize("communicates", [False, True], ids=["idle", "communication"])
+def test_it_is_kicked_with_cores_busy_and_idle_and_disarmed_at_the_end(
+        boot, tree, tmp_path, board, communicates):  # noqa: F811
     board = dict(board, memory_mib=256)
     ram = Ram(tmp_path / "ram", [])
-    image = compile_image(tmp_path / "image.dtb", SOURCE % "")
+    source = SOURCE % ("communication-cores = <1>;" if communicates else "")
+    if communicates:
+        source = source.replace("cores = <1>; };", "cores = <0>; };")
+    image = compile_image(tmp_path / "image.dtb", source)
     machine = boot(image, **board, extra=[*ram.options(), "-dtb", tree(with_block, **board)])
     machine.wait_for("^weir: 2 VMs on")
     block = Block(ram.path)
