@@ -119,7 +119,7 @@ void manifest_settle_store(const struct manifest *manifest);
 /* Virtio devices that the VM has, from slot 0 on (core/vdev/virtio.h). */
 static inline u32 manifest_virtio_devices(const struct manifest_vm *vm)
 {
-	return vm->disk_count;
+	return vm->disk_count ? vm->disk_count + 1 : 0; /* and a console */
 }
 
 /* Room for the VM's device tree in its RAM: its own, or one that is written for it. */

@@ -132,7 +132,8 @@ static void read_interrupts(struct passed *device, const struct tree_walk *walk)
 		}
 		if (*intid - VM_VIRTIO_INTID < manifest_virtio_devices(device->vm)) {
 			refuse(device,
-			       "has an interrupt that a virtio disk of the VM has (SPI 16 on)", "");
+			       "has an interrupt that a virtio device of the VM has (SPI 16 on)",
+			       "");
 			return;
 		}
 		device->interrupts++;

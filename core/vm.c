@@ -14,6 +14,7 @@
 #include "core/memory.h"
 #include "core/passthrough.h"
 #include "core/sched.h"
+#include "core/vdev/virtio_console.h"
 #include "core/vm_memory.h"
 
 static struct vm *vms[MAX_VMS];
@@ -190,6 +191,8 @@ static struct vm *create(u32 id, const struct manifest_vm *config)
 		return 0;
 	for (u32 i = 0; i < vm->vcpu_count; i++)
 		create_vcpu(vm, i);
+	if (config->disk_count)
+		virtio_console_create(vm);
 	return vm;
 }
 

@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "core/hypercall.h"
 #include "core/memory.h"
+#include "core/vdev/virtio_console.h"
 #include "core/vm.h"
 
 #define GIB (1ul << 30)
@@ -34,7 +35,8 @@ u64 vm_memory_heap_bytes(const struct manifest_vm *config)
 {
 	u64 bytes = heap_cost(sizeof(struct vm)) + heap_cost(manifest_tree_room(config)) +
 		    config->vcpus * heap_cost(sizeof(struct vcpu)) +
-		    table_count(config) * PAGE_SIZE + ipc_heap_bytes(config);
+		    table_count(config) * PAGE_SIZE + ipc_heap_bytes(config) +
+		    (config->disk_count ? virtio_console_heap_bytes() : 0);
 
 	/* The heap's own tables. */
 	return bytes + tables_for(bytes, BLOCK_2M) * PAGE_SIZE;

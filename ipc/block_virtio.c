@@ -523,6 +523,7 @@ static void reset(struct virtio_device *device)
 static const struct virtio_model model = {
 	.id = DEVICE_ID,
 	.queues = 1,
+	.queue_max = 256,
 	.features = features,
 	.configuration = configuration,
 	.notified = notified,

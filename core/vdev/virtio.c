@@ -231,7 +231,7 @@ static bool make_ready(const struct virtio_device *device, struct virtio_queue *
 {
 	u32 size = queue->size;
 
-	if (!size || size > VIRTIO_QUEUE_MAX || size & (size - 1))
+	if (!size || size > device->model->queue_max || size & (size - 1))
 		return false;
 	for (u32 i = 0; i < VIRTIO_PARTS; i++) {
 		u64 bytes = part_bytes(i, size), address = queue->address[i];
@@ -322,7 +322,7 @@ static u32 read_word(struct virtio_device *device, u64 offset) NEEDS(device->loc
 			       ? (u32)(offered(device) >> 32 * device->device_select)
 			       : 0;
 	case QUEUE_NUM_MAX:
-		return queue ? VIRTIO_QUEUE_MAX : 0;
+		return queue ? device->model->queue_max : 0;
 	case QUEUE_READY:
 		return queue && queue->ready;
 	case INTERRUPT_STATUS:

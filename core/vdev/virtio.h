@@ -7,7 +7,7 @@
  * The generated tree has a node "virtio_mmio@..." for each. A disk's model is ipc/virtio_blk.c, the
  * console's virtio_console.c; here are registers, queues and interrupts.
  *
- * Queues lie in the guest's RAM, 256 entries at most. While one is ready its pages are neither shared nor
+ * Queues lie in the guest's RAM, While one is ready its pages are neither shared nor
  * passed to another VM (virtio_pinned()). Each word of them is read once, through the window of the core
  * that looks. A driver that lies is told DEVICE_NEEDS_RESET: its device does nothing until it is reset.
  *
@@ -27,7 +27,6 @@ struct vcpu;
 
 #define VIRTIO_SLOT_BYTES 0x200u
 #define VIRTIO_QUEUES	  2u
-#define VIRTIO_QUEUE_MAX  256u
 #define VIRTIO_CHAIN_MAX  18u /* descriptors of a chain: sixteen of data, and one at each end */
 
 /* Features, VIRTIO 1.2, 6. */
@@ -61,7 +60,7 @@ struct virtio_device;
 
 /* What a kind of device does. */
 struct virtio_model {
-	u32 id, queues;
+	u32 id, queues, queue_max;			     /* queues, and entries of each */
 	u64 (*features)(const struct virtio_device *device); /* beside those of the transport */
 	u32 (*configuration)(const struct virtio_device *device, u32 offset); /* a word */
 	/* The guest has notified: without the lock. True: there is more, it is to be called again. */

@@ -13,6 +13,7 @@
 #include "arch/arm64/cpu.h"
 #include "core/base/escape.h"
 #include "core/console.h"
+#include "core/vdev/virtio_console.h"
 #include "core/vm.h"
 #include "drivers/pl011.h"
 
@@ -170,18 +171,23 @@ static bool edit_line(struct vuart *uart, u8 byte)
 	return uart->line_length != length;
 }
 
-/* A byte written while FR says full is lost, as in hardware. */
-static void transmit(struct vm *vm, u8 byte) NEEDS(vm->uart.lock)
+/* As far as the end of a line, and how far that is; a byte at least. */
+static u32 take_bytes(struct vm *vm, const u8 *bytes, u32 count) NEEDS(vm->uart.lock)
 {
 	struct vuart *uart = &vm->uart;
-	bool printed = true, changed;
+	bool printed = true, changed = false, whole = false;
+	u32 taken = 0;
 
-	if (is_stuck(uart))
-		return;
-	if (byte == '\n')
-		uart->escape = 0;
-	changed = byte != '\n' && edit_line(uart, byte);
-	if (byte == '\n' || uart->line_length == VUART_LINE) {
+	while (taken < count && !whole) {
+		u8 byte = bytes[taken++];
+
+		if (byte == '\n')
+			uart->escape = 0;
+		else
+			changed |= edit_line(uart, byte);
+		whole = byte == '\n' || uart->line_length == VUART_LINE;
+	}
+	if (whole) {
 		forget_line(vm);
 		printed = print_line(vm);
 	} else if (changed) {
@@ -192,6 +198,21 @@ static void transmit(struct vm *vm, u8 byte) NEEDS(vm->uart.lock)
 	else
 		uart->raw &= ~PL011_INT_TX;
 	update(vm, !printed);
+	return taken;
+}
+
+u32 vuart_print(struct vcpu *self, const u8 *bytes, u32 count)
+{
+	struct vm *vm = self->vm;
+	u32 taken = 0;
+
+	spin_lock(&vm->uart.lock);
+	if (!is_stuck(&vm->uart)) {
+		vm->uart.writer = self;
+		taken = take_bytes(vm, bytes, count);
+	}
+	spin_unlock(&vm->uart.lock);
+	return taken;
 }
 
 static u32 read_data(struct vm *vm) NEEDS(vm->uart.lock)
@@ -282,8 +303,11 @@ static void write_register(struct vm *vm, const struct mmio *access) NEEDS(vm->u
 {
 	u32 offset = (u32)access->offset & ~3u;
 
-	if (access->offset == PL011_DR)
-		transmit(vm, (u8)access->value);
+	u8 byte = (u8)access->value;
+
+	/* A byte written while FR says full is lost, as in hardware. */
+	if (access->offset == PL011_DR && !is_stuck(&vm->uart))
+		take_bytes(vm, &byte, 1);
 	else if (offset != PL011_DR)
 		write_plain(vm, offset, merged(read_plain(&vm->uart, offset), access));
 }
@@ -334,6 +358,8 @@ bool vuart_receive(struct vm *vm, u8 byte)
 	struct vuart *uart = &vm->uart;
 	bool room;
 
+	if (!(read_once(uart->mask) & PL011_INT_RX) && virtio_console_receive(vm, byte))
+		return true;
 	spin_lock(&vm->uart.lock);
 	room = uart->fifo_count < (has_fifo(uart) ? VUART_KEPT : 1);
 	if (room) {

@@ -39,6 +39,11 @@ struct vuart {
 /* Registers and FIFO as new; what the VM has printed is printed. After vuart_flush(). */
 void vuart_reset(struct vm *vm);
 bool vuart_mmio(struct vcpu *self, struct mmio *access);
+/*
+ * Bytes that the VM prints in another way, as far as the end of a line; how many were taken, 0: a finished line waits for
+ * the console.
+ */
+u32 vuart_print(struct vcpu *self, const u8 *bytes, u32 count);
 /* A byte typed at the console for this VM; false: its FIFO is full. */
 bool vuart_receive(struct vm *vm, u8 byte);
 /* Prints what is gathered without waiting for the end of the line (the VM went off). */

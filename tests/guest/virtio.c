@@ -223,8 +223,8 @@ TEST(every_slot_answers_and_says_whether_it_has_a_device)
 	for (slot = 0; slot < SLOTS; slot++) {
 		CHECK_IS(get(MAGIC), 0x74726976);
 		CHECK_IS(get(VERSION), 2);
-		CHECK_IS(get(DEVICE_ID), slot < 2 ? 2 : 0);
-		if (slot > 1) {
+		CHECK_IS(get(DEVICE_ID), slot < 2 ? 2 : slot == 2 ? 3 : 0);
+		if (slot > 2) {
 			put(STATUS, 1);
 			CHECK_IS(get(STATUS), 0);
 		}
@@ -513,6 +513,51 @@ TEST(a_queue_is_in_ram_and_aligned)
 	CHECK_IS(get(QUEUE_NUM_MAX), 256);
 }
 
+static void offer_text(uint32_t i, const char *text, uint32_t bytes)
+{
+	queue->descriptor[i] = (struct descriptor){ (uint64_t)text, bytes, 0, 0 };
+	offer(i);
+}
+
+/* The test's other side looks for this line (tests/qemu/test_guests.py). */
+TEST(the_console_prints_in_pieces_and_whole)
+{
+	static const char first[] = "# by vir", rest[] = "tio\n# and mo";
+	static struct queue *page;
+	char *lines = (char *)buffer;
+
+	page = memory_pages(1);
+	slot = 2;
+	negotiate(0);
+	put(QUEUE_SELECT, 1);
+	queue = page;
+	put(QUEUE_NUM, QUEUE / 2);
+	put_address(DESCRIPTORS, queue->descriptor);
+	put_address(AVAILABLE, &queue->available);
+	put_address(USED, &queue->used);
+	put(QUEUE_READY, 1);
+	CHECK_IS(get(QUEUE_READY), 1);
+	put(STATUS, DRIVER | FEATURES_OK | DRIVER_OK);
+	offer_text(0, first, sizeof(first) - 1);
+	put(QUEUE_NOTIFY, 1);
+	CHECK_IS(SHARED_READ(queue->used.index), 1);
+	for (uint32_t i = 0; i < 50; i++)
+		memcpy(lines + 40 * i, "re of it, some 2000 bytes, many lines\n# ", 40);
+	offer_text(1, rest, sizeof(rest) - 1);
+	offer_text(2, lines, 2000);
+	put(QUEUE_NOTIFY, 1);
+	CHECK_IS(SHARED_READ(queue->used.index), 3);
+	queue->descriptor[3] = (struct descriptor){ (uint64_t)buffer, 1, WRITE, 0 };
+	offer_text(4, "\n", 1);
+	put(QUEUE_NOTIFY, 1);
+	CHECK_IS(SHARED_READ(queue->used.index), 4);
+	offer(3); /* nothing in it to print, for it is the device's to write */
+	put(QUEUE_NOTIFY, 1);
+	CHECK(get(STATUS) & NEEDS_RESET);
+	put(STATUS, 0);
+	CHECK_IS(get(STATUS), 0);
+}
+
 TESTS = {
 	RUN(every_slot_answers_and_says_whether_it_has_a_device),
 	RUN(configuration_tells_size_and_access),
@@ -528,5 +573,6 @@ TESTS = {
 	RUN(a_reset_comes_after_what_is_in_flight),
 	RUN(a_driver_that_lies_breaks_its_device_alone),
 	RUN(a_queue_is_in_ram_and_aligned),
+	RUN(the_console_prints_in_pieces_and_whole),
 };
 TESTS_MAIN

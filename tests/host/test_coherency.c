@@ -11,6 +11,7 @@
  * Sources: tests/host/fake/record.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/stage2.c tests/host/fake/cpu.c tests/host/fake/panic.c
  * Sources: tests/host/fake/virtio_mmio.c tests/host/fake/gic_pend.c
+ * Sources: tests/host/fake/virtio_console.c
  */
 #include <string.h>
 #include "virtio_mmio.h"

@@ -172,6 +172,8 @@ TEST(each_disk_has_a_virtio_device)
 	EXPECT_CELLS("/virtio_mmio@a000000", "reg", 0, 0xa000000, 0, 0x200);
 	EXPECT_CELLS("/virtio_mmio@a000000", "interrupts", 0, 16, 1);
 	expect_text("/virtio_mmio@a000200", "compatible", "virtio,mmio");
+	EXPECT_CELLS("/virtio_mmio@a000400", "interrupts", 0, 18, 1); /* the console */
+	assert_true(fdt_path_offset(tree, "/virtio_mmio@a000600") < 0);
 	EXPECT_CELLS("/virtio_mmio@a000200", "reg", 0, 0xa000200, 0, 0x200);
 	EXPECT_CELLS("/virtio_mmio@a000200", "interrupts", 0, 17, 1);
 	assert_non_null(

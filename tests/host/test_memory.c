@@ -3,6 +3,7 @@
  * for more than there is is refused by name, before anything is taken for it.
  *
  * Sources: core/vm_memory.c core/base/log.c tests/host/fake/log.c tests/host/fake/panic.c
+ * Sources: tests/host/fake/virtio_console.c
  */
 #include "fake.h"
 #include "core/hypercall.h"

@@ -3,6 +3,7 @@
  *
  * Sources: core/vdev/vuart.c core/timeout.c tests/host/fake/vgic_pend.c tests/host/fake/timer.c
  * Sources: tests/host/fake/cpu.c
+ * Sources: tests/host/fake/virtio_console.c
  */
 #include <string.h>
 #include "fake.h"

@@ -434,8 +434,8 @@ def test_long_bootargs_need_a_page_more(folder):
     text = edit("memory-kib = <8192>", "memory-kib = <1100>")
     line = "m.dts:23: /vms/writer: memory-kib: 1100 is too small for kernel 64 KiB at offset 512 KiB, "
     line += "ramdisk 5 KiB, device tree 8 KiB, shared-kib 512: give at least 1104"
-    assert check(folder, text.replace("console=ttyAMA0 quiet", "t" * 1872)) == []
-    assert check(folder, text.replace("console=ttyAMA0 quiet", "t" * 1873)) == [line]
+    assert check(folder, text.replace("console=ttyAMA0 quiet", "t" * 1716)) == []
+    assert check(folder, text.replace("console=ttyAMA0 quiet", "t" * 1717)) == [line]
 
 
 @pytest.mark.parametrize("group, most", [("channels", 8192), ("disks", 512)])

@@ -70,7 +70,7 @@ SETTINGS = {
     "mqueue": dict(silent=["s0", "s1", "s2", "s3"], expected=["^weir: s2 starts again$", "^weir: s3 starts again$"]),
     "fault": dict(silent=BAD_PLACES, allowed=FAULTS, expected=FAULTS),
     "block": dict(disks=2),
-    "virtio": dict(disks=2),
+    "virtio": dict(disks=2, expected=[r"^\[user\] # by virtio$"]),
     # What these promise about time would not hold on a host that is busy: time counts instructions.
     "runtime": dict(icount=True),
     "sched": dict(icount=True),

@@ -433,7 +433,8 @@ def _tree_room(node: Node) -> int:
         return _pages(len(node.props["tree"].value))
     bootargs = len(node.props["bootargs"].value) - 1 if "bootargs" in node.props else 0
     disks = len(_names(node, "disks")) + len(_names(node, "disks-read-only"))
-    text = TREE + TREE_VCPU * (_number(node, "vcpus") or 1) + TREE_VIRTIO * disks + bootargs
+    virtio = disks + 1 if disks else 0
+    text = TREE + TREE_VCPU * (_number(node, "vcpus") or 1) + TREE_VIRTIO * virtio + bootargs
     return _pages(text) + 4096 * ("devices" in node.props)
 
 
