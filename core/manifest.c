@@ -10,13 +10,13 @@
 #include <libfdt.h>
 #include "core/base/log.h"
 #include "core/base/string.h"
+#include "core/manifest_kernel.h"
 #include "core/manifest_reader.h"
 #include "core/memory.h"
 #include "drivers/bcm2835_pm.h"
 #include "drivers/gic.h"
 
-#define DEFAULT_LOAD_OFFSET 0x80000ul
-#define NOT_FOUND	    UINT32_MAX
+#define NOT_FOUND UINT32_MAX
 
 #define MINUTE_MS 60000u
 #define MAX_MIB	  262144u
@@ -88,24 +88,6 @@ static const struct rule disk_rules[] = {
 	NUMBER("sectors", 1, UINT32_MAX, 1, "give the length in sectors of 512 bytes"),
 	NUMBER("partition", 1, 4, 1, "name a primary one of an MBR"),
 	{ 0 },
-};
-
-/* What a kernel must not be, by four of its first bytes, little endian. */
-static const struct {
-	u32 at, magic, mask;
-	const char *what, *remedy;
-} unbootable[] = {
-	{ 0, 0x464c457f, UINT32_MAX, "an ELF file",
-	  "make a raw binary of it by objcopy -O binary" },
-	{ 0, 0xedfe0dd0, UINT32_MAX, "a device tree", "include the kernel itself" },
-	{ 0, 0x56190527, UINT32_MAX, "a U-Boot uImage", "include the Image that it was made of" },
-	{ 4, 0x676d697a, UINT32_MAX, "an EFI image that unpacks itself", "include the Image" },
-	{ 0, 0xfd2fb528, UINT32_MAX, "packed by zstd", "unpack it first" },
-	{ 0, 0x587a37fd, UINT32_MAX, "packed by xz", "unpack it first" },
-	{ 0, 0x184d2204, UINT32_MAX, "packed by lz4", "unpack it first" },
-	{ 0, 0x184c2102, UINT32_MAX, "packed by lz4", "unpack it first" },
-	{ 0, 0x00685a42, 0xffffff, "packed by bzip2", "unpack it first" },
-	{ 0, 0x00008b1f, 0xffff, "packed by gzip", "unpack it first" },
 };
 
 static u32 find_vm(const struct manifest *manifest, const char *name)
@@ -190,51 +172,6 @@ static void read_disks(const void *image, int group, struct manifest *manifest)
 
 /* ---- VMs ---- */
 
-static u64 little_endian(const u8 *data, u32 bytes)
-{
-	u64 value = 0;
-
-	while (bytes--)
-		value = value << 8 | data[bytes];
-	return value;
-}
-
-/* A file's name where its content should be. */
-static bool is_text(const struct blob *blob)
-{
-	const char *text = blob->data;
-
-	if (blob->bytes > 256 || strnlen(text, blob->bytes) != blob->bytes - 1)
-		return false;
-	while (*text >= ' ' && *text <= '~')
-		text++;
-	return !*text;
-}
-
-/*
- * Where the kernel goes and how many bytes it needs there: the header of an arm64 Image says it
- * (Linux, Documentation/arch/arm64/booting.rst), except in kernels from before the fields existed.
- */
-static u64 place_kernel(struct reader *reader, struct manifest_vm *vm)
-{
-	const u8 *header = vm->kernel.data;
-	u64 bytes = vm->kernel.bytes, offset = DEFAULT_LOAD_OFFSET;
-
-	for (u32 i = 0; i < ARRAY_SIZE(unbootable); i++)
-		if (bytes >= unbootable[i].at + 4 && (little_endian(header + unbootable[i].at, 4) &
-						      unbootable[i].mask) == unbootable[i].magic)
-			reader_complain(reader, "kernel", "is %s; %s", unbootable[i].what,
-					unbootable[i].remedy);
-	if (is_text(&vm->kernel))
-		reader_complain(reader, "kernel", "is a text; include the file that it names");
-	if (bytes >= 64 && !memcmp(header + 56, "ARM\x64", 4) && little_endian(header + 16, 8)) {
-		offset = little_endian(header + 8, 8);
-		bytes = max(bytes, little_endian(header + 16, 8));
-	}
-	vm->load_offset = reader_number(reader, "load-offset", offset);
-	return bytes;
-}
-
 /* No RAM is that large: an Image header may claim any size, and sums must not overflow. */
 #define LARGEST_KERNEL (1ul << 40)
 
@@ -287,7 +224,7 @@ static void read_memory(struct reader *reader, struct manifest_vm *vm)
 		reader_complain(reader, "kernel", "is missing; include a kernel's file");
 	if (!vm->kernel.bytes)
 		return;
-	kernel = place_kernel(reader, vm);
+	kernel = manifest_place_kernel(reader, vm);
 	if (!reader->wrong)
 		check_fit(reader, vm, name, kernel);
 }

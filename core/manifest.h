@@ -45,6 +45,7 @@ struct manifest_vm {
 	bool memory_direct; /* RAM has its physical addresses in the VM, too */
 	bool dma_unsafe;    /* devices of the VM may access memory by themselves */
 	u64 load_offset;    /* from the start of RAM */
+	bool raw;	    /* the kernel is no arm64 Image */
 	u32 vcpus;
 	u32 core[MAX_VCPUS]; /* physical core of each vCPU */
 	bool cores_named;    /* the manifest says so; else they were taken in turn */

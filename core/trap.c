@@ -63,7 +63,10 @@ static bool access_register(struct vcpu *self, u64 ipa, struct mmio *access)
 	if (access->offset < self->vm->vcpu_count * VM_GICR_STRIDE && gic_version() == 3)
 		return vgic_mmio_redistributor(self, access);
 	access->offset = ipa - VM_VIRTIO_BASE;
-	return access->offset < VM_VIRTIO_BYTES && virtio_mmio(self, access);
+	if (access->offset < VM_VIRTIO_BYTES)
+		return virtio_mmio(self, access);
+	access->value = 0; /* of the flash: nothing is in it, and it takes nothing */
+	return ipa < VM_FLASH_BYTES;
 }
 
 static u64 sign_extend(u64 value, u32 bytes, bool wide)

@@ -109,8 +109,8 @@ bool vm_fill_step(const struct vm *vm, u64 *filled)
 }
 
 /*
- * From the top: pool, tree, ramdisk; the kernel where it wants to be. The manifest's reader has seen
- * to it that all of it fits. False: the tree cannot be written.
+ * From the top: pool, tree, ramdisk; the kernel where it wants to be, below which the tree may be
+ * instead. The manifest's reader has seen to it that all of it fits. False: the tree cannot be written.
  */
 static bool lay_out(struct vm *vm)
 {
@@ -118,6 +118,8 @@ static bool lay_out(struct vm *vm)
 	u32 tree_room = (u32)manifest_tree_room(config);
 	u64 top = vm->ram_bytes - vm->pool_bytes - tree_room;
 	u64 ramdisk = align_down(top - config->ramdisk.bytes, PAGE_SIZE);
+	/* Raw kernels that are linked to an address look for it where QEMU's virt has it for an ELF file. */
+	u64 tree_at = config->raw && tree_room <= config->load_offset ? 0 : top;
 	void *tree;
 	u32 tree_bytes;
 
@@ -128,12 +130,12 @@ static bool lay_out(struct vm *vm)
 	if (!tree_bytes) /* it said why */
 		return false;
 	vm->seed = guest_tree_seed(tree);
-	vm->tree_ipa = vm->ram_ipa + top;
+	vm->tree_ipa = vm->ram_ipa + tree_at;
 	vm->entry_ipa = vm->ram_ipa + config->load_offset;
 
 	vm->image[0] = (struct vm_image_part){ config->load_offset, config->kernel };
 	vm->image[1] = (struct vm_image_part){ ramdisk, config->ramdisk };
-	vm->image[2] = (struct vm_image_part){ top, { tree, tree_bytes } };
+	vm->image[2] = (struct vm_image_part){ tree_at, { tree, tree_bytes } };
 	return true;
 }
 

@@ -20,6 +20,7 @@
 
 /* Guest physical layout: the part of QEMU's virt machine that kernels rely on, and Weir's own.
  */
+#define VM_FLASH_BYTES 0x08000000ul /* from 0 on, with nothing in it */
 #define VM_GICD_BASE   0x08000000ul
 #define VM_GICD_BYTES  0x10000ul
 #define VM_GICC_BASE   0x08010000ul

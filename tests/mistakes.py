@@ -107,7 +107,24 @@ KERNELS = [
     (b"\x28\xb5\x2f\xfd", "packed by zstd"), (b"\xfd7zXZ\0", "packed by xz"),
     (b"\x04\x22\x4d\x18", "packed by lz4"), (b"\x02\x21\x4c\x18", "packed by lz4"),
     (b"BZh9", "packed by bzip2"), (b"\x1f\x8b\x08", "packed by gzip"),
+    (b"070701", "a ramdisk"), (b"ANDROID!", "an Android boot image"),
+    (bytes(36) + b"\x18\x28\x6f\x01", "a kernel for 32-bit Arm"),
 ]
+
+
+def efi_kernel(machine: int, *ends: int) -> bytes:
+    """An Image with an EFI stub, of 1 KiB, whose sections end there."""
+    head = bytearray(image_header(0, 4096) + bytes(960))
+    head[0:2], head[60:64], head[64:68] = b"MZ", (64).to_bytes(4, "little"), b"PE\0\0"
+    head[68:70], head[70:72] = machine.to_bytes(2, "little"), len(ends).to_bytes(2, "little")
+    head[84:86] = (8).to_bytes(2, "little")  # of the optional header, behind which the sections are
+    for number, end in enumerate(ends):
+        at = 96 + 40 * number + 16
+        head[at : at + 8] = (256).to_bytes(4, "little") + (end - 256).to_bytes(4, "little")
+    return bytes(head)
+
+
+ARM64, AMD64 = 0xAA64, 0x8664
 
 MISTAKES = [
     *numbers(),
@@ -153,6 +170,13 @@ MISTAKES = [
     Mistake("vms", "kernel", 'kernel = "kernel.bin";', "is a text; "),
     *(Mistake("vms", "kernel", f"kernel = {data(head + bytes(100))};", f"is {what}")
       for head, what in KERNELS),
+    Mistake("vms", "kernel", f"kernel = {data(efi_kernel(AMD64, 1024))};", "is for another processor; "),
+    Mistake("vms", "kernel", f"kernel = {data(efi_kernel(ARM64, 1024, 5120))};",
+            "is not whole: ends after 1 KiB of 5; "),
+    Mistake("vms", "kernel", f"kernel = {data(efi_kernel(ARM64, 2 ** 32 - 1, 512))};",
+            "is not whole: ends after 1 KiB of 4194303; "),
+    Mistake("vms", "kernel", f"kernel = {data(efi_kernel(ARM64, *[1025] * 23))};",
+            "is not whole: ends after 1 KiB of 1; "),
     Mistake("vms", "ramdisk", "ramdisk;", "is empty; "),
     Mistake("vms", "tree", "tree;", "is empty; "),
     Mistake("vms", "tree", 'tree = "guest.dtb";', "is no device tree; "),

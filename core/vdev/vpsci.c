@@ -12,6 +12,7 @@
 
 enum psci_function {
 	PSCI_VERSION = 0x84000000,
+	PSCI_CPU_SUSPEND = 0x84000001,
 	PSCI_CPU_OFF = 0x84000002,
 	PSCI_CPU_ON = 0x84000003,
 	PSCI_AFFINITY_INFO = 0x84000004,
@@ -94,10 +95,25 @@ static s64 affinity_info(struct vcpu *self, u64 mpidr, u64 level)
 	return read_once(target->power) == VCPU_ON ? 0 : 1;
 }
 
+#define POWER_STATE_RESERVED 0xfffe0000u /* and the levels above a CPU: there is none */
+
+/*
+ * A power-down may end as a standby does (DEN 0022, 5.4.5), and here it always does: the vCPU waits as by WFI, which
+ * is all that saves anything.
+ */
+static s64 cpu_suspend(u64 power_state)
+{
+	if (power_state & POWER_STATE_RESERVED)
+		return PSCI_INVALID_PARAMETERS;
+	sched_block();
+	return 0;
+}
+
 static s64 features(u32 function)
 {
 	switch (function & ~SMC64) {
 	case PSCI_VERSION:
+	case PSCI_CPU_SUSPEND:
 	case PSCI_CPU_OFF:
 	case PSCI_CPU_ON:
 	case PSCI_AFFINITY_INFO:
@@ -128,6 +144,9 @@ static s64 serve(struct vcpu *self, u32 function, u64 a1, u64 a2, u64 a3)
 	case PSCI_CPU_ON:
 	case PSCI_CPU_ON | SMC64:
 		return cpu_on(self, a1, a2, a3);
+	case PSCI_CPU_SUSPEND:
+	case PSCI_CPU_SUSPEND | SMC64:
+		return cpu_suspend((u32)a1);
 	case PSCI_CPU_OFF:
 		cpu_off(self);
 		return 0;

@@ -2,6 +2,7 @@
 #include "tests/guest/tap.h"
 
 #define VERSION	      0x84000000u
+#define CPU_SUSPEND   0x84000001u
 #define CPU_OFF	      0x84000002u
 #define CPU_ON_32     0x84000003u
 #define CPU_ON	      0xc4000003u
@@ -19,10 +20,12 @@
 #define STATE_OFF     1
 #define STATE_PENDING 2
 
+#define POWER_DOWN (1u << 16) /* power_state of CPU_SUSPEND: else standby */
+
 #define LAST_VCPU 3u
 
 static uint32_t runs[LAST_VCPU + 1];
-static bool leave;
+static bool leave, fired;
 
 /* Results are signed 32-bit values, in x0 as a whole for the 64-bit calls. */
 static int32_t by_hvc(uint32_t function, uint64_t a1, uint64_t a2, uint64_t a3)
@@ -58,8 +61,10 @@ TEST(version_is_1_something)
 
 TEST(features_tell_what_there_is)
 {
-	static const uint32_t functions[] = { VERSION,	     CPU_OFF,	 CPU_ON_32,    CPU_ON,
-					      AFFINITY_INFO, SYSTEM_OFF, SYSTEM_RESET, FEATURES };
+	static const uint32_t functions[] = {
+		VERSION,       CPU_SUSPEND, CPU_OFF,	  CPU_ON_32, CPU_ON,
+		AFFINITY_INFO, SYSTEM_OFF,  SYSTEM_RESET, FEATURES,  CPU_SUSPEND | 0x40000000u
+	};
 
 	FOR_CONDUITS(psci)
 	{
@@ -153,6 +158,38 @@ TEST(smc_turns_a_vcpu_off)
 	CHECK_IS(runs[0], 0);
 }
 
+static void set_fired(void *arg)
+{
+	(void)arg;
+	SHARED_WRITE(fired, true);
+}
+
+/* The deadline is an interrupt; both kinds of suspension end by it, where they began. */
+TEST(suspend_ends_with_an_interrupt)
+{
+	FOR_CONDUITS(psci)
+	{
+		for (uint64_t state = 0; state <= POWER_DOWN; state += POWER_DOWN) {
+			uint64_t deadline = timer_now() + timer_ticks(2000000);
+
+			SHARED_WRITE(fired, false);
+			timer_set(deadline, set_fired, NULL);
+			while (!SHARED_READ(fired))
+				CHECK_IS(psci(CPU_SUSPEND, state, 0x40080000, 0), 0);
+			CHECK(timer_now() >= deadline);
+		}
+	}
+}
+
+TEST(suspend_refuses_levels_above_a_cpu_and_reserved_bits)
+{
+	FOR_CONDUITS(psci)
+	{
+		for (uint32_t bit = 17; bit < 32; bit++)
+			CHECK_IS(psci(CPU_SUSPEND, 1u << bit, 0, 0), INVALID_PARAMETERS);
+	}
+}
+
 TESTS = {
 	RUN(version_is_1_something),
 	RUN(features_tell_what_there_is),
@@ -162,5 +199,7 @@ TESTS = {
 	RUN(affinity_info_refuses_bad_arguments),
 	RUN(vcpus_turn_on_off_and_on_again),
 	RUN(smc_turns_a_vcpu_off),
+	RUN(suspend_ends_with_an_interrupt),
+	RUN(suspend_refuses_levels_above_a_cpu_and_reserved_bits),
 };
 TESTS_MAIN

@@ -16,7 +16,12 @@ _REFUSED = [
     (0, b"\x7fELF", "an ELF file", "make a raw binary of it by `objcopy -O binary`"),
     (0, b"\x27\x05\x19\x56", "a U-Boot uImage", "use the raw Image that it was made of"),
     (0, TREE_MAGIC, "a device-tree blob", "include the kernel itself"),
+    (0, b"0707", "a ramdisk (cpio)", "include the kernel itself; this is for ramdisk"),
+    (0, b"ANDR", "an Android boot image", "use the kernel's arch/arm64/boot/Image"),
+    (36, b"\x18\x28\x6f\x01", "a kernel for 32-bit Arm", "use a kernel for arm64"),
 ]
+_PE, _PE_BYTES, _SECTION_BYTES = b"PE\0\0", 24, 40
+_ARM64 = b"\x64\xaa"
 
 
 def refused(data: bytes):
@@ -24,6 +29,31 @@ def refused(data: bytes):
     for offset, magic, what, remedy in _REFUSED:
         if data[offset : offset + len(magic)] == magic:
             return what, remedy
+    return _refused_efi(data)
+
+
+def _refused_efi(data: bytes):
+    """
+    A kernel with an EFI stub is a PE file too, whose sections tell how long it is: all that there is to see by that
+    its end is missing.
+    """
+    at = int.from_bytes(data[60:64], "little")
+    head = data[at : at + _PE_BYTES]
+    if data[:2] != b"MZ" or len(data) < 64 or len(head) < _PE_BYTES or head[:4] != _PE:
+        return None
+    if head[4:6] != _ARM64:
+        return "for another processor", "use a kernel for arm64"
+    at += _PE_BYTES + int.from_bytes(head[20:22], "little")
+    end = 0
+    for _ in range(int.from_bytes(head[6:8], "little")):
+        section = data[at : at + _SECTION_BYTES]
+        if len(section) < _SECTION_BYTES:
+            break
+        end = max(end, sum(int.from_bytes(section[i : i + 4], "little") for i in (16, 20)))
+        at += _SECTION_BYTES
+    if end > len(data):
+        what = f"not whole: it ends after {len(data) >> 10} KiB of {end >> 10}"
+        return what, "include the whole file"
     return None
 
 
