@@ -152,8 +152,12 @@ TEST(list_keeps_the_order_of_appending)
 TEST(masked_index_stays_below_the_size)
 {
 	assert_int_equal(index_nospec(3, 4), 3);
+	/* A size that is a power of two takes the low bits, another gives 0. */
 	assert_int_equal(index_nospec(4, 4), 0);
-	assert_int_equal(index_nospec(UINT64_MAX >> 1, 4), 0);
+	assert_int_equal(index_nospec(UINT64_MAX >> 1, 4), 3);
+	assert_int_equal(index_nospec(4, 5), 4);
+	assert_int_equal(index_nospec(5, 5), 0);
+	assert_int_equal(index_nospec(UINT64_MAX >> 1, 5), 0);
 	assert_int_equal(align_up(4097, PAGE_SIZE), 8192);
 	assert_int_equal(align_down(4097, PAGE_SIZE), 4096);
 }
