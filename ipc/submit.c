@@ -157,7 +157,7 @@ u64 submit_drain(struct vcpu *vcpu, u64 quantum)
 	return used;
 }
 
-__attribute__((used, retain)) bool submit_sleep(struct vcpu *vcpu)
+bool submit_sleep(struct vcpu *vcpu)
 {
 	struct submit_vcpu *ring = &vcpu->ipc->submit;
 	bool nothing;
