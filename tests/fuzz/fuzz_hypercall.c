@@ -6,22 +6,24 @@
  * A record may have the next one executed by the other core in the midst of its own step, when no lock is
  * held: then the answer is not known before, but all that holds after a step still has to.
  *
- * Sources: ipc/hypercall.c ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c ipc/store.c core/manifest_store.c
+ * Sources: ipc/hypercall.c ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c
  * Sources: ipc/manage.c core/life.c core/timeout.c core/base/log.c drivers/block_device.c
  * Sources: tests/fuzz/machine.c tests/fuzz/disk.c tests/fuzz/events.c tests/fuzz/grants.c
- * Sources: tests/fuzz/requests.c tests/fuzz/commands.c tests/fuzz/input.c
+ * Sources: tests/fuzz/requests.c tests/fuzz/commands.c tests/fuzz/nodes.c tests/fuzz/input.c
  * Sources: tests/host/fake/heap.c tests/host/fake/stage2.c tests/host/fake/timer.c
  * Sources: tests/host/fake/cpu.c tests/host/fake/panic.c
  */
 #include <stdlib.h>
 #include <string.h>
 #include <weir/event.h>
+#include <weir/store.h>
 #include "commands.h"
 #include "events.h"
 #include "grants.h"
 #include "hvc.h"
 #include "input.h"
 #include "machine.h"
+#include "nodes.h"
 #include "requests.h"
 #include "core/life.h"
 #include "ipc/grant.h"
@@ -254,6 +256,8 @@ static void move_open(void)
 		x[1] = byte % 16 && x[0] == WEIR_PORT_IPI ? 0 : 1 + input_byte();
 		errors = x[0] == WEIR_PORT_IPI && !x[1] ? 0 : 1u << -WEIR_INVALID;
 	}
+	if (x[0] == WEIR_PORT_VM) /* of life 0 there is none */
+		errors = 1u << -(x[1] < MACHINE_VMS - 1 && x[1] != me ? WEIR_STALE : WEIR_DENIED);
 	if (x[0] == WEIR_PORT_VM_STATE) /* of VM a's there is none: its handles are not so small */
 		errors = 1u << -(me			  ? WEIR_DENIED
 				 : x[1] < MACHINE_VMS - 1 ? WEIR_STALE
@@ -480,6 +484,60 @@ static void move_submit_many(void)
 		if (call(WEIR_FN_BLOCK_SUBMIT, &x[1], 5, 0, errors, maybe))
 			requests_accepted(self, x[5]);
 	}
+}
+
+/* ---- The store ---- */
+
+static weir_handle some_node(void)
+{
+	u32 byte = input_byte();
+
+	if (byte < 160)
+		return nodes_recent(byte);
+	if (byte < 192)
+		return 0;
+	if (byte < 224)
+		return 0x10000 | byte % 34; /* the root, and homes */
+	return byte < 248 ? nodes_recent(byte) + (BIT(16) >> (byte & 1)) : input_word();
+}
+
+/* Any call of it; what it tells has to be the VM's to read. */
+static void move_store(void)
+{
+	static const char *const names[] = { "a", "b", "the-name-of-31-bytes-if-one-cou" };
+	struct weir_in *in = (struct weir_in *)(uintptr_t)self->ipc->in;
+	u32 function = WEIR_FN_STORE_FIND + input_below(9), byte = input_byte(), count = 0;
+	u64 x[5] = { 0 };
+
+	strcpy((char *)in->buffer, names[byte % 3]);
+	if (function == WEIR_FN_STORE_WATCH + 1)
+		function = WEIR_FN_STORE_WATCH_NEXT;
+	else
+		x[count++] = some_node();
+	if (function == WEIR_FN_STORE_FIND || function == WEIR_FN_STORE_MAKE)
+		x[count++] = byte < 250 ? strlen(names[byte % 3]) : input_word();
+	else if (function != WEIR_FN_STORE_READ && function != WEIR_FN_STORE_WATCH_NEXT)
+		x[count++] = byte < 240 ? byte & 1 : input_word();
+	if (function == WEIR_FN_STORE_WRITE)
+		x[1] = byte;
+	for (u32 i = function == WEIR_FN_STORE_FIND || function == WEIR_FN_STORE_WRITE ? 1
+		     : function == WEIR_FN_STORE_ALLOW				       ? 2
+		     : function == WEIR_FN_STORE_MAKE				       ? 3
+										       : 0;
+	     i; i--)
+		x[count++] = input_byte() & 1 ? 0 : input_word();
+	if (!call(function, x, count, junk(), nodes_errors(function),
+		  nodes_errors(function) | 1u << -WEIR_OK) ||
+	    !sure)
+		return;
+	if (function == WEIR_FN_STORE_MAKE)
+		nodes_made(self->arch.x[1]);
+	if (function == WEIR_FN_STORE_READ && x[0])
+		nodes_told(me, x[0]);
+	if ((function <= WEIR_FN_STORE_MAKE || function == WEIR_FN_STORE_LIST) && self->arch.x[1])
+		nodes_told(me, self->arch.x[1]);
+	if (function == WEIR_FN_STORE_WATCH_NEXT && self->arch.x[1] && !self->arch.x[2])
+		nodes_told(me, self->arch.x[1]);
 }
 
 /* ---- The submission ring ---- */
@@ -832,6 +890,8 @@ static const struct {
 	{ move_ask, CORE },	     { move_put, GUEST },      { move_put, GUEST },
 	{ move_put, GUEST },	     { move_put, GUEST },      { move_ring_lie, GUEST },
 	{ move_ring_call, GUEST },   { move_drain, ANY },      { move_drain, ANY },
+	{ move_store, GUEST },	     { move_store, GUEST },    { move_store, GUEST },
+	{ move_store, GUEST },	     { move_store, GUEST },    { move_store, GUEST },
 };
 
 static struct vcpu *choose(u32 byte)
@@ -914,6 +974,7 @@ static void check(void)
 	grants_check();
 	requests_check();
 	commands_check();
+	nodes_check();
 	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++)
 		for (u32 i = 0; i < machine.vm[vm]->vcpu_count; i++) {
 			const struct upcall_vcpu *upcall = &machine.vm[vm]->vcpu[i]->ipc->upcall;
@@ -968,6 +1029,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
 	grants_reset();
 	requests_reset();
 	commands_reset();
+	nodes_reset();
 	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++)
 		lives[vm] = 1;
 	self = machine.vm[0]->vcpu[0];

@@ -3,7 +3,7 @@
  * what it has read: the guests' trees and what each VM has for communication.
  *
  * Sources: core/manifest.c core/manifest_kernel.c core/manifest_reader.c core/guest_tree.c core/base/log.c core/timeout.c
- * Sources: ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c ipc/store.c core/manifest_store.c
+ * Sources: ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c
  * Sources: drivers/block_device.c tests/fuzz/tree_input.c
  * Sources: tests/host/fake/gic_pend.c
  * Sources: tests/host/fake/heap.c tests/host/fake/stage2.c tests/host/fake/timer.c
@@ -17,6 +17,7 @@
 #include "core/base/log.h"
 #include "core/hypercall.h"
 #include "core/life.h"
+#include "arch/arm64/cache.h"
 #include "core/manifest.h"
 #include "core/vm.h"
 #include "ipc/ipc.h"
@@ -45,6 +46,8 @@ const char *const tree_words[] = {
 	"window-kib",
 	"ports",
 	"peers",
+	"store-nodes",
+	"store-watches",
 	"rights",
 	"disks",
 	"disks-read-only",
@@ -127,6 +130,11 @@ void vm_device_done(struct vm *vm)
 	(void)vm;
 }
 
+void cache_clean_invalidate(const void *start, u64 bytes)
+{
+	(void)start, (void)bytes;
+}
+
 u32 gic_version(void)
 {
 	return 3;
@@ -199,7 +207,9 @@ static void check_vm(const struct manifest_vm *vm)
 		    vm->writable_disk_count <= vm->disk_count);
 	for (u32 i = 0; i < vm->disk_count; i++)
 		assert_true(vm->disk[i] < manifest.disk_count);
-	assert_true(manifest.vm_count == 64 || !(vm->peers >> manifest.vm_count));
+	assert_true(manifest.vm_count == 64 || !((vm->peers | vm->talks) >> manifest.vm_count));
+	assert_true(vm->store_watches <= 256 &&
+		    (vm->refused || vm->store_nodes <= MANIFEST_STORE_NODES));
 	assert_true(vm->on_fault <= ON_FAULT_STOP_MACHINE);
 }
 

@@ -274,6 +274,9 @@ static void configure(u32 id)
 		.ports = shape->ports,
 		.upcall_ms = shape->upcall_ms,
 		.rights = id == 0 ? RIGHT_MANAGE : 0,
+		.store_nodes = 10,
+		.store_bytes = 300,
+		.store_watches = 3,
 		.disk_count = shape->disks,
 		.writable_disk_count = shape->writable,
 	};
@@ -354,6 +357,7 @@ void machine_make(void)
 		if (!configs[id].refused)
 			machine.vm[id] = make_vm(id);
 	}
+	manifest_settle_store(&machine.manifest);
 	for (u32 id = 0; id < MACHINE_VMS; id++)
 		if (machine.vm[id])
 			ipc_vm_create(machine.vm[id], &machine.manifest);
