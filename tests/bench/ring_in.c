@@ -20,7 +20,7 @@ INLINED enum weir_status send_record(uint32_t bytes)
 	if (status != WEIR_OK)
 		return status;
 	if (weir_ring_publish(&ring))
-		weir_event_send(port);
+		wake(port);
 	return status;
 }
 
@@ -35,7 +35,7 @@ INLINED enum weir_status send_batch(uint32_t bytes)
 					       BATCH - done, 0, &now);
 		done += now;
 		if (weir_ring_publish(&ring))
-			weir_event_send(port);
+			wake(port);
 		if (status == WEIR_AGAIN && weir_ring_arm_write(&ring, bytes) == WEIR_AGAIN)
 			event_wait(port, TASK_FOREVER);
 	} while (status == WEIR_AGAIN);
@@ -98,14 +98,9 @@ int main(void)
 {
 	if (!find_ports() || !open_ring(0, 0, RING_PAGES))
 		return 1;
-	record64();
-	batch64();
-	bulk256();
-	bulk1k();
-	bulk4k();
-	bulk16k();
+	SMALL_ROWS(CALL)
 	if (!open_ring(1, RING_PAGES, LARGE_PAGES))
 		return 1;
-	bulk64k();
+	LARGE_ROWS(CALL)
 	return 0;
 }

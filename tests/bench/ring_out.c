@@ -16,7 +16,7 @@ INLINED enum weir_status receive_record(uint32_t bytes)
 	if (status != WEIR_OK)
 		return status;
 	if (weir_ring_release(&ring))
-		weir_event_send(port);
+		wake(port);
 	return status;
 }
 
@@ -27,7 +27,7 @@ INLINED uint32_t receive_batch(uint32_t bytes)
 	enum weir_status status = weir_ring_read_batch(&ring, content, bytes, BATCH, NULL, &done);
 
 	if (weir_ring_release(&ring))
-		weir_event_send(port);
+		wake(port);
 	if (status == WEIR_AGAIN && weir_ring_arm_read(&ring) == WEIR_AGAIN)
 		event_wait(port, TASK_FOREVER);
 	return done;
@@ -78,15 +78,10 @@ int main(void)
 {
 	if (!find_ports() || !open_ring(0, RING_PAGES))
 		return 1;
-	record64();
-	batch64();
-	bulk256();
-	bulk1k();
-	bulk4k();
-	bulk16k();
+	SMALL_ROWS(CALL)
 	weir_grant_unmap(0);
 	if (!open_ring(1, LARGE_PAGES))
 		return 1;
-	bulk64k();
+	LARGE_ROWS(CALL)
 	return 0;
 }
