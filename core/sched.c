@@ -348,15 +348,19 @@ static struct vcpu *unload(struct core *core, struct vcpu *vcpu, struct vcpu *ne
 	return reconsider(core, next, now);
 }
 
+static RARE void begin_anew(struct vcpu *vcpu)
+{
+	vcpu->restart = false;
+	arch_vcpu_reset(&vcpu->arch, vcpu->entry, vcpu->context);
+	vgic_vcpu_reset(vcpu);
+}
+
 static void load(struct core *core, struct vcpu *vcpu, u64 now)
 {
 	account_clock_start(&vcpu->account.run, now);
 	timeout_cancel(&vcpu->vtimer_timeout);
-	if (vcpu->restart) {
-		vcpu->restart = false;
-		arch_vcpu_reset(&vcpu->arch, vcpu->entry, vcpu->context);
-		vgic_vcpu_reset(vcpu);
-	}
+	if (vcpu->restart)
+		begin_anew(vcpu);
 	arch_set_wfi_trap(&vcpu->arch, core->pinned > 1);
 	arch_vcpu_load(&vcpu->arch);
 	vgic_load(vcpu);

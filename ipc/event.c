@@ -89,7 +89,8 @@ RARE struct port_found event_port(struct vm *vm, weir_handle handle)
 }
 
 /* Why port_of() finds none; the handle may have become a port's since. */
-static __attribute__((noinline)) enum weir_status port_refusal(struct vm *vm, weir_handle handle)
+static RARE __attribute__((noinline)) enum weir_status port_refusal(struct vm *vm,
+								    weir_handle handle)
 {
 	struct port *port;
 	enum weir_status status = port_lookup(vm, handle, &port);

@@ -46,7 +46,7 @@ static bool uses_pmu(const struct arch_vcpu *vcpu)
 }
 
 /* The counters stand still afterwards. */
-static __attribute__((noinline)) void pmu_save(struct arch_vcpu *vcpu)
+static RARE __attribute__((noinline)) void pmu_save(struct arch_vcpu *vcpu)
 {
 	struct pmu_state *pmu = &vcpu->pmu;
 
@@ -69,7 +69,7 @@ static __attribute__((noinline)) void pmu_save(struct arch_vcpu *vcpu)
 }
 
 /* All of the guest's registers, so that it sees nothing of another's; they stood still. */
-static __attribute__((noinline)) void pmu_load(const struct arch_vcpu *vcpu)
+static RARE __attribute__((noinline)) void pmu_load(const struct arch_vcpu *vcpu)
 {
 	const struct pmu_state *pmu = &vcpu->pmu;
 
