@@ -1,6 +1,7 @@
 /* The peer of piece.c: has its 2 MiB in its window, and dies with them. Reports nothing itself. */
 #include <guest.h>
 #include <weir/grant.h>
+#include <weir/submit.h>
 #include "tests/guest/piece.h"
 
 #define SYSTEM_RESET 0x84000009u
@@ -31,11 +32,27 @@ static void map(weir_handle grant)
 	EXPECT(pages == PIECE_PAGES);
 }
 
+/* Between two words of the window, by Weir. */
+static enum weir_status copy(uint64_t to, uint64_t from)
+{
+	struct block_request done = { .done = false };
+	struct weir_submit ring;
+
+	weir_submit_init(&ring, weir_here());
+	weir_submit_put_copy(&ring, (void *)&words[to], (const void *)&words[from], 8,
+			     (uint64_t)&done);
+	weir_submit_kick(&ring);
+	return block_wait(&done);
+}
+
 static void take(weir_handle grant)
 {
 	uint64_t different = 0;
 
 	map(grant);
+	EXPECT(copy(3, WORDS - 5) == WEIR_OK);
+	EXPECT(words[3] == pattern(grant, WORDS - 5));
+	words[3] = pattern(grant, 3);
 	for (uint64_t i = 0; i < WORDS && !failed; i++) {
 		different += words[i] != pattern(grant, i);
 		words[i] = ~pattern(grant, i);
@@ -57,6 +74,7 @@ static void read_on(uint64_t word)
 			others += is != 0;
 		}
 	}
+	EXPECT(copy(7, 8) == WEIR_CLOSED && copy(WORDS - 5, 8) == WEIR_CLOSED);
 	words[7] = 0x1234;
 	EXPECT(words[7] == 0x1234);
 	words[7] = 0;
