@@ -66,8 +66,10 @@ TEST(with_a_communication_core_a_send_is_a_store)
 		/* It may sleep at any moment: so without a pause. */
 		for (uint32_t k = 0; k < 10000 && (wanted() || !weir_submit_room(&ring)); k++)
 			__asm__ volatile("yield");
-		CHECK(weir_submit_put_event(&ring, peer) || !cores || !wanted());
-		if (wanted())
+		/* Where the host has stopped the core the ring may be full, for as long as it likes. */
+		if (!weir_submit_put_event(&ring, peer))
+			CHECK(cores);
+		else if (wanted())
 			calls++;
 		else
 			stores++;
