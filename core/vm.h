@@ -146,7 +146,8 @@ struct vm {
 	struct vm_image_part image[VM_IMAGE_PARTS];	 /* pristine; the tree is in the heap */
 	struct guest_seed seed;				 /* in that tree */
 	u64 tree_ipa, entry_ipa;
-	u32 passed; /* devices that it has now: the first ones; owned by vCPU 0's core */
+	u32 passed;	  /* devices that it has now: the first ones; owned by vCPU 0's core */
+	bool virtio_used; /* a queue has been ready in this life; lock: the grant lock */
 	struct vm_ipc *ipc;
 };
 

@@ -394,7 +394,8 @@ static bool reaches(const struct block_vcpu *block, u64 from, u64 to) NEEDS(bloc
 
 bool block_pages_busy(struct vm *vm, pa_t pa, u64 bytes)
 {
-	bool found = virtio_pinned(vm, pa, bytes) || block_virtio_busy(vm, pa.raw, pa.raw + bytes);
+	bool found = vm->virtio_used && (virtio_pinned(vm, pa, bytes) ||
+					 block_virtio_busy(vm, pa.raw, pa.raw + bytes));
 
 	for (u32 i = 0; i < vm->vcpu_count && !found; i++) {
 		struct block_vcpu *block = &vm->vcpu[i]->ipc->block;

@@ -242,7 +242,7 @@ static bool make_ready(const struct virtio_device *device, struct virtio_queue *
 			return false;
 	}
 	queue->seen = queue->used = 0;
-	queue->ready = true;
+	queue->ready = device->vm->virtio_used = true;
 	return true;
 }
 
@@ -357,6 +357,7 @@ void virtio_reset(struct vm *vm)
 		reset(device);
 		spin_unlock(&device->lock);
 	}
+	vm->virtio_used = false;
 }
 
 /* 2.1: only a reset clears bits. Features are taken as a whole, or FEATURES_OK stays 0 (3.1.1). */

@@ -92,6 +92,7 @@ SETTINGS = {
     "passthrough_rtc": dict(expected=OWNER),
     "passthrough_timer": dict(expected=OWNER),
     "ring_again": dict(silent=["mortal"], expected=["^weir: mortal starts again$"]),
+    "pinned": dict(silent=["other"], disks=1),
     "piece": dict(silent=["mortal"], expected=["^weir: mortal starts again$"]),
     "restart": dict(silent=["phoenix"], disks=1, allowed=PHOENIX, expected=PHOENIX),
     "port": dict(silent=["mortal"], disks=1),
