@@ -181,9 +181,9 @@ static enum weir_status share_check(struct vm *vm, struct port *port, weir_handl
 }
 
 /* What home sees where its pages are: themselves, or while they are passed its scratch page. */
-static void pool_show(const struct grant_vm *home, const struct grant *grant, bool pages)
+static void pool_show(const struct grant_vm *home, u64 first, bool pages)
 {
-	u64 first = (u64)(grant - home->grant);
+	const struct grant *grant = &home->grant[first];
 	ipa_t ipa = pool_ipa(home, first);
 
 	if (grant->access != WEIR_PASS)
@@ -208,9 +208,9 @@ static weir_handle share_commit(struct vm *vm, const struct port *port, u64 firs
 	grant->access = (u8)access;
 	grant->mapped = grant->ending = false;
 	grant->port = port_number(port);
-	pool_show(table, grant, false);
+	pool_show(table, first, false);
 	grant_check(vm, grant);
-	return grant_handle(vm, grant);
+	return grant_handle(vm, first);
 }
 
 /* 2 MiB of the pool, which the machine and the VM have at such an address. */
@@ -377,14 +377,15 @@ enum weir_status grant_map_call(struct vcpu *self, const struct call_args *in,
 static void grant_close(const struct vm *vm, struct grant *grant)
 {
 	struct grant_vm *home = &vm->ipc->grant;
+	u64 first = (u64)(grant - home->grant);
 	u32 pages = grant->pages;
 
-	pool_show(home, grant, true);
-	pages_change(home->shared, (u64)(grant - home->grant), pages, false);
+	pool_show(home, first, true);
+	pages_change(home->shared, first, pages, false);
 	port_let_go(home, grant->port);
 	grant->mapped = false;
 	grant->pages = 0;
-	grant_check_home(vm, (u64)(grant - home->grant), pages);
+	grant_check_home(vm, first, pages);
 }
 
 void grant_window_unmap(struct vm *vm, struct vm *home, u64 first) NO_THREAD_SAFETY
@@ -458,7 +459,7 @@ enum weir_status grant_pass_call(struct vcpu *self, const struct call_args *in,
 		port_let_go(&vm->ipc->grant, page->port);
 		page->port = port_number(port);
 		grant_check(home, grant);
-		out->x1 = grant_handle(home, grant);
+		out->x1 = grant_handle(home, page->grant);
 	}
 	grant_window_unlock(vm, home);
 	return status;

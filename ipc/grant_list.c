@@ -22,7 +22,7 @@ static bool tell_given(const struct vm *vm, u64 page, struct call_results *out)
 
 	if (!grant->pages)
 		return false;
-	out->x2 = grant_handle(vm, grant);
+	out->x2 = grant_handle(vm, page);
 	out->x3 = packed(grant->pages, grant->port, grant->access,
 			 grant->mapped ? WEIR_GRANT_MAPPED : WEIR_GRANT_WAITING);
 	return true;
@@ -45,7 +45,7 @@ static bool tell_mapped(const struct vm *vm, u64 page, struct call_results *out)
 		const struct grant *grant = &home->ipc->grant.grant[mapping->grant];
 
 		access = grant->access;
-		out->x2 = grant_handle(home, grant);
+		out->x2 = grant_handle(home, mapping->grant);
 	}
 	out->x3 = packed(mapping->pages, mapping->port, access,
 			 (enum weir_grant_state)states[mapping->state]);

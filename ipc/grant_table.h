@@ -34,10 +34,11 @@ static inline ipa_t window_ipa(u64 page)
 	return IPA(VM_WINDOW_BASE + page * PAGE_SIZE);
 }
 
-static inline weir_handle grant_handle(const struct vm *home, const struct grant *grant)
+/* Of what began last at that page of the pool. */
+static inline weir_handle grant_handle(const struct vm *home, u64 page)
 {
-	return grant->generation << HANDLE_LOW_BITS | (u64)home->id << HANDLE_INDEX_BITS |
-	       (u64)(grant - home->ipc->grant.grant);
+	return home->ipc->grant.grant[page].generation << HANDLE_LOW_BITS |
+	       (u64)home->id << HANDLE_INDEX_BITS | page;
 }
 
 /* ---- Sets of pages: a bit a page, 64 in a word -------------------------------------------------- */
