@@ -24,8 +24,7 @@
 #define QUANTUM_BYTES 4096
 #define POLL_US	      50 /* how long a ring without commands is looked at */
 #define PRIORITIES    8u
-#define RINGS_MAX     (MAX_VMS * MAX_VCPUS)
-#define WORD_BITS     64u
+#define RINGS_MAX     64u /* of a core: bits of a word, and a bound for what it looks at in a turn */
 
 /* Rings of the same priority. */
 struct comm_group {
@@ -34,45 +33,35 @@ struct comm_group {
 };
 
 struct comm_core {
-	u64 awake[RINGS_MAX / WORD_BITS]; /* atomic; bit n: ring n is looked at. Set by any core */
+	u64 awake; /* atomic; bit n: ring n is looked at. Set by any core */
+	u32 rings, left_out;
 	struct comm_group group[PRIORITIES];
-	u32 rings;
-	struct vcpu *ring[]; /* the most urgent first */
+	struct vcpu *ring[RINGS_MAX]; /* the most urgent first */
 };
 
 static struct comm_core *cores[MAX_PCPUS]; /* 0: an application core */
 static u64 poll_ticks;
-
-static u64 *awake_word(struct comm_core *core, u32 rank)
-{
-	return &core->awake[rank / WORD_BITS];
-}
-
-static u64 awake_bit(u32 rank)
-{
-	return BIT(rank % WORD_BITS);
-}
 
 /* ---- Sleeping and waking ----------------------------------------------------------------------- */
 
 /* A ring that has had nothing for long is not looked at any more; unless something came just now. */
 static void doze(struct comm_core *core, struct vcpu *vcpu)
 {
-	u32 rank = vcpu->ipc->comm.rank;
+	u64 bit = BIT(vcpu->ipc->comm.rank);
 
 	/* [Z1] not awake, before submit_wanted is seen and the tail is read: by the order of [A2]. Pairs with wake(). */
-	__atomic_fetch_and(awake_word(core, rank), ~awake_bit(rank), __ATOMIC_RELAXED);
+	__atomic_fetch_and(&core->awake, ~bit, __ATOMIC_RELAXED);
 	if (!submit_sleep(vcpu))
-		__atomic_fetch_or(awake_word(core, rank), awake_bit(rank), __ATOMIC_RELAXED);
+		__atomic_fetch_or(&core->awake, bit, __ATOMIC_RELAXED);
 }
 
 /* The guest has seen submit_wanted. */
 static void wake(struct vcpu *vcpu)
 {
 	const struct comm_vcpu *comm = &vcpu->ipc->comm;
-	u64 *word = awake_word(cores[comm->core], comm->rank), bit = awake_bit(comm->rank);
+	u64 bit = BIT(comm->rank);
 
-	if (!(__atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit))
+	if (!(__atomic_fetch_or(&cores[comm->core]->awake, bit, __ATOMIC_RELAXED) & bit))
 		sched_alert(comm->core);
 }
 
@@ -80,32 +69,33 @@ static void wake(struct vcpu *vcpu)
 
 /*
  * The ring that is to be served: the first that has a command, by priority; but of its equals the first from
- * that on whose turn it is, if one has. 0: none has. Only rings that are awake are looked at; who has had
- * nothing for long falls asleep.
+ * that on whose turn it is, if one has. 0: none has. Only rings that are awake are looked at; one that has had
+ * nothing for long falls asleep, but not more than one in a turn.
  */
 static inline struct vcpu *choose(struct comm_core *core, u64 now)
 {
+	u64 awake = __atomic_load_n(&core->awake, __ATOMIC_ACQUIRE);
 	struct vcpu *first = 0;
+	bool dozed = false;
 
-	for (u32 word = 0; word * WORD_BITS < core->rings; word++) {
-		u64 awake = __atomic_load_n(&core->awake[word], __ATOMIC_ACQUIRE);
+	for (; awake; awake &= awake - 1) {
+		u32 rank = (u32)__builtin_ctzl(awake);
+		struct vcpu *vcpu = core->ring[rank];
+		const struct comm_vcpu *comm = &vcpu->ipc->comm;
 
-		for (; awake; awake &= awake - 1) {
-			u32 rank = word * WORD_BITS + (u32)__builtin_ctzl(awake);
-			struct vcpu *vcpu = core->ring[rank];
-			const struct comm_vcpu *comm = &vcpu->ipc->comm;
-
-			if (first && rank >= first->ipc->comm.group->to)
-				return first;
-			if (!submit_waits(vcpu)) {
-				if (now - comm->served >= poll_ticks)
-					doze(core, vcpu);
-			} else if (rank >= comm->group->turn) {
-				return vcpu;
-			} else if (!first) {
-				first = vcpu;
+		if (first && rank >= first->ipc->comm.group->to)
+			break;
+		if (!submit_waits(vcpu)) {
+			if (!dozed && now - comm->served >= poll_ticks) {
+				doze(core, vcpu);
+				dozed = true;
 			}
+			continue;
 		}
+		if (rank >= comm->group->turn)
+			return vcpu;
+		if (!first)
+			first = vcpu;
 	}
 	return first;
 }
@@ -132,14 +122,6 @@ static inline void serve(struct vcpu *vcpu, u64 now)
 	write_once(account->comm_ticks, account->comm_ticks + end - now);
 }
 
-static bool all_asleep(const struct comm_core *core)
-{
-	for (u32 word = 0; word * WORD_BITS < core->rings; word++)
-		if (read_once(core->awake[word]))
-			return false;
-	return true;
-}
-
 /*
  * `awake` is read behind the acknowledgement of the kick that says that it has changed: timer_now() has an ISB.
  * If it changes behind the last look, the kick is still to come, and ends the core's sleep.
@@ -152,7 +134,7 @@ bool ipc_comm_turn(u32 index)
 
 	if (vcpu)
 		serve(vcpu, now);
-	else if (all_asleep(core))
+	else if (!read_once(core->awake))
 		return false;
 	cpu_relax();
 	return true;
@@ -181,6 +163,10 @@ static RARE void add_rings(const struct comm_list *list, u32 priority)
 
 			if (vm->vcpu[i]->priority != priority)
 				continue;
+			if (core->rings == RINGS_MAX) {
+				core->left_out++;
+				continue;
+			}
 			comm->core = number;
 			comm->rank = core->rings++;
 			comm->group = &core->group[priority];
@@ -191,23 +177,30 @@ static RARE void add_rings(const struct comm_list *list, u32 priority)
 	}
 }
 
+static RARE void say(const struct comm_list *list)
+{
+	for (u32 i = 0; i < list->count; i++) {
+		const struct comm_core *core = cores[list->core[i]];
+
+		log_line("core %u communicates, for %u vCPUs", list->core[i], core->rings);
+		if (core->left_out)
+			log_line("core %u: so many are served at most: %u more make calls instead",
+				 list->core[i], core->left_out);
+	}
+}
+
 RARE void ipc_comm_create(const struct manifest *manifest)
 {
 	struct comm_list list = { 0 };
-	u64 vcpus = 0;
 
-	for (u32 core = 0; core < MAX_PCPUS; core++)
-		if (manifest->communication_cores >> core & 1)
-			list.core[list.count++] = core;
-	for (u32 id = 0; id < vm_count(); id++)
-		vcpus += vm_get(id) ? vm_get(id)->vcpu_count : 0;
-	for (u32 i = 0; i < list.count; i++)
-		cores[list.core[i]] = heap_alloc(sizeof(struct comm_core) +
-						 (vcpus / list.count + 1) * sizeof(struct vcpu *));
+	for (u32 core = 0; core < MAX_PCPUS; core++) {
+		if (!(manifest->communication_cores >> core & 1))
+			continue;
+		list.core[list.count++] = core;
+		cores[core] = heap_alloc(sizeof(struct comm_core));
+	}
 	for (u32 priority = PRIORITIES; list.count && priority--;)
 		add_rings(&list, priority);
-	for (u32 i = 0; i < list.count; i++)
-		log_line("core %u communicates, for %u vCPUs", list.core[i],
-			 cores[list.core[i]]->rings);
+	say(&list);
 	poll_ticks = timer_from_us(POLL_US);
 }

@@ -1,7 +1,8 @@
 /*
  * Communication cores: they run no vCPU, but serve the submission rings of vCPUs of other cores. The ring
  * of a vCPU is served by one communication core, for ever: that of its number among the machine's vCPUs,
- * modulo the number of communication cores.
+ * modulo the number of communication cores. A core serves 64 rings at most, the most urgent; of the other vCPUs
+ * the call takes commands, as without communication cores.
  *
  * Which ring is next: the VM's priority first; of equals each in its turn, for a quantum of bytes. A ring
  * that has had nothing for a while falls asleep: it is not looked at any more, `submit_wanted` in the
