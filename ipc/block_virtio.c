@@ -96,29 +96,6 @@ static bool read_only(const struct block_disk *disk)
 	return disk->read_only || disk->config->writers > 1;
 }
 
-/* ---- Guest memory ---------------------------------------------------------------------------- */
-
-/* Through a window of this core, page by page. */
-static void copy_in(void *to, pa_t from, u64 bytes)
-{
-	u64 here = min(bytes, PAGE_SIZE - (from.raw & PAGE_MASK));
-
-	memcpy(to, mmu_window(WINDOW_SOURCE, from), here);
-	if (here < bytes)
-		memcpy((u8 *)to + here, mmu_window(WINDOW_SOURCE, PA(from.raw + here)),
-		       bytes - here);
-}
-
-static void copy_out(pa_t to, const void *from, u64 bytes)
-{
-	u64 here = min(bytes, PAGE_SIZE - (to.raw & PAGE_MASK));
-
-	memcpy(mmu_window(WINDOW_TARGET, to), from, here);
-	if (here < bytes)
-		memcpy(mmu_window(WINDOW_TARGET, PA(to.raw + here)), (const u8 *)from + here,
-		       bytes - here);
-}
-
 /* ---- The end of a request -------------------------------------------------------------------- */
 
 /* Its queue is looked at in the device's next interrupt. */
@@ -143,7 +120,7 @@ static void finish(struct virtio_request *request, u8 answer)
 	spin_lock(&device->lock);
 	end = block_stopped(device->vm);
 	if (!end && virtio_live(device) && device->queue[0].ready) {
-		copy_out(request->answer, &answer, 1);
+		virtio_copy_out(request->answer, &answer, 1);
 		virtio_put(device, &device->queue[0], request->head,
 			   answer == ANSWER_OK ? request->written : 1);
 	}
@@ -304,7 +281,7 @@ static u8 get_id(struct virtio_request *request, const struct virtio_chain *chai
 	if (piece->bytes < ID_BYTES)
 		return ANSWER_IO;
 	memcpy(id, name, min(strlen(name), ID_BYTES));
-	copy_out(piece->pa, id, ID_BYTES);
+	virtio_copy_out(piece->pa, id, ID_BYTES);
 	request->written = ID_BYTES + 1;
 	return ANSWER_OK;
 }
@@ -314,7 +291,7 @@ static u8 begin(struct virtio_request *request, const struct virtio_chain *chain
 	struct block_request *io = &request->request;
 	struct header header;
 
-	copy_in(&header, chain->piece[0].pa, sizeof(header));
+	virtio_copy_in(&header, chain->piece[0].pa, sizeof(header));
 	request->count = request->next = 0;
 	switch (header.type) {
 	case TYPE_IN:

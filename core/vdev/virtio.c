@@ -19,6 +19,7 @@
 #include "arch/arm64/barrier.h"
 #include "arch/arm64/exit.h"
 #include "arch/arm64/mmu.h"
+#include "core/base/string.h"
 #include "core/hypercall.h"
 #include "core/vm.h"
 
@@ -244,6 +245,26 @@ static bool make_ready(const struct virtio_device *device, struct virtio_queue *
 	queue->seen = queue->used = 0;
 	queue->ready = device->vm->virtio_used = true;
 	return true;
+}
+
+void virtio_copy_in(void *to, pa_t from, u64 bytes)
+{
+	u64 here = min(bytes, PAGE_SIZE - (from.raw & PAGE_MASK));
+
+	memcpy(to, mmu_window(WINDOW_SOURCE, from), here);
+	if (here < bytes)
+		memcpy((u8 *)to + here, mmu_window(WINDOW_SOURCE, PA(from.raw + here)),
+		       bytes - here);
+}
+
+void virtio_copy_out(pa_t to, const void *from, u64 bytes)
+{
+	u64 here = min(bytes, PAGE_SIZE - (to.raw & PAGE_MASK));
+
+	memcpy(mmu_window(WINDOW_TARGET, to), from, here);
+	if (here < bytes)
+		memcpy(mmu_window(WINDOW_TARGET, PA(to.raw + here)), (const u8 *)from + here,
+		       bytes - here);
 }
 
 static bool queue_reaches(const struct virtio_queue *queue, u64 from, u64 to)

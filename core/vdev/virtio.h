@@ -114,5 +114,8 @@ bool virtio_take(struct virtio_device *device, struct virtio_queue *queue,
 /* The chain is used, `bytes` of it were written; interrupts the driver if it wants that. */
 void virtio_put(struct virtio_device *device, struct virtio_queue *queue, u16 head, u32 bytes)
 	NEEDS(device->lock);
+/* The guest's memory, which is its RAM and nobody else's now, through a window of this core; a page's bytes at most. */
+void virtio_copy_in(void *to, pa_t from, u64 bytes);
+void virtio_copy_out(pa_t to, const void *from, u64 bytes);
 /* The vCPU that is in this exit executes the store again that led to it. */
 void virtio_again(void);

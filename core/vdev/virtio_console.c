@@ -9,8 +9,6 @@
  */
 #include "core/vdev/virtio_console.h"
 
-#include "arch/arm64/mmu.h"
-#include "core/base/string.h"
 #include "core/console.h"
 #include "core/hypercall.h"
 #include "core/memory.h"
@@ -61,11 +59,10 @@ static bool copy_bytes(const struct virtio_console *console, u8 *to, u32 *count)
 	pa_t from = PA(piece->pa.raw + console->offset);
 	u64 bytes = min(piece->bytes - console->offset, AT_ONCE);
 
-	bytes = min(bytes, PAGE_SIZE - (from.raw & PAGE_MASK));
 	if (console->piece >= console->chain.readable ||
 	    ipc_pages_shared(console->device.vm, from, bytes))
 		return false;
-	memcpy(to, mmu_window(WINDOW_SOURCE, from), bytes);
+	virtio_copy_in(to, from, bytes);
 	*count = (u32)bytes;
 	return true;
 }
@@ -132,7 +129,7 @@ static bool receive(struct virtio_device *device, u8 byte) NEEDS(device->lock)
 		virtio_break(device);
 		return false;
 	}
-	*(u8 *)mmu_window(WINDOW_TARGET, chain.piece[0].pa) = byte;
+	virtio_copy_out(chain.piece[0].pa, &byte, 1);
 	virtio_put(device, queue, chain.head, 1);
 	return true;
 }

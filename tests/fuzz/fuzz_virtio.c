@@ -1,0 +1,55 @@
+/*
+ * Virtio devices under drivers that do anything: accesses of all sizes to any register from two vCPUs, queues and chains of
+ * any kind, pages that are shared meanwhile, requests that end and fail at any time, a VM that ends and begins again. The
+ * game, and what has to hold, is of tests/host/virtio_machine.c; each number that it asks for is two bytes of the input.
+ *
+ * Sources: core/vdev/virtio.c core/vdev/virtio_console.c ipc/block.c tests/host/virtio_machine.c tests/fuzz/input.c
+ * Sources: tests/host/fake/heap.c tests/host/fake/exit.c tests/host/fake/panic.c
+ */
+#include "virtio_machine.h"
+#include "input.h"
+
+#define STEPS_MAX 1000u
+
+static const u8 *data;
+static size_t left;
+
+void machine_locks(const struct spinlock *lock);
+void machine_unlocks(const struct spinlock *lock);
+
+/* The order of the locks is test_virtio's to see. */
+void machine_locks(const struct spinlock *lock)
+{
+	(void)lock;
+}
+
+void machine_unlocks(const struct spinlock *lock)
+{
+	(void)lock;
+}
+
+/* Small numbers choose; of the others the upper half is wild. */
+static u32 next(void)
+{
+	u32 number;
+
+	if (left < 2)
+		return 0;
+	number = data[0] | (u32)data[1] << 8;
+	data += 2;
+	left -= 2;
+	return number * 0x10001u;
+}
+
+int LLVMFuzzerTestOneInput(const u8 *input, size_t bytes);
+
+int LLVMFuzzerTestOneInput(const u8 *input, size_t bytes)
+{
+	data = input;
+	left = bytes;
+	virtio_machine_make(bytes & 1);
+	for (u32 steps = 0; left && steps < STEPS_MAX; steps += 10)
+		virtio_play(next, 10);
+	virtio_machine_free();
+	return 0;
+}

@@ -1,0 +1,427 @@
+/*
+ * Virtio devices against drivers, good and bad.
+ *
+ * Sources: core/vdev/virtio.c core/vdev/virtio_console.c ipc/block.c tests/host/virtio_machine.c
+ * Sources: tests/host/fake/heap.c tests/host/fake/exit.c tests/host/fake/panic.c tests/host/fake/lock.c
+ */
+#include <string.h>
+#include "virtio_machine.h"
+#include "soak.h"
+
+#define EVENT_INDEX (1u << 29)
+#define POOL_PAGE   (VIRTIO_RAM_PAGES - VIRTIO_POOL_PAGES)
+
+enum {
+	MAGIC = 0,
+	DEVICE_ID = 8,
+	NUM_MAX = 0x34,
+	READY = 0x44,
+	NOTIFY = 0x50,
+	CAUSE = 0x60,
+	ACK = 0x64,
+	STATUS = 0x70
+};
+enum { IN, OUT, FLUSH = 4, GET_ID = 8 };
+enum { NEEDS_RESET = 64, LIVE = 15 };
+
+static struct virtio_memory *memory;
+
+static int make(void **state)
+{
+	(void)state;
+	fake_lock_reset();
+	virtio_machine_make(false);
+	return 0;
+}
+
+static int unmake(void **state)
+{
+	(void)state;
+	virtio_machine_free();
+	return 0;
+}
+
+static u8 *answer(u32 i)
+{
+	return virtio_ram(PAGE_SIZE + 2048 + i);
+}
+
+static void descriptor(u32 i, const void *at, u32 bytes, u16 flags)
+{
+	memory->descriptor[i].address = virtio_ipa(at);
+	memory->descriptor[i].bytes = bytes;
+	memory->descriptor[i].flags = flags;
+	memory->descriptor[i].next = (u16)(i + 1);
+}
+
+/* Request i of three descriptors from 3 * i on; it is made available. */
+static void offer(u32 i, u32 type, u64 sector, void *data, u32 bytes)
+{
+	struct virtio_header *header = (void *)virtio_ram(PAGE_SIZE + 16 * i);
+
+	*header = (struct virtio_header){ type, 0, sector };
+	*answer(i) = 0xee;
+	descriptor(3 * i, header, 16, 1);
+	descriptor(3 * i + 1, data, bytes, type == OUT ? 1 : 3);
+	descriptor(3 * i + 2, answer(i), 1, 2);
+	if (!bytes)
+		memory->descriptor[3 * i].next = (u16)(3 * i + 2);
+	memory->available.ring[memory->available.index % VIRTIO_QUEUE] = (u16)(3 * i);
+	memory->available.index++;
+}
+
+static u32 run(u32 slot, u32 type, u64 sector, void *data, u32 bytes)
+{
+	offer(0, type, sector, data, bytes);
+	virtio_set(slot, NOTIFY, 0);
+	while (virtio_disk_done(WEIR_OK))
+		;
+	return *answer(0);
+}
+
+TEST(a_slot_without_a_device_has_id_0_and_ignores_the_rest)
+{
+	for (u32 slot = 3; slot < 32; slot++) {
+		assert_int_equal(virtio_get(slot, MAGIC), 0x74726976);
+		assert_int_equal(virtio_get(slot, 4), 2);
+		assert_int_equal(virtio_get(slot, DEVICE_ID), 0);
+		virtio_set(slot, STATUS, 1);
+		assert_int_equal(virtio_get(slot, STATUS), 0);
+	}
+	assert_int_equal(virtio_get(0, DEVICE_ID), 2);
+	assert_int_equal(virtio_get(2, DEVICE_ID), 3);
+}
+
+TEST(narrow_accesses_reach_the_configuration_alone)
+{
+	assert_int_equal(virtio_load(0, MAGIC, 1), 0);
+	assert_int_equal(virtio_load(0, MAGIC, 8), 0x274726976);
+	assert_int_equal(virtio_load(0, 0x100, 8), VIRTIO_SECTORS);
+	assert_int_equal(virtio_load(0, 0x101, 1), VIRTIO_SECTORS >> 8);
+	virtio_store(0, STATUS, 1, 1);
+	assert_int_equal(virtio_get(0, STATUS), 0);
+}
+
+TEST(the_interrupt_is_there_until_it_is_acknowledged)
+{
+	memory = virtio_drive(0, 0, 0, 0);
+	assert_int_equal(run(0, IN, 3, virtio_ram(8 * PAGE_SIZE), 512), 0);
+	assert_int_equal(*virtio_ram(8 * PAGE_SIZE), 3);
+	assert_int_equal(memory->used.ring[0].bytes, 513);
+	assert_int_equal(virtio_get(0, CAUSE), 1);
+	assert_true(virtio_line(0));
+	virtio_set(0, ACK, 1);
+	assert_false(virtio_line(0));
+	memory->available.flags = 1; /* no interrupts */
+	assert_int_equal(run(0, IN, 4, virtio_ram(8 * PAGE_SIZE), 512), 0);
+	assert_false(virtio_line(0));
+}
+
+TEST(with_event_index_only_the_asked_for_is_told)
+{
+	memory = virtio_drive(0, EVENT_INDEX, 0, 0);
+	memory->available.used_event = 1;
+	assert_int_equal(run(0, IN, 3, virtio_ram(8 * PAGE_SIZE), 512), 0);
+	assert_false(virtio_line(0));
+	assert_int_equal(memory->used.available_event, 1);
+	assert_int_equal(run(0, IN, 3, virtio_ram(8 * PAGE_SIZE), 512), 0);
+	assert_true(virtio_line(0));
+	assert_int_equal(memory->used.available_event, 2);
+}
+
+TEST(a_flush_reaches_the_device_and_who_cannot_ask_has_written_through)
+{
+	memory = virtio_drive(0, 1u << 9, 0, 0);
+	assert_int_equal(run(0, OUT, 5, virtio_ram(8 * PAGE_SIZE), 1024), 0);
+	assert_int_equal(virtio_disk_flushes(), 0);
+	assert_int_equal(run(0, FLUSH, 0, 0, 0), 0);
+	assert_int_equal(virtio_disk_flushes(), 1);
+	memory = virtio_drive(0, 0, 0, 0);
+	assert_int_equal(run(0, OUT, 5, virtio_ram(8 * PAGE_SIZE), 1024), 0);
+	assert_int_equal(virtio_disk_flushes(), 2);
+}
+
+TEST(a_disk_that_two_vms_may_write_is_read_only)
+{
+	virtio_set(1, 0x14, 0);
+	assert_true(virtio_get(1, 0x10) & 1u << 5);
+	virtio_set(0, 0x14, 0);
+	assert_false(virtio_get(0, 0x10) & 1u << 5);
+	memory = virtio_drive(1, 0, 0, 0);
+	assert_int_equal(run(1, OUT, 0, virtio_ram(8 * PAGE_SIZE), 512), 1);
+	assert_int_equal(run(1, IN, 0, virtio_ram(8 * PAGE_SIZE), 512), 0);
+	assert_int_equal(*(u64 *)virtio_ram(8 * PAGE_SIZE), VIRTIO_SECTORS);
+}
+
+TEST(the_id_is_the_name_as_far_as_it_goes)
+{
+	memory = virtio_drive(1, 0, 0, 0);
+	memset(virtio_ram(8 * PAGE_SIZE), 'x', 32);
+	assert_int_equal(run(1, GET_ID, 0, virtio_ram(8 * PAGE_SIZE), 20), 0);
+	assert_memory_equal(virtio_ram(8 * PAGE_SIZE), "a-name-of-twenty-onexx", 22);
+}
+
+TEST(an_error_of_the_device_reaches_the_driver)
+{
+	memory = virtio_drive(0, 0, 0, 0);
+	offer(0, IN, 0, virtio_ram(8 * PAGE_SIZE), 512);
+	virtio_set(0, NOTIFY, 0);
+	virtio_disk_done(WEIR_IO);
+	assert_int_equal(*answer(0), 1);
+	assert_int_equal(virtio_get(0, STATUS), LIVE);
+}
+
+TEST(segments_that_touch_are_joined_and_many_are_split)
+{
+	struct virtio_header *header = (void *)virtio_ram(PAGE_SIZE);
+	u32 before = virtio_disk_requests();
+
+	memory = virtio_drive(0, 0, 0, 0);
+	*header = (struct virtio_header){ IN, 0, 0 };
+	descriptor(0, header, 16, 1);
+	for (u32 i = 1; i <= 13; i++) /* twelve lie apart, the thirteenth behind the twelfth */
+		descriptor(i, virtio_ram((20 + i) * PAGE_SIZE - (i == 13) * (PAGE_SIZE - 512)), 512,
+			   3);
+	descriptor(14, answer(0), 1, 2);
+	memory->available.index = 1;
+	virtio_set(0, NOTIFY, 0);
+	while (virtio_disk_done(WEIR_OK))
+		;
+	assert_int_equal(*answer(0), 0);
+	assert_int_equal(virtio_disk_requests() - before, 3);
+	for (u64 i = 1; i <= 12; i++)
+		assert_int_equal(*virtio_ram((20 + i) * PAGE_SIZE), i - 1);
+	assert_int_equal(*virtio_ram(32 * PAGE_SIZE + 512), 12);
+}
+
+/* A chain that begins in no time: what an exit cannot do is done by the next. */
+TEST(a_notification_serves_two_and_is_executed_again)
+{
+	memory = virtio_drive(0, 0, 0, 0);
+	for (u32 i = 0; i < 5; i++)
+		offer(i, IN, i, virtio_ram((8 + i) * PAGE_SIZE), 512);
+	assert_true(virtio_store(0, NOTIFY, 4, 0));
+	assert_int_equal(virtio_disk_queued(), 2);
+	assert_true(virtio_store(0, NOTIFY, 4, 0));
+	assert_false(virtio_store(0, NOTIFY, 4, 0));
+	assert_int_equal(virtio_disk_queued(), 5);
+}
+
+/* Sixteen are under way at most; the device's interrupts look for the rest, without a notification. */
+TEST(what_waits_in_a_full_queue_is_found_when_others_are_done)
+{
+	memory = virtio_drive(0, EVENT_INDEX, 0, 0);
+	offer(0, IN, 9, virtio_ram(8 * PAGE_SIZE), 512);
+	memory->available.index = 16; /* all of them the same */
+	virtio_set(0, NOTIFY, 0);
+	while (memory->used.index < 3)
+		virtio_disk_done(WEIR_OK);
+	memory->available.index += 13;
+	while (virtio_store(0, NOTIFY, 4, 0))
+		;
+	memory->available.index += 3;
+	while (virtio_disk_done(WEIR_OK))
+		;
+	assert_int_equal(memory->used.index, 32);
+	assert_int_equal(virtio_get(0, STATUS), LIVE);
+}
+
+TEST(a_reset_waits_for_what_is_in_flight)
+{
+	memory = virtio_drive(0, 0, 0, 0);
+	offer(0, IN, 1, virtio_ram(8 * PAGE_SIZE), 512);
+	virtio_set(0, NOTIFY, 0);
+	assert_true(virtio_store(0, STATUS, 4, 0));
+	offer(1, IN, 1, virtio_ram(9 * PAGE_SIZE), 512);
+	virtio_store(0, NOTIFY, 4, 0);
+	assert_int_equal(virtio_disk_queued(), 1); /* nothing new begins */
+	virtio_disk_done(WEIR_OK);
+	assert_int_equal(memory->used.index, 0);
+	assert_int_equal(*answer(0), 0xee);
+	assert_false(virtio_store(0, STATUS, 4, 0));
+	assert_int_equal(virtio_get(0, STATUS), 0);
+	assert_int_equal(virtio_get(0, READY), 0);
+}
+
+TEST(a_vm_that_ends_is_not_written_any_more_and_begins_with_new_devices)
+{
+	memory = virtio_drive(0, 0, 0, 0);
+	for (u32 i = 0; i < 5; i++)
+		offer(i, IN, i, virtio_ram((8 + i) * PAGE_SIZE), 512);
+	virtio_store(0, NOTIFY, 4, 0);
+	virtio_stop();
+	assert_int_equal(memory->used.index, 0);
+	assert_int_equal(virtio_get(0, STATUS), 0);
+	assert_false(virtio_line(0));
+	memory = virtio_drive(0, 0, 0, 0);
+	assert_int_equal(run(0, IN, 3, virtio_ram(8 * PAGE_SIZE), 512), 0);
+}
+
+TEST(what_a_queue_or_request_has_is_not_shared)
+{
+	memory = virtio_drive(0, 0, 0, POOL_PAGE);
+	assert_false(virtio_share(0, true)); /* the queue */
+	assert_true(virtio_share(1, true));
+	offer(0, IN, 1, virtio_ram((POOL_PAGE + 3) * PAGE_SIZE), 512);
+	virtio_set(0, NOTIFY, 0);
+	assert_false(virtio_share(3, true));
+	virtio_disk_done(WEIR_OK);
+	assert_true(virtio_share(3, true));
+	virtio_set(0, STATUS, 0);
+	assert_true(virtio_share(0, true));
+	virtio_drive(0, 0, 0, POOL_PAGE);
+	assert_int_equal(virtio_get(0, READY), 0);
+	assert_true(virtio_get(0, STATUS) & NEEDS_RESET);
+}
+
+TEST(what_is_shared_is_no_buffer_and_no_place_for_an_answer)
+{
+	memory = virtio_drive(0, 0, 0, 0);
+	assert_true(virtio_share(2, true));
+	assert_int_equal(run(0, IN, 1, virtio_ram((POOL_PAGE + 2) * PAGE_SIZE), 512), 1);
+	assert_int_equal(virtio_get(0, STATUS), LIVE);
+	offer(0, IN, 1, virtio_ram(8 * PAGE_SIZE), 512);
+	descriptor(2, virtio_ram((POOL_PAGE + 2) * PAGE_SIZE), 1, 2);
+	virtio_set(0, NOTIFY, 0);
+	assert_true(virtio_get(0, STATUS) & NEEDS_RESET);
+	assert_int_equal(virtio_disk_queued(), 0);
+	assert_int_equal(*virtio_ram((POOL_PAGE + 2) * PAGE_SIZE), 0);
+}
+
+/* Each with a device as new; it needs a reset then, and the driver hears of it. */
+#define LIE(statement)                                                       \
+	do {                                                                 \
+		memory = virtio_drive(0, 0, 0, 0);                           \
+		offer(0, IN, 0, virtio_ram(8 * PAGE_SIZE), 512);             \
+		statement;                                                   \
+		virtio_store(0, NOTIFY, 4, 0);                               \
+		assert_int_equal(virtio_get(0, STATUS), LIVE | NEEDS_RESET); \
+		assert_int_equal(virtio_get(0, CAUSE), 2);                   \
+		assert_true(virtio_line(0));                                 \
+		assert_int_equal(virtio_disk_queued(), 0);                   \
+		assert_int_equal(memory->used.index, 0);                     \
+		assert_int_equal(*answer(0), 0xee);                          \
+	} while (0)
+
+TEST(a_driver_that_lies_has_a_device_that_needs_a_reset)
+{
+	u64 end = VM_RAM_BASE + VIRTIO_RAM_PAGES * PAGE_SIZE;
+
+	LIE(memory->descriptor[2].next = 1; memory->descriptor[2].flags = 3);
+	LIE(memory->descriptor[1].next = VIRTIO_QUEUE);
+	LIE(memory->descriptor[1].flags |= 4);
+	LIE(memory->descriptor[1].bytes = 0);
+	LIE(memory->descriptor[1].address = end - 511);
+	LIE(memory->descriptor[1].address = VM_RAM_BASE - 1);
+	LIE(memory->descriptor[1].address = UINT64_MAX);
+	LIE(memory->descriptor[0].address = end - 15);
+	LIE(memory->descriptor[0].flags |= 2);
+	LIE(memory->descriptor[0].bytes = 15);
+	LIE(memory->descriptor[0].flags = 0);
+	LIE(memory->descriptor[2].flags = 0);
+	LIE(memory->available.index = VIRTIO_QUEUE + 1);
+	LIE(memory->available.ring[0] = VIRTIO_QUEUE);
+	LIE(memory->available.ring[0] = 0xffff);
+}
+
+TEST(the_console_prints_and_waits_while_there_is_no_room)
+{
+	u8 *text = virtio_ram(8 * PAGE_SIZE + 4000);
+
+	memory = virtio_drive(2, 0, 1, 0);
+	assert_int_equal(virtio_get(2, NUM_MAX), 32);
+	for (u32 i = 0; i < 200; i++)
+		text[i] = (u8)('a' + i % 26);
+	descriptor(0, text, 200, 0);
+	memory->available.index = 1;
+	virtio_console_stuck(true);
+	assert_true(virtio_store(2, NOTIFY, 4, 1));
+	assert_int_equal(memory->used.index, 0);
+	virtio_console_stuck(false);
+	for (u32 exits = 0; virtio_store(2, NOTIFY, 4, 1); exits++)
+		assert_true(exits < 6);
+	assert_int_equal(strlen(virtio_printed()), 200);
+	assert_memory_equal(virtio_printed(), text, 200);
+	assert_int_equal(memory->used.index, 1);
+	assert_true(virtio_line(2));
+}
+
+TEST(a_page_that_is_passed_while_it_is_printed_is_not_read)
+{
+	memory = virtio_drive(2, 0, 1, 0);
+	memset(virtio_ram((POOL_PAGE + 5) * PAGE_SIZE), 'a', 200);
+	descriptor(0, virtio_ram((POOL_PAGE + 5) * PAGE_SIZE), 200, 0);
+	memory->available.index = 1;
+	assert_true(virtio_store(2, NOTIFY, 4, 1));
+	assert_true(virtio_share(5, true));
+	assert_false(virtio_store(2, NOTIFY, 4, 1));
+	assert_int_equal(strlen(virtio_printed()), 64);
+	assert_true(virtio_get(2, STATUS) & NEEDS_RESET);
+}
+
+TEST(what_is_typed_goes_into_the_drivers_buffers)
+{
+	assert_false(virtio_console_receive(&virtio_vm, 'x'));
+	memory = virtio_drive(2, 0, 0, 0);
+	assert_false(virtio_console_receive(&virtio_vm, 'x'));
+	descriptor(0, virtio_ram(8 * PAGE_SIZE), 10, 2);
+	memory->available.index = 1;
+	assert_true(virtio_console_receive(&virtio_vm, 'x'));
+	assert_int_equal(*virtio_ram(8 * PAGE_SIZE), 'x');
+	assert_int_equal(memory->used.ring[0].bytes, 1);
+	assert_true(virtio_line(2));
+	assert_false(virtio_console_receive(&virtio_vm, 'y'));
+}
+
+static u64 seed;
+
+static u32 random_number(void)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (u32)(seed >> 16);
+}
+
+TEST(whatever_drivers_do_requests_are_the_vms_and_a_reset_mends_all)
+{
+	u64 games = soak_count(2000, 100000);
+
+	seed = soak_seed() * 0x9e3779b97f4a7c15ul;
+	for (u64 game = 0; game < games; game++) {
+		virtio_machine_free();
+		fake_lock_reset();
+		virtio_machine_make(game & 1);
+		virtio_play(random_number, 500);
+	}
+}
+
+#define RUN_MADE(name) cmocka_unit_test_setup_teardown(name, make, unmake)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RUN_MADE(a_slot_without_a_device_has_id_0_and_ignores_the_rest),
+		RUN_MADE(narrow_accesses_reach_the_configuration_alone),
+		RUN_MADE(the_interrupt_is_there_until_it_is_acknowledged),
+		RUN_MADE(with_event_index_only_the_asked_for_is_told),
+		RUN_MADE(a_flush_reaches_the_device_and_who_cannot_ask_has_written_through),
+		RUN_MADE(a_disk_that_two_vms_may_write_is_read_only),
+		RUN_MADE(the_id_is_the_name_as_far_as_it_goes),
+		RUN_MADE(an_error_of_the_device_reaches_the_driver),
+		RUN_MADE(segments_that_touch_are_joined_and_many_are_split),
+		RUN_MADE(a_notification_serves_two_and_is_executed_again),
+		RUN_MADE(what_waits_in_a_full_queue_is_found_when_others_are_done),
+		RUN_MADE(a_reset_waits_for_what_is_in_flight),
+		RUN_MADE(a_vm_that_ends_is_not_written_any_more_and_begins_with_new_devices),
+		RUN_MADE(what_a_queue_or_request_has_is_not_shared),
+		RUN_MADE(what_is_shared_is_no_buffer_and_no_place_for_an_answer),
+		RUN_MADE(a_driver_that_lies_has_a_device_that_needs_a_reset),
+		RUN_MADE(the_console_prints_and_waits_while_there_is_no_room),
+		RUN_MADE(a_page_that_is_passed_while_it_is_printed_is_not_read),
+		RUN_MADE(what_is_typed_goes_into_the_drivers_buffers),
+		RUN_MADE(whatever_drivers_do_requests_are_the_vms_and_a_reset_mends_all),
+	};
+
+	return cmocka_run_group_tests(tests, 0, 0);
+}

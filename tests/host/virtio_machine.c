@@ -1,0 +1,555 @@
+/* A VM with virtio devices (virtio_machine.h). */
+#include <stdlib.h>
+#include <string.h>
+#include "virtio_machine.h"
+#include "core/base/log.h"
+#include "core/console.h"
+#include "core/hypercall.h"
+#include "core/life.h"
+#include "core/memory.h"
+#include "drivers/block_device.h"
+#include "ipc/block.h"
+#include "ipc/event.h"
+#include "ipc/grant.h"
+
+#define RAM_BYTES	(VIRTIO_RAM_PAGES * PAGE_SIZE)
+#define QUEUED		64u
+#define DEVICE_CAPACITY (2 * VIRTIO_SECTORS)
+
+struct vm virtio_vm;
+struct vcpu virtio_vcpu[2];
+
+static struct vm_ipc vm_ipc;
+static struct vcpu_ipc vcpu_ipc[2];
+static struct weir_in in_page;
+static struct weir_out out_page;
+static struct manifest_disk disks[] = {
+	{ .name = "first", .sectors = VIRTIO_SECTORS, .writers = 1 },
+	{ .name = "a-name-of-twenty-one-", .first_sector = VIRTIO_SECTORS, .writers = 2 }
+};
+static const struct manifest manifest = { .disk = disks, .disk_count = 2 };
+static struct manifest_vm config = {
+	.name = "vm", .disk = { 0, 1 }, .disk_count = 2, .writable_disk_count = 2
+};
+
+static struct {
+	u8 *ram;
+	u8 medium[DEVICE_CAPACITY * BLOCK_SECTOR_BYTES];
+	struct block_request *queue[QUEUED];
+	u32 queued, requests, flushes;
+	bool line[VM_VIRTIO_DEVICES];
+	bool shared[VIRTIO_POOL_PAGES];
+	bool held, again, stuck, room;
+	char printed[4096];
+	u32 printed_bytes;
+} machine;
+
+/* ---- The rest of the hypervisor ---- */
+
+bool vm_ram(const struct vm *vm, ipa_t ipa, u64 bytes, pa_t *pa)
+{
+	u64 offset = ipa.raw - VM_RAM_BASE;
+
+	if (offset >= vm->ram_bytes || bytes > vm->ram_bytes - offset)
+		return false;
+	*pa = PA(vm->ram.raw + offset);
+	return true;
+}
+
+void vm_device_done(struct vm *vm)
+{
+	(void)vm;
+}
+
+void log_line(const char *format, ...)
+{
+	(void)format;
+}
+
+void event_block_done(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	fail_msg("no hypercall made a request");
+}
+
+void vgic_set_line(struct vm *vm, u32 intid, bool level)
+{
+	assert_true(vm == &virtio_vm && intid - VM_VIRTIO_INTID < VM_VIRTIO_DEVICES);
+	machine.line[intid - VM_VIRTIO_INTID] = level;
+}
+
+u32 vuart_print(struct vcpu *self, const u8 *bytes, u32 count)
+{
+	(void)self;
+	if (machine.stuck)
+		return 0;
+	for (u32 i = 0; i < count; i++)
+		if (machine.printed_bytes < sizeof(machine.printed) - 1)
+			machine.printed[machine.printed_bytes++] = (char)bytes[i];
+	return count;
+}
+
+void console_service(void)
+{
+	assert_true(machine.stuck && !machine.held);
+}
+
+void grant_lock(struct vm *vm) NO_THREAD_SAFETY
+{
+	(void)vm;
+	assert_false(machine.held);
+	machine.held = true;
+}
+
+void grant_unlock(struct vm *vm) NO_THREAD_SAFETY
+{
+	(void)vm;
+	assert_true(machine.held);
+	machine.held = false;
+}
+
+static u64 pool(void)
+{
+	return virtio_vm.ram.raw + RAM_BYTES - VIRTIO_POOL_PAGES * PAGE_SIZE;
+}
+
+bool grant_in_pool(const struct vm *vm, pa_t pa, u64 bytes)
+{
+	(void)vm;
+	return bytes && pa.raw + bytes > pool();
+}
+
+bool grant_pages_shared(const struct vm *vm, pa_t pa, u64 bytes)
+{
+	(void)vm;
+	assert_true(machine.held);
+	for (u64 i = 0; i < VIRTIO_POOL_PAGES; i++)
+		if (machine.shared[i] && pa.raw < pool() + (i + 1) * PAGE_SIZE &&
+		    pool() + i * PAGE_SIZE < pa.raw + bytes)
+			return true;
+	return false;
+}
+
+void ipc_pages_hold(struct vm *vm)
+{
+	grant_lock(vm);
+}
+
+bool ipc_pages_shared(const struct vm *vm, pa_t pa, u64 bytes)
+{
+	return grant_pages_shared(vm, pa, bytes);
+}
+
+void ipc_pages_release(struct vm *vm)
+{
+	grant_unlock(vm);
+}
+
+bool virtio_share(u32 page, bool share)
+{
+	bool busy;
+
+	grant_lock(&virtio_vm);
+	busy = share && block_pages_busy(&virtio_vm, PA(pool() + page * PAGE_SIZE), PAGE_SIZE);
+	if (!busy)
+		machine.shared[page] = share;
+	grant_unlock(&virtio_vm);
+	return !busy;
+}
+
+/* ---- The disk ---- */
+
+static void check_segment(const struct block_segment *segment)
+{
+	u64 offset = segment->pa.raw - virtio_vm.ram.raw;
+
+	assert_true(segment->bytes && segment->bytes % BLOCK_SECTOR_BYTES == 0);
+	assert_true(offset % BLOCK_SECTOR_BYTES == 0);
+	assert_true(offset < RAM_BYTES && segment->bytes <= RAM_BYTES - offset);
+	grant_lock(&virtio_vm);
+	assert_false(grant_pages_shared(&virtio_vm, segment->pa, segment->bytes));
+	grant_unlock(&virtio_vm);
+}
+
+static enum weir_status submit(struct block_device *device, struct block_request *request)
+{
+	u64 sectors = 0;
+
+	if (machine.queued == 8)
+		return WEIR_AGAIN;
+	assert_true(request->segment_count <= device->max_segments);
+	assert_int_equal(request->segment_count == 0, request->operation == BLOCK_FLUSH);
+	for (u32 i = 0; i < request->segment_count; i++) {
+		check_segment(&request->segment[i]);
+		sectors += request->segment[i].bytes / BLOCK_SECTOR_BYTES;
+	}
+	assert_true(sectors <= DEVICE_CAPACITY && request->sector <= DEVICE_CAPACITY - sectors);
+	assert_true(request->operation != BLOCK_WRITE ||
+		    request->sector + sectors <= VIRTIO_SECTORS);
+	machine.queue[machine.queued++] = request;
+	machine.requests++;
+	return WEIR_OK;
+}
+
+static const struct block_device_ops ops = { .submit = submit };
+static struct block_device disk = {
+	.ops = &ops,
+	.name = "disk",
+	.sectors = DEVICE_CAPACITY,
+	.max_segments = 4,
+	.max_segment_bytes = 1u << 20,
+};
+
+u32 block_device_count(void)
+{
+	return 1;
+}
+
+struct block_device *block_device_get(u32 index)
+{
+	return index ? 0 : &disk;
+}
+
+void block_device_again(const struct block_device *device)
+{
+	assert_true(device == &disk);
+	machine.room = true;
+}
+
+static void move_data(const struct block_request *request)
+{
+	u8 *at = machine.medium + request->sector * BLOCK_SECTOR_BYTES;
+
+	for (u32 i = 0; i < request->segment_count; i++) {
+		void *memory = (void *)request->segment[i].pa.raw;
+
+		check_segment(&request->segment[i]);
+		if (request->operation == BLOCK_READ)
+			memcpy(memory, at, request->segment[i].bytes);
+		else
+			memcpy(at, memory, request->segment[i].bytes);
+		at += request->segment[i].bytes;
+	}
+}
+
+bool virtio_disk_done(enum weir_status status)
+{
+	struct block_request *request = machine.queue[0];
+
+	if (machine.queued) {
+		machine.queued--;
+		memmove(machine.queue, machine.queue + 1, machine.queued * sizeof(request));
+		if (status == WEIR_OK)
+			move_data(request);
+		machine.flushes += request->operation == BLOCK_FLUSH;
+		request->done(request, status);
+		machine.room = true;
+	}
+	for (u32 turns = 0; machine.room; turns++) {
+		assert_true(turns < 1000);
+		machine.room = disk.room(&disk);
+	}
+	return machine.queued != 0;
+}
+
+u32 virtio_disk_queued(void)
+{
+	return machine.queued;
+}
+
+u32 virtio_disk_flushes(void)
+{
+	return machine.flushes;
+}
+
+u32 virtio_disk_requests(void)
+{
+	return machine.requests;
+}
+
+/* ---- The guest ---- */
+
+u8 *virtio_ram(u64 offset)
+{
+	return machine.ram + offset;
+}
+
+u64 virtio_ipa(const void *in_ram)
+{
+	return VM_RAM_BASE + (u64)((const u8 *)in_ram - machine.ram);
+}
+
+static u64 access_as(u32 vcpu, u32 slot, u32 offset, u32 bytes, bool write, u64 value)
+{
+	struct mmio access = { .offset = slot * VIRTIO_SLOT_BYTES + offset,
+			       .bytes = bytes,
+			       .write = write,
+			       .value = value };
+
+	fake_exit.pc = 0x1000;
+	assert_true(virtio_mmio(&virtio_vcpu[vcpu], &access));
+	machine.again = fake_exit.pc != 0x1000;
+	assert_false(machine.held);
+	return access.value;
+}
+
+u64 virtio_load(u32 slot, u32 offset, u32 bytes)
+{
+	return access_as(0, slot, offset, bytes, false, 0);
+}
+
+bool virtio_store(u32 slot, u32 offset, u32 bytes, u64 value)
+{
+	access_as(0, slot, offset, bytes, true, value);
+	return machine.again;
+}
+
+u32 virtio_get(u32 slot, u32 offset)
+{
+	return (u32)virtio_load(slot, offset, 4);
+}
+
+void virtio_set(u32 slot, u32 offset, u32 value)
+{
+	for (u32 times = 0; virtio_store(slot, offset, 4, value); times++) {
+		assert_true(times < 1000);
+		virtio_disk_done(WEIR_OK);
+	}
+}
+
+bool virtio_line(u32 slot)
+{
+	return machine.line[slot];
+}
+
+const char *virtio_printed(void)
+{
+	return machine.printed;
+}
+
+void virtio_console_stuck(bool stuck)
+{
+	machine.stuck = stuck;
+}
+
+struct virtio_memory *virtio_drive(u32 slot, u64 features, u32 queue, u32 page)
+{
+	struct virtio_memory *memory = (void *)virtio_ram(page * PAGE_SIZE);
+	const void *parts[] = { memory->descriptor, &memory->available, &memory->used };
+
+	memset(memory, 0, sizeof(*memory));
+	virtio_set(slot, 0x70, 0);
+	virtio_set(slot, 0x70, 3);
+	virtio_set(slot, 0x24, 0);
+	virtio_set(slot, 0x20, (u32)features);
+	virtio_set(slot, 0x24, 1);
+	virtio_set(slot, 0x20, 1);
+	virtio_set(slot, 0x70, 11);
+	virtio_set(slot, 0x30, queue);
+	virtio_set(slot, 0x38, VIRTIO_QUEUE);
+	for (u32 i = 0; i < 3; i++) {
+		virtio_set(slot, 0x80 + 16 * i, (u32)virtio_ipa(parts[i]));
+		virtio_set(slot, 0x84 + 16 * i, (u32)(virtio_ipa(parts[i]) >> 32));
+	}
+	virtio_set(slot, 0x44, 1);
+	virtio_set(slot, 0x70, 15);
+	return memory;
+}
+
+/* ---- Its life ---- */
+
+void virtio_machine_free(void)
+{
+	fake_heap_reset();
+	free(machine.ram);
+	machine.ram = 0;
+}
+
+void virtio_machine_make(bool write_through)
+{
+	memset(&virtio_vm, 0, sizeof(virtio_vm));
+	memset(&vm_ipc, 0, sizeof(vm_ipc));
+	memset(&machine, 0, sizeof(machine));
+	memset(&in_page, 0, sizeof(in_page));
+	for (u64 i = 0; i < DEVICE_CAPACITY; i++)
+		memcpy(machine.medium + i * BLOCK_SECTOR_BYTES, &i, sizeof(i));
+	machine.ram = aligned_alloc(PAGE_SIZE, RAM_BYTES);
+	memset(machine.ram, 0, RAM_BYTES);
+	disk.write_through = write_through;
+	config.vcpus = 2;
+	virtio_vm.config = &config;
+	virtio_vm.ram = PA((u64)machine.ram);
+	virtio_vm.ram_bytes = RAM_BYTES;
+	virtio_vm.vcpu_count = 2;
+	virtio_vm.ipc = &vm_ipc;
+	for (u32 i = 0; i < 2; i++) {
+		virtio_vcpu[i] = (struct vcpu){ .vm = &virtio_vm, .index = i, .ipc = &vcpu_ipc[i] };
+		vcpu_ipc[i] = (struct vcpu_ipc){ .in = &in_page, .out = &out_page };
+		virtio_vm.vcpu[i] = &virtio_vcpu[i];
+	}
+	virtio_console_create(&virtio_vm);
+	block_vm_create(&virtio_vm, &manifest);
+	virtio_reset(&virtio_vm);
+}
+
+void virtio_stop(void)
+{
+	u64 at = 0;
+
+	while (block_vm_stop(&virtio_vm, &at))
+		;
+	while (!block_vm_idle(&virtio_vm)) {
+		assert_true(machine.queued);
+		virtio_disk_done(WEIR_OK);
+	}
+	virtio_reset(&virtio_vm);
+	memset(machine.ram, 0, RAM_BYTES);
+	at = 0;
+	while (block_vm_reset(&virtio_vm, &at))
+		;
+}
+
+/* ---- Anything at all ---- */
+
+/* An address that is likely to be wrong in an interesting way. */
+static u64 wild_address(u32 (*next)(void))
+{
+	static const u64 bases[] = { VM_RAM_BASE, VM_RAM_BASE + RAM_BYTES, 0, UINT64_MAX,
+				     VM_VIRTIO_BASE };
+	u32 number = next();
+
+	if (number % 8)
+		return VM_RAM_BASE + (number >> 8) % VIRTIO_RAM_PAGES * PAGE_SIZE +
+		       (number & 64 ? 0 : (next() % 8) * 512);
+	return bases[number / 8 % ARRAY_SIZE(bases)] + next() % 64 - 32;
+}
+
+static void scribble(u32 (*next)(void))
+{
+	static const u32 sizes[] = { 16, 512, 4096, 1, 20, 0, 1024, 0xffffffff };
+	struct virtio_memory *memory = (void *)virtio_ram(next() % 4 * PAGE_SIZE);
+	u32 i = next() % VIRTIO_QUEUE;
+
+	switch (next() % 6) {
+	case 0:
+		memory->descriptor[i].address = wild_address(next);
+		memory->descriptor[i].bytes = sizes[next() % ARRAY_SIZE(sizes)];
+		break;
+	case 1:
+		memory->descriptor[i].flags = next() % 16 ? next() % 4 : (u16)next();
+		memory->descriptor[i].next = (u16)(next() % (VIRTIO_QUEUE + 1));
+		break;
+	case 2:
+		memory->available.index += next() % 4;
+		break;
+	case 3:
+		memory->available.ring[i] = (u16)(next() % (VIRTIO_QUEUE + 1));
+		break;
+	case 4: /* a request that is right but for what the others do */
+		*(struct virtio_header *)virtio_ram(5 * PAGE_SIZE + i * 16) =
+			(struct virtio_header){ next() % 10, 0, next() % (VIRTIO_SECTORS + 2) };
+		for (u32 part = 0; part < 3; part++) {
+			memory->descriptor[(i + part) % VIRTIO_QUEUE].address =
+				VM_RAM_BASE +
+				(part == 1 ? 32 + next() % 32 : 5 + part) * PAGE_SIZE +
+				i * 16 * !(part & 1);
+			memory->descriptor[(i + part) % VIRTIO_QUEUE].bytes =
+				part == 0   ? 16
+				: part == 1 ? 512 * (next() % 17)
+					    : 1;
+			memory->descriptor[(i + part) % VIRTIO_QUEUE].flags =
+				(part < 2) | (part == 2 || next() % 2 ? 2 * (part > 0) : 0);
+			memory->descriptor[(i + part) % VIRTIO_QUEUE].next =
+				(u16)((i + part + 1) % VIRTIO_QUEUE);
+		}
+		memory->available.ring[memory->available.index % VIRTIO_QUEUE] = (u16)i;
+		memory->available.index++;
+		break;
+	default:
+		memory->available.flags = (u16)next();
+		memory->available.used_event = (u16)next();
+	}
+}
+
+static void touch_register(u32 (*next)(void))
+{
+	static const u16 registers[] = { 0x10, 0x14, 0x20, 0x24, 0x30,	0x34, 0x38, 0x44,
+					 0x50, 0x60, 0x64, 0x70, 0x80,	0x84, 0x90, 0x94,
+					 0xa0, 0xa4, 0xb0, 0xfc, 0x100, 0x108 };
+	static const u8 values[] = { 0, 1, 2, 3, 4, 8, 11, 15, 16, 32, 64, 255 };
+	u32 slot = next() % 5 ? next() % 3 : next() % 32, kind = next();
+	u32 offset =
+		kind % 8 ? registers[next() % ARRAY_SIZE(registers)] : next() % VIRTIO_SLOT_BYTES;
+	u32 bytes = kind % 64 < 56 ? 4 : 1u << next() % 4;
+	u64 value =
+		kind & 1 << 20 ? next() | (u64)next() << 32 : values[next() % ARRAY_SIZE(values)];
+
+	offset &= ~(bytes - 1);
+	access_as(next() % 2, slot, offset, bytes, next() % 4, value);
+}
+
+static void step(u32 (*next)(void))
+{
+	u32 what = next() % 64;
+
+	if (what < 24)
+		touch_register(next);
+	else if (what < 44)
+		scribble(next);
+	else if (what < 52)
+		access_as(next() % 2, next() % 3, 0x50, 4, true, next() % 2);
+	else if (what < 56)
+		virtio_disk_done(next() % 8 ? WEIR_OK : WEIR_IO);
+	else if (what < 58)
+		virtio_share(next() % VIRTIO_POOL_PAGES, next() % 2);
+	else if (what < 59)
+		virtio_console_receive(&virtio_vm, (u8)next());
+	else if (what < 60)
+		machine.stuck = next() % 2;
+	else if (what < 63)
+		virtio_drive(next() % 3, next() % 2 ? VIRTIO_EVENT_INDEX : 0, next() % 2,
+			     next() % 4);
+	else if (next() % 16 == 0)
+		virtio_stop();
+}
+
+static void expect_a_read(void)
+{
+	struct virtio_memory *memory = virtio_drive(0, 0, 0, 0);
+	struct virtio_header *header = (void *)virtio_ram(PAGE_SIZE);
+	u8 *answer = virtio_ram(2 * PAGE_SIZE), *data = virtio_ram(3 * PAGE_SIZE);
+
+	*header = (struct virtio_header){ 0, 0, 7 };
+	*answer = 0xee;
+	memory->descriptor[0].address = virtio_ipa(header);
+	memory->descriptor[0].bytes = 16;
+	memory->descriptor[0].flags = 1;
+	memory->descriptor[0].next = 1;
+	memory->descriptor[1].address = virtio_ipa(data);
+	memory->descriptor[1].bytes = 512;
+	memory->descriptor[1].flags = 3;
+	memory->descriptor[1].next = 2;
+	memory->descriptor[2].address = virtio_ipa(answer);
+	memory->descriptor[2].bytes = 1;
+	memory->descriptor[2].flags = 2;
+	memory->available.index = 1;
+	virtio_set(0, 0x50, 0);
+	while (virtio_disk_done(WEIR_OK))
+		;
+	assert_int_equal(*answer, 0);
+	assert_int_equal(memory->used.index, 1);
+	assert_true(virtio_line(0));
+}
+
+void virtio_play(u32 (*next)(void), u32 steps)
+{
+	for (u32 i = 0; i < steps; i++)
+		step(next);
+	while (virtio_disk_done(WEIR_OK))
+		;
+	assert_true(block_vm_idle(&virtio_vm));
+	for (u32 i = 0; i < VIRTIO_POOL_PAGES; i++)
+		virtio_share(i, false);
+	machine.stuck = false;
+	expect_a_read();
+}
