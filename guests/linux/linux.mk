@@ -3,8 +3,9 @@
 
 # 6.1 is bookworm's, 6.12 that of its backports.
 LINUX ?= 6.1
-# A manifest of guests/linux: linux or two.
+# A manifest of guests/linux: linux, disk or two. The disk of `disk` is a raw image, kept from one run to the next.
 MANIFEST ?= linux
+DISK ?= $(if $(filter disk,$(MANIFEST)),build/linux/disk.img)
 GIC ?= 2
 LINUX_ROOT := $(wildcard guests/linux/root/etc/*)
 LINUX_IMAGE := $(B)/linux/$(MANIFEST)-$(LINUX).dtb
@@ -34,7 +35,11 @@ $(B)/linux/%-$(1).dtb: guests/linux/%.dts build/linux/$(1)/ramdisk.cpio $(B)/gue
 endef
 $(foreach version,6.1 6.12 $(filter-out 6.1 6.12,$(LINUX)),$(eval $(call LINUX_IMAGES,$(version))))
 
+build/linux/disk.img:
+	$(call step,DISK,$@)
+	$(Q)rm -f $@.new && mformat -C -T 131072 -v WEIR -i $@.new :: && mv $@.new $@
+
 .PHONY: linux
-linux: all $(LINUX_IMAGE) $(if $(filter rpi4,$(BOARD)),$(RPI4_TREE))
+linux: all $(LINUX_IMAGE) $(DISK) $(if $(filter rpi4,$(BOARD)),$(RPI4_TREE))
 	@tools/weir run $(LINUX_IMAGE) --board '$(BOARD)' --weir $(B)/weir.bin \
-		$(if $(filter rpi4,$(BOARD)),,--memory-mib 1024 --gic '$(GIC)')
+		$(if $(filter rpi4,$(BOARD)),,--memory-mib 1024 --gic '$(GIC)') $(DISK:%=--disk '%')

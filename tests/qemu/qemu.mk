@@ -17,7 +17,7 @@ $(B)/tests/qemu/%.bin: tests/qemu/%.S build/setup.mk
 	$(Q)$(CC) -c $< -o $(@:.bin=.o) && $(OBJCOPY) -O binary $(@:.bin=.o) $@
 
 # Images with Linux; they are the same for all variants.
-LINUX_TEST_IMAGES := build/linux/linux-6.1.dtb build/linux/linux-6.12.dtb \
+LINUX_TEST_IMAGES := $(foreach version,6.1 6.12,build/linux/linux-$(version).dtb build/linux/disk-$(version).dtb) \
 	$(patsubst tests/qemu/linux/%.dts,build/tests/qemu/linux/%-6.1.dtb,$(wildcard tests/qemu/linux/*.dts))
 build/tests/qemu/linux/%-6.1.dtb: tests/qemu/linux/%.dts build/linux/6.1/ramdisk.cpio | $(GUEST_TEST_BINARIES)
 	$(call step,IMAGE,$@)
