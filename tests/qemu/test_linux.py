@@ -79,6 +79,7 @@ def test_reboot_from_inside_with_a_disk(boot, tmp_path, image, board):
     shell.prompt()
     shell.do("grep /dev/vda /proc/mounts", r"/dev/vda /mnt vfat rw,.*")
     shell.do("seq 20000 >/mnt/numbers; md5sum </mnt/numbers", NUMBERS + "  -")
+    shell.do("echo from virtio >/dev/hvc0; sleep 1", "from virtio")
     shell.do("touch /tmp/gone; ls /tmp", "gone")
     shell.type("reboot")
     machine.wait_for("^weir: linux starts again$")
@@ -90,6 +91,20 @@ def test_reboot_from_inside_with_a_disk(boot, tmp_path, image, board):
     assert lines.count("[linux] gone") == 1 and LAST_LINE in lines
     read = subprocess.run(["mtype", "-i", disk, "::numbers"], check=True, timeout=60, stdout=subprocess.PIPE)
     assert read.stdout == SEQUENCE
+
+
+def test_shell_on_virtio(boot, tmp_path):
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    machine = start(boot, EXTRA / "hvc-6.1.dtb", disks=[disk], **VIRT[1])
+    shell = Shell(machine)
+    shell.prompt()
+    shell.do("tty", "/dev/hvc0")
+    shell.do("grep -c processor /proc/cpuinfo", "1")
+    shell.do("seq 3000 | md5sum", hashlib.md5(SEQUENCE[: SEQUENCE.index(b"3001\n")]).hexdigest() + "  -")
+    shell.do("seq 500 | tail -n 2", "500")
+    shell.type("poweroff")  # and the kernel stops its virtio devices before its last words
+    assert LAST_LINE in machine.end()
 
 
 def test_two_beside_a_bare_metal_vm(boot):
