@@ -183,10 +183,13 @@ struct weir_space *memory_shared(void);
 
 /*
  * Message queues (weir/mqueue.h): inbox_make sets up an inbox without lanes, of which tasks of the calling vCPU
- * receive; inbox_add and sender_open are weir_inbox_add and weir_sender_open with all that these take. All other
- * functions are those of weir/mqueue.h. Source: mqueue.c
+ * receive. inbox_offer publishes it in the store, up to 8 of them; sender_join joins the one of "vm/name", and waits for
+ * it. inbox_add and sender_open are the same by a channel of the manifest. All other functions are those of
+ * weir/mqueue.h. The VM's port of kind WEIR_PORT_STORE is this library's then. Source: mqueue.c
  */
 void inbox_make(struct weir_inbox *inbox, struct weir_lane *lanes, uint32_t count);
+enum weir_status inbox_offer(struct weir_inbox *inbox, const char *name);
+enum weir_status sender_join(struct weir_sender *sender, const char *path);
 enum weir_status inbox_add(struct weir_inbox *inbox, const char *name);
 enum weir_status sender_open(struct weir_sender *sender, const char *name);
 

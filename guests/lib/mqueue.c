@@ -1,7 +1,16 @@
 /*
- * Message queues of the runtime: tasks wait for an inbox, whose lanes are listed by the handlers of their ports.
+ * Message queues of the runtime: tasks wait for an inbox, whose news are told by the handlers of its lanes' ports and
+ * of that of the store.
+ *
+ * Owns: the VM's port of kind WEIR_PORT_STORE, which all inboxes and senders have in common.
  */
 #include "guests/lib/guest.h"
+
+#define OFFERED_MAX 8u
+
+static weir_handle store_port; /* 0: not opened yet */
+static struct weir_inbox *offered[OFFERED_MAX];
+static uint32_t news; /* events of the store, and of ports of senders that join */
 
 static void lane_event(weir_handle port, void *arg)
 {
@@ -42,4 +51,72 @@ enum weir_status sender_open(struct weir_sender *sender, const char *name)
 	if (!sender->channel.wait)
 		sender->channel.wait = channel_wait;
 	return weir_sender_open(sender, weir_here(), memory_shared(), name);
+}
+
+static void count_news(weir_handle port, void *arg)
+{
+	(void)port;
+	(void)arg;
+	__atomic_fetch_add(&news, 1, __ATOMIC_RELEASE);
+}
+
+static void store_event(weir_handle port, void *arg)
+{
+	count_news(port, arg);
+	for (uint32_t i = 0; i < OFFERED_MAX && offered[i]; i++)
+		weir_inbox_store_event(offered[i]);
+}
+
+static enum weir_status open_store(void)
+{
+	enum weir_status status = store_port ? WEIR_OK : weir_port_open_store(&store_port);
+
+	if (status == WEIR_OK)
+		event_handle(store_port, store_event, NULL);
+	return status;
+}
+
+enum weir_status inbox_offer(struct weir_inbox *inbox, const char *name)
+{
+	enum weir_status status = open_store();
+	uint32_t i = 0;
+
+	if (status != WEIR_OK)
+		return status;
+	while (i < OFFERED_MAX && offered[i] && offered[i] != inbox)
+		i++;
+	if (i == OFFERED_MAX)
+		return WEIR_QUOTA;
+	offered[i] = inbox;
+	return weir_inbox_offer(inbox, weir_here(), memory_shared(), name);
+}
+
+static bool has_other_news(void *seen)
+{
+	return __atomic_load_n(&news, __ATOMIC_ACQUIRE) != *(uint32_t *)seen;
+}
+
+enum weir_status sender_join(struct weir_sender *sender, const char *path)
+{
+	enum weir_status status = open_store();
+	weir_handle heard = 0;
+	uint32_t seen;
+
+	if (!sender->channel.wait)
+		sender->channel.wait = channel_wait;
+	while (status == WEIR_OK) {
+		seen = __atomic_load_n(&news, __ATOMIC_ACQUIRE);
+		status = weir_sender_try_join(sender, weir_here(), memory_shared(), path);
+		if (status != WEIR_AGAIN)
+			return status;
+		status = WEIR_OK;
+		if (sender->link.port != heard) {
+			/* What has happened at a new port until now nobody heard: look again. */
+			heard = sender->link.port;
+			event_handle(heard, count_news, NULL);
+		} else if (!task_wait(has_other_news, &seen, sender->channel.deadline)) {
+			status = WEIR_TIMEOUT;
+		}
+	}
+	return status;
 }

@@ -4,6 +4,10 @@
 #include <guest.h>
 
 #define MQUEUE_SENDERS 8u /* two in each VM */
+#define MQUEUE_CHANNELS \
+	4u /* the first ones have a channel of the manifest each, the others join by name */
+#define MQUEUE_NAME "inbox"
+#define MQUEUE_PATH "hub/inbox"
 
 struct mqueue_message {
 	uint64_t sender;

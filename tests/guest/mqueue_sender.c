@@ -38,7 +38,9 @@ static void run(void *arg)
 	char name[3];
 
 	mqueue_name((uint32_t)self->message.sender, name);
-	if (sender_open(&self->sender, name) != WEIR_OK) {
+	if ((self->message.sender < MQUEUE_CHANNELS
+		     ? sender_open(&self->sender, name)
+		     : sender_join(&self->sender, MQUEUE_PATH)) != WEIR_OK) {
 		printf("not ok: %s cannot be opened\n", name);
 		return;
 	}

@@ -5,10 +5,14 @@
  *	static struct weir_lane lanes[8];		static struct weir_sender sender;
  *	static struct weir_inbox inbox;
  *
- *	weir_inbox_make(&inbox, lanes, 8);		weir_sender_open(&sender, pages, &space, "name");
- *	weir_inbox_add(&inbox, pages, &space, "name");	weir_sender_send(&sender, "hello", 5);
+ *	inbox_make(&inbox, lanes, 8);			sender_join(&sender, "vm/name");
+ *	inbox_offer(&inbox, "name");			weir_sender_send(&sender, "hello", 5);
  *	weir_inbox_receive(&inbox, buffer,
  *		sizeof(buffer), &bytes, &lane);
+ *
+ * (inbox_make() and the like are what guests/lib makes for tasks of the calls of this header.) The place of a queue is
+ * published in the store (service.h), where senders find it by its name; or a lane is on a channel of the manifest:
+ * weir_inbox_add() and weir_sender_open(), without the store.
  *
  * Each sender has a *lane*: a channel (channel.h) whose ring is in pages that the sender shares read-only. So
  * no sender can damage another's messages, and each pays for its own. The inbox's side of the channel is
@@ -42,7 +46,8 @@
  *
  * Waiting. `wait` of the inbox sleeps; it may return at any time, but must not sleep when an event of a
  * lane's port came after weir_inbox_idle() was true. Without one the vCPU sleeps by WFI with interrupts masked.
- * guests/lib has all of it for tasks: inbox_make(), inbox_add(), sender_open().
+ * guests/lib has all of it for tasks. Who offers or joins by name has a port of kind WEIR_PORT_STORE, whose events are
+ * weir_inbox_store_event() for each inbox, and another step of each sender that joins.
  *
  * Contexts: the functions of an inbox are called by one task, or under one lock; so are those of a sender;
  * weir_lane_event() by handlers at any time.
@@ -50,151 +55,7 @@
  */
 #pragma once
 
-#include <weir/channel.h>
-
-#define WEIR_MQUEUE_MAGIC	0x3145554555514557ull /* "WEQUEUE1", little endian */
-#define WEIR_INBOX_BOUND	16u /* messages of a turn, unless the inbox says otherwise */
-#define WEIR_INBOX_URGENT_TURNS 8u
-#define WEIR_INBOX_LANES_MAX	4096u
-
-enum weir_priority { WEIR_NORMAL = 0, WEIR_URGENT = 1 };
-
-#define WEIR_MQUEUE_PRIORITIES 2u
-
-/* The first record of a lane. */
-struct weir_mqueue_hello {
-	uint64_t magic;
-	uint64_t priority; /* enum weir_priority */
-};
-
-struct weir_inbox;
-
-/* The receiver's end of one sender's lane. All of it is the inbox's, but for what is named. */
-struct weir_lane {
-	struct weir_inbox *inbox;
-	struct weir_channel channel;
-	struct weir_lane *behind; /* in the queue of turns */
-	uint64_t session; /* counts those of the inbox from 1; 0: nobody sends. For all to read. */
-	uint32_t priority;
-	bool used;     /* it has a port */
-	bool queued;   /* it has messages, or may have: it is looked at when its turn comes */
-	void *context; /* the receiver's; nobody here looks at it */
-};
-
-struct weir_lane_queue {
-	struct weir_lane *first, *last;
-};
-
-struct weir_inbox {
-	/* The caller's, after weir_inbox_make(); 0: as said. */
-	uint32_t bound;	       /* messages of a turn */
-	uint32_t window_pages; /* the most that a sender shares; 0: 1 + WEIR_CHANNEL_RING_PAGES */
-	uint32_t answer_pages; /* of the ring for answers of each lane; 0: 1 */
-	/* Events of the lane's port are weir_lane_event(lane) from now on, or no more. */
-	void (*listen)(struct weir_inbox *inbox, struct weir_lane *lane, bool on);
-	/* A sender has come (lane->session is its session now), or goes (and the lane is not used after). 0: none */
-	void (*changed)(struct weir_inbox *inbox, struct weir_lane *lane, bool here);
-	/* Sleeps; false: the deadline has passed. 0: by WFI. */
-	bool (*wait)(struct weir_inbox *inbox);
-	void *context; /* nobody here looks at it */
-
-	/* The caller's, at any time: when waiting ends, in ticks of the counter; 0: never. */
-	uint64_t deadline;
-
-	/* The inbox's. */
-	struct weir_lane *turn; /* whose turn it is, the first of its queue; 0: nobody's */
-	uint64_t left;		/* messages of that turn; 0 with `turn` 0 */
-	struct weir_lane_queue queue[WEIR_MQUEUE_PRIORITIES];
-	uint32_t urgent_turns; /* since the last one of a lane that is not urgent */
-	struct weir_lane *lanes;
-	uint32_t lane_count;
-	uint64_t woken_words;			   /* bit i: `woken[i]` is not 0, or was not */
-	uint64_t woken[WEIR_INBOX_LANES_MAX / 64]; /* a bit for each lane with news */
-	uint64_t sessions; /* so many have begun; for all to read, as these: */
-	uint64_t broken;   /* lanes that ended because of what their sender wrote */
-	uint64_t looks;	   /* how often a lane was looked at besides for its messages */
-};
-
-/* ---- The inbox: who has news ---- */
-
-/* `count` lanes, up to WEIR_INBOX_LANES_MAX; they are the inbox's from here on. */
-static inline void weir_inbox_make(struct weir_inbox *inbox, struct weir_lane *lanes,
-				   uint32_t count)
-{
-	__builtin_memset(inbox, 0, sizeof(*inbox));
-	__builtin_memset(lanes, 0, count * sizeof(*lanes));
-	inbox->bound = WEIR_INBOX_BOUND;
-	inbox->lanes = lanes;
-	inbox->lane_count = count;
-	for (uint32_t i = 0; i < count; i++)
-		lanes[i].inbox = inbox;
-}
-
-/* From the handler of events, for each event of the lane's port. */
-static inline void weir_lane_event(struct weir_lane *lane)
-{
-	struct weir_inbox *inbox = lane->inbox;
-	uint64_t number = (uint64_t)(lane - inbox->lanes);
-
-	/* [M1] what the event is about before the lane's bit. Pairs with [M2] in weir_inbox_look_at. */
-	WEIR_ORDERED(M1, stlxr,
-		     __atomic_fetch_or(&inbox->woken[number / 64], 1ull << (number % 64),
-				       __ATOMIC_RELEASE));
-	/* [M3] the lane's bit before that of its word. Pairs with [M4] in weir_inbox_look. */
-	WEIR_ORDERED(
-		M3, stlxr,
-		__atomic_fetch_or(&inbox->woken_words, 1ull << (number / 64), __ATOMIC_RELEASE));
-}
-
-/* Nothing has happened since all was looked at. For `wait`. */
-static inline bool weir_inbox_idle(const struct weir_inbox *inbox)
-{
-	return !__atomic_load_n(&inbox->woken_words, __ATOMIC_ACQUIRE);
-}
-
-/* ---- The inbox: turns ---- */
-
-static inline void weir_inbox_enqueue(struct weir_inbox *inbox, struct weir_lane *lane)
-{
-	struct weir_lane_queue *queue = &inbox->queue[lane->priority];
-
-	lane->behind = NULL;
-	if (queue->first)
-		queue->last->behind = lane;
-	else
-		queue->first = lane;
-	queue->last = lane;
-	lane->queued = true;
-}
-
-/* The lane whose turn it is: its turn is over. */
-static inline struct weir_lane *weir_inbox_end_turn(struct weir_inbox *inbox)
-{
-	struct weir_lane *lane = inbox->turn;
-
-	inbox->queue[lane->priority].first = lane->behind;
-	if (lane->priority == WEIR_NORMAL)
-		inbox->urgent_turns = 0;
-	lane->queued = false;
-	inbox->turn = NULL;
-	inbox->left = 0;
-	return lane;
-}
-
-/* Whose turn is next: the first of the urgent ones, but not for ever. */
-static inline struct weir_lane *weir_inbox_choose(struct weir_inbox *inbox)
-{
-	struct weir_lane *lane = inbox->queue[WEIR_URGENT].first;
-	struct weir_lane *normal = inbox->queue[WEIR_NORMAL].first;
-
-	if (!lane || (normal && inbox->urgent_turns >= WEIR_INBOX_URGENT_TURNS))
-		lane = normal;
-	else
-		inbox->urgent_turns++;
-	inbox->turn = lane;
-	inbox->left = !lane ? 0 : inbox->bound ? inbox->bound : 1;
-	return lane;
-}
+#include <weir/mqueue_turns.h>
 
 /* ---- The inbox: lanes that come and go ---- */
 
@@ -222,9 +83,27 @@ static inline enum weir_status weir_lane_greet(struct weir_inbox *inbox, struct 
 	return WEIR_OK;
 }
 
+/* Gives back the lane of a sender that had joined by name; who waits for one may have it. */
+static inline void weir_lane_free(struct weir_inbox *inbox, struct weir_lane *lane)
+{
+	struct weir_service_peer peer;
+
+	__builtin_memset(&peer, 0, sizeof(peer));
+	peer.port = lane->channel.port;
+	peer.node = lane->node;
+	if (inbox->listen)
+		inbox->listen(inbox, lane, false);
+	weir_service_dismiss(&peer);
+	lane->used = false;
+	lane->node = 0;
+	lane->vm = 0;
+	lane->channel.port = 0;
+	weir_inbox_store_event(inbox);
+}
+
 /*
- * The lane has ended: the sender has gone, or lied. Who comes next is looked for at the next look; what this
- * one shared is not worth one.
+ * The lane has ended: the sender has gone, or lied. If it is on a channel of the manifest, who comes next is looked
+ * for at the next look; what this one shared is not worth one.
  */
 static inline void weir_lane_end(struct weir_inbox *inbox, struct weir_lane *lane)
 {
@@ -236,7 +115,21 @@ static inline void weir_lane_end(struct weir_inbox *inbox, struct weir_lane *lan
 	lane->priority = WEIR_NORMAL;
 	lane->channel.refused = lane->channel.peer_grant;
 	weir_channel_close(&lane->channel);
-	weir_lane_event(lane);
+	if (lane->node)
+		weir_lane_free(inbox, lane);
+	else
+		weir_lane_event(lane);
+}
+
+/* Who has joined by name comes once: it has gone, or is refused. */
+static inline bool weir_lane_hopeless(const struct weir_lane *lane, enum weir_status status)
+{
+	bool open = false;
+
+	if (!lane->node || status == WEIR_OK)
+		return false;
+	weir_port_peer(lane->channel.port, NULL, &open);
+	return status != WEIR_AGAIN || !open;
 }
 
 /* A lane of which nobody receives yet: one step of opening. */
@@ -248,9 +141,67 @@ static inline void weir_lane_step(struct weir_inbox *inbox, struct weir_lane *la
 		status = weir_channel_try_join(&lane->channel);
 	if (status == WEIR_OK)
 		status = weir_lane_greet(inbox, lane);
-	/* What was never mapped is refused by the channel itself. */
-	if (status == WEIR_CLOSED && lane->channel.peer_grant)
+	/* On a channel of the manifest what was never mapped is refused by the channel itself. */
+	if ((status == WEIR_CLOSED && lane->channel.peer_grant) || weir_lane_hopeless(lane, status))
 		weir_lane_end(inbox, lane);
+}
+
+/* A free lane; 0: there is none. */
+static inline struct weir_lane *weir_inbox_free_lane(struct weir_inbox *inbox)
+{
+	for (uint32_t i = 0; i < inbox->lane_count; i++)
+		if (!inbox->lanes[i].used)
+			return &inbox->lanes[i];
+	return NULL;
+}
+
+static inline enum weir_status weir_lane_place(struct weir_inbox *inbox, struct weir_lane *lane,
+					       struct weir_space *space)
+{
+	if (lane->channel.own)
+		return WEIR_OK;
+	lane->channel.ring_pages = inbox->answer_pages ? inbox->answer_pages : 1;
+	lane->channel.window_pages =
+		inbox->window_pages ? inbox->window_pages : 1 + WEIR_CHANNEL_RING_PAGES;
+	return weir_channel_take(&lane->channel, space);
+}
+
+static inline void weir_lane_begin(struct weir_inbox *inbox, struct weir_lane *lane)
+{
+	lane->used = true;
+	if (inbox->listen)
+		inbox->listen(inbox, lane, true);
+	weir_lane_event(lane); /* to look at it for the first time */
+}
+
+static inline bool weir_inbox_has_enough_of(const struct weir_inbox *inbox, weir_handle vm)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < inbox->lane_count; i++)
+		count += inbox->lanes[i].node && inbox->lanes[i].vm == vm;
+	return inbox->vm_lanes && count >= inbox->vm_lanes;
+}
+
+/* Those who have come to the service, as many as there are lanes; the others wait until one is free. */
+WEIR_RING_LONG void weir_inbox_accept(struct weir_inbox *inbox)
+{
+	struct weir_service_peer peer;
+	struct weir_lane *lane;
+
+	weir_service_drain();
+	while ((lane = weir_inbox_free_lane(inbox)) &&
+	       weir_lane_place(inbox, lane, inbox->space) == WEIR_OK &&
+	       weir_service_accept(inbox->pages, &inbox->service, &peer) == WEIR_OK) {
+		if (weir_inbox_has_enough_of(inbox, peer.vm)) {
+			weir_service_dismiss(&peer);
+			continue;
+		}
+		lane->channel.port = peer.port;
+		lane->vm = peer.vm;
+		lane->node = peer.node;
+		weir_lane_begin(inbox, lane);
+	}
 }
 
 /* A lane had an event. */
@@ -283,7 +234,9 @@ WEIR_RING_LONG void weir_inbox_look(struct weir_inbox *inbox)
 	/* [M4] the word's bit before the word. Pairs with [M3] in weir_lane_event. */
 	WEIR_ORDERED(M4, ldaxr,
 		     words = __atomic_exchange_n(&inbox->woken_words, 0, __ATOMIC_ACQUIRE));
-	for (; words; words &= words - 1)
+	if (words & WEIR_INBOX_NEWS_OF_STORE && inbox->service.node)
+		weir_inbox_accept(inbox);
+	for (words &= ~WEIR_INBOX_NEWS_OF_STORE; words; words &= words - 1)
 		weir_inbox_look_at(inbox, (uint32_t)__builtin_ctzll(words));
 }
 
@@ -318,26 +271,6 @@ WEIR_RING_LONG struct weir_lane *weir_inbox_next_turn(struct weir_inbox *inbox)
 	return weir_inbox_choose(inbox);
 }
 
-/* A free lane, with pages; 0: there is none. */
-static inline struct weir_lane *weir_inbox_free_lane(struct weir_inbox *inbox)
-{
-	for (uint32_t i = 0; i < inbox->lane_count; i++)
-		if (!inbox->lanes[i].used)
-			return &inbox->lanes[i];
-	return NULL;
-}
-
-static inline enum weir_status weir_lane_place(struct weir_inbox *inbox, struct weir_lane *lane,
-					       struct weir_space *space)
-{
-	if (lane->channel.own)
-		return WEIR_OK;
-	lane->channel.ring_pages = inbox->answer_pages ? inbox->answer_pages : 1;
-	lane->channel.window_pages =
-		inbox->window_pages ? inbox->window_pages : 1 + WEIR_CHANNEL_RING_PAGES;
-	return weir_channel_take(&lane->channel, space);
-}
-
 /* A lane on the channel that the manifest calls `name`, for the sender at its other end, in all its lives. */
 static inline enum weir_status weir_inbox_add(struct weir_inbox *inbox,
 					      const struct weir_pages *pages,
@@ -353,27 +286,51 @@ static inline enum weir_status weir_inbox_add(struct weir_inbox *inbox,
 		status = weir_lane_place(inbox, lane, space);
 	if (status != WEIR_OK)
 		return status;
-	lane->used = true;
-	if (inbox->listen)
-		inbox->listen(inbox, lane, true);
-	weir_lane_event(lane); /* to look at it for the first time */
+	weir_lane_begin(inbox, lane);
 	return WEIR_OK;
 }
 
-/* Ends all lanes; they keep their pages, and can be added again. */
+/*
+ * Offers the inbox in the store, as "VM/NAME" with this VM's own name, to all VMs that the manifest lets it talk to:
+ * they join by weir_sender_try_join(). `pages` are those of the vCPU that receives; they and `space` stay the
+ * inbox's. Errors: those of weir_service_offer().
+ */
+static inline enum weir_status weir_inbox_offer(struct weir_inbox *inbox,
+						const struct weir_pages *pages,
+						struct weir_space *space, const char *name)
+{
+	enum weir_status status = weir_service_offer(pages, name, WEIR_STORE_ALL, &inbox->service);
+
+	if (status != WEIR_OK)
+		return status;
+	inbox->pages = pages;
+	inbox->space = space;
+	weir_inbox_store_event(inbox);
+	return WEIR_OK;
+}
+
+/* Ends all lanes; they keep their pages, and can be added again, or the inbox offered. */
 static inline void weir_inbox_close(struct weir_inbox *inbox)
 {
+	if (inbox->service.node)
+		weir_service_withdraw(inbox->pages, &inbox->service);
+	inbox->service.node = 0;
 	for (uint32_t i = 0; i < inbox->lane_count; i++) {
 		struct weir_lane *lane = &inbox->lanes[i];
 
 		if (!lane->used)
 			continue;
-		if (inbox->listen)
-			inbox->listen(inbox, lane, false);
 		weir_channel_close(&lane->channel);
-		lane->used = false;
 		lane->queued = false;
 		lane->session = 0;
+		if (lane->node) {
+			weir_lane_free(inbox, lane);
+			continue;
+		}
+		if (inbox->listen)
+			inbox->listen(inbox, lane, false);
+		lane->used = false;
+		lane->channel.port = 0;
 	}
 	__builtin_memset(inbox->queue, 0, sizeof(inbox->queue));
 	inbox->turn = NULL;
@@ -472,6 +429,8 @@ struct weir_sender {
 	/* The caller's, before it is opened first. */
 	enum weir_priority priority;
 	struct weir_channel channel; /* of it the caller's groups, and `deadline` */
+
+	struct weir_service_link link; /* the sender's; not on a channel of the manifest */
 };
 
 static inline enum weir_status weir_sender_greet(struct weir_sender *sender)
@@ -575,4 +534,56 @@ static inline enum weir_status weir_sender_drain(struct weir_sender *sender)
 static inline void weir_sender_close(struct weir_sender *sender)
 {
 	weir_channel_close(&sender->channel);
+	if (sender->link.port) {
+		weir_service_leave(&sender->link);
+		sender->channel.port = 0;
+	}
+}
+
+/* Looks how far the connection is; if it is over before the lane was open, asks anew. */
+static inline enum weir_status weir_sender_connect(struct weir_sender *sender,
+						   const struct weir_pages *pages, const char *path)
+{
+	enum weir_status status;
+	bool open = false;
+
+	weir_service_drain();
+	if (sender->link.joined) {
+		weir_port_peer(sender->link.port, NULL, &open);
+		if (!open)
+			weir_sender_close(sender);
+	}
+	status = weir_service_connect(pages, path, NULL, 0, &sender->link);
+	if (status == WEIR_CLOSED)
+		status = weir_service_connect(pages, path, NULL, 0, &sender->link);
+	return status;
+}
+
+/*
+ * Joins the inbox that the VM of `path`, "VM/NAME", offers: one step, at the first call, at each event of the port of
+ * the store, and of sender->link.port. What was open before is given up. WEIR_AGAIN: not yet. Errors besides:
+ * those of weir_service_connect().
+ */
+static inline enum weir_status weir_sender_try_join(struct weir_sender *sender,
+						    const struct weir_pages *pages,
+						    struct weir_space *space, const char *path)
+{
+	struct weir_channel *channel = &sender->channel;
+	enum weir_status status = WEIR_OK;
+
+	if (channel->state == WEIR_CHANNEL_OPEN || channel->state == WEIR_CHANNEL_ENDED)
+		weir_sender_close(sender);
+	if (!channel->window_pages)
+		channel->window_pages = 2;
+	if (!channel->own)
+		status = weir_channel_take(channel, space);
+	if (status == WEIR_OK)
+		status = weir_sender_connect(sender, pages, path);
+	if (status != WEIR_OK)
+		return status;
+	channel->port = sender->link.port;
+	status = weir_channel_try_join(channel);
+	if (status == WEIR_OK)
+		status = weir_sender_greet(sender);
+	return status == WEIR_CLOSED ? WEIR_AGAIN : status;
 }

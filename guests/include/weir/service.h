@@ -162,12 +162,14 @@ static inline void weir_service_leave(struct weir_service_link *link)
 static inline enum weir_status weir_service_find(const struct weir_pages *pages, const char *path,
 						 weir_handle *node)
 {
-	const char *slash = __builtin_strchr(path, '/');
+	const char *slash = path;
 	char vm[WEIR_NAME_MAX + 1] = "";
 	enum weir_status status;
 	weir_handle home;
 
-	if (!slash || slash - path > (int64_t)WEIR_NAME_MAX)
+	while (*slash && *slash != '/')
+		slash++;
+	if (!*slash || slash - path > (int64_t)WEIR_NAME_MAX)
 		return WEIR_INVALID;
 	__builtin_memcpy(vm, path, (uint64_t)(slash - path));
 	status = weir_store_find(pages, WEIR_STORE_ROOT, vm, 0, &home);
