@@ -7,6 +7,7 @@
  * bootargs: `seed=N`, of the run; `me=N`. The seed of a life is made of both and the number of the
  * life; what a vCPU does follows from it and from what the others do meanwhile.
  */
+#include <weir/submit.h>
 #include "tests/guest/hostile.h"
 #include "tests/guest/tap.h"
 
@@ -202,6 +203,33 @@ static void use_blocks(struct random *random)
 				  (const void *)buffer, random_next(random));
 	while (random_below(random, 2) && weir_block_next(weir_here(), &completion))
 		continue;
+}
+
+/* Copies go where nothing of the guest's own is, most of the time. */
+static void use_ring(struct random *random)
+{
+	struct weir_submit ring;
+
+	weir_submit_init(&ring, weir_here());
+	for (uint64_t count = random_below(random, 20); count; count--) {
+		uint8_t *to = scratch + random_below(random, SCRATCH_PAGES * PAGE_SIZE / 8) * 8;
+
+		if (random_below(random, 4) == 0)
+			to = window.base + random_below(random, 32 * PAGE_SIZE / 8) * 8;
+		if (random_below(random, RARELY) == 0)
+			to = (uint8_t *)any_address(random);
+		if (random_below(random, 2))
+			weir_submit_put_event(&ring, any_port(random));
+		else if (random_below(random, 2))
+			weir_submit_put_copy(&ring, to, (const void *)(any_address(random) & ~7ull),
+					     (uint32_t)random_below(random, 64) * 8, 0);
+		else
+			weir_submit_put_block(&ring, (uint32_t)random_below(random, 3),
+					      (enum weir_block_operation)random_below(random, 4),
+					      random_below(random, 2100),
+					      (uint32_t)random_below(random, 3), scratch, 0);
+	}
+	weir_submit_kick(&ring);
 }
 
 static void use_upcalls(struct random *random)
@@ -428,18 +456,15 @@ typedef void (*action)(struct random *random);
 static __attribute__((noreturn)) void fuzz(struct random *random)
 {
 	static const action actions[] = {
-		call_with_anything, call_with_anything,
-		call_with_anything, use_events,
-		use_events,	    use_events,
-		use_grants,	    use_grants,
-		use_grants,	    use_grants,
-		use_blocks,	    use_blocks,
-		use_upcalls,	    lie,
-		call_psci,	    access_anything,
-		poke_devices,	    poke_devices,
-		use_system_space,   use_memory,
-		use_interrupts,	    use_interrupts,
-		run_anything,	    call_with_anything,
+		call_with_anything, call_with_anything, call_with_anything,
+		use_events,	    use_events,		use_events,
+		use_grants,	    use_grants,		use_grants,
+		use_grants,	    use_blocks,		use_blocks,
+		use_ring,	    use_upcalls,	lie,
+		call_psci,	    access_anything,	poke_devices,
+		poke_devices,	    use_system_space,	use_memory,
+		use_interrupts,	    use_interrupts,	run_anything,
+		call_with_anything,
 	};
 
 	for (;;)

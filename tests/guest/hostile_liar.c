@@ -9,6 +9,7 @@
 #include "tests/guest/tap.h"
 
 #include <weir/ring.h>
+#include <weir/submit.h>
 
 #define ROUNDS	      5000u
 #define AFFINITY_INFO 0xc4000004u
@@ -59,6 +60,12 @@ static void lie_to_weir(struct random *random)
 		     any_position(random, SHARED_READ(first->out->completion_tail)));
 	SHARED_WRITE(in->upcall_reply[random_below(random, 6)], random_next(random));
 	SHARED_WRITE(in->buffer[random_below(random, 8)], (uint8_t)random_next(random));
+	SHARED_WRITE(in->submit_tail, any_position(random, SHARED_READ(first->out->submit_head)));
+	/* Events, and what is none: not of what would write to its own memory. */
+	SHARED_WRITE(in->command[random_below(random, WEIR_COMMANDS)].what,
+		     random_below(random, 4) ? WEIR_COMMAND_EVENT : random_next(random) << 8);
+	SHARED_WRITE(in->command[random_below(random, WEIR_COMMANDS)].argument[0],
+		     random_below(random, 4) ? pair : random_next(random));
 }
 
 /* Positions, sizes, the magic number, headers of records. */
@@ -131,6 +138,13 @@ TEST(heads_that_lie_harm_nobody_else)
 		CHECK(is_one_of(weir_event_send(pair), WEIR_CLOSED, WEIR_CLOSED));
 		CHECK_IS(weir_event_send(hostile_victim[i % 2]), WEIR_OK);
 	}
+}
+
+/* Commands change while they are taken, and where they end is anywhere. */
+TEST(commands_that_change_are_taken_or_not)
+{
+	for (uint32_t i = 0; i < ROUNDS; i++)
+		CHECK(is_one_of(weir_do(WEIR_FN_SUBMIT, 0, 0, 0, 0, 0), WEIR_AGAIN, WEIR_AGAIN));
 }
 
 /* As many as Weir takes: a head that lies may cost us completions, and nobody else anything. */
@@ -230,6 +244,7 @@ TEST(when_it_is_honest_again_events_arrive)
 	for (uint32_t i = 0; i < WEIR_EVENT_PRIORITIES; i++)
 		SHARED_WRITE(first->in->event_head[i], SHARED_READ(first->out->event_tail[i]));
 	SHARED_WRITE(first->in->completion_head, SHARED_READ(first->out->completion_tail));
+	SHARED_WRITE(first->in->submit_tail, SHARED_READ(first->out->submit_head));
 	irq_restore(flags);
 	CHECK(WAIT(weir_port_bind(pair, 0, 0) == WEIR_OK));
 	SHARED_WRITE(peer_events, 0);
@@ -291,6 +306,7 @@ TESTS = {
 	RUN(it_has_victims_and_a_partner),
 	RUN(names_that_change_are_found_or_not),
 	RUN(heads_that_lie_harm_nobody_else),
+	RUN(commands_that_change_are_taken_or_not),
 	RUN(completions_that_are_not_taken_are_its_own_affair),
 	RUN(a_ring_that_lies_is_read_without_harm),
 	RUN(when_it_is_honest_again_events_arrive),
