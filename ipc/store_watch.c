@@ -6,7 +6,7 @@
  * are told by the call itself, the others by a timeout of its vCPU, which comes as soon as the call has
  * returned. A VM finds the nodes by going through its own watches.
  *
- * None is lost: `fired` is set under the lock before the VM is told, and its port's event comes after that;
+ * None is lost: `fired` is set under the lock before the VM is told, and its port's event comes after that [N2];
  * the VM's search begins anew with it (`quiet`), and it takes `fired` back before it looks at the node.
  */
 #include "ipc/port.h"
@@ -50,7 +50,7 @@ static bool take_some(struct vcpu_ipc *self, u32 count, u64 *vms)
 
 		self->store_tell &= self->store_tell - 1;
 		*vms |= BIT(id);
-		store.vm[id]->quiet = 0;
+		store.vm[id]->quiet = 0; /* [N1] */
 	}
 	more = self->store_tell;
 	spin_unlock(&store.lock);
@@ -70,7 +70,7 @@ void store_tell(struct vcpu *self, u32 count)
 		struct port *port = read_once(store.vm[__builtin_ctzl(vms)]->port);
 
 		if (port)
-			port_signal(port, port, 0);
+			port_signal(port, port, 0); /* [N2] */
 	}
 }
 
@@ -174,7 +174,7 @@ static bool take_fired(const struct vm *vm, u32 place, struct call_results *out)
 		end_watch(vm, place);
 		out->x2 = 1;
 	} else if (node->fired & BIT(vm->id)) {
-		node->fired &= ~BIT(vm->id);
+		node->fired &= ~BIT(vm->id); /* [N3] before the guest reads it */
 	} else {
 		return false;
 	}
