@@ -38,6 +38,7 @@ int main(void)
 	weir_submit_init(&ring, weir_here());
 	if (!from || !to || weir_port_find(weir_here(), "mortal", &port) != WEIR_OK)
 		return 1;
+	weir_port_publish(port, timer_now());
 	while (!word_of(port))
 		event_wait(port, timer_now() + timer_ticks(100000000));
 	timer_set(timer_now() + timer_ticks(20000 + random_below(&random, 1000000)), die, NULL);

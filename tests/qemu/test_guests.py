@@ -97,6 +97,7 @@ SETTINGS = {
     "restart": dict(silent=["phoenix"], disks=1, allowed=PHOENIX, expected=PHOENIX),
     "port": dict(silent=["mortal"], disks=1),
     "submit": dict(silent=["peer"], disks=1),
+    "submit_comm": dict(silent=["peer"], disks=1),
     "store": dict(silent=["server"], expected=["^weir: server starts again$"]),
     "restart_large": dict(silent=["large"], expected=["^weir: large starts again$"]),
     # A disk so slow that its requests are still in flight when a VM ends. (An SD card is that by itself, and QEMU
