@@ -230,6 +230,24 @@ TEST(the_urgent_go_first)
 		assert_true(taken(vm, 0) >= WEIR_COMMANDS);
 }
 
+/* It is the turn of an equal that has nothing: that is no turn of the less urgent. */
+TEST(the_urgent_go_first_out_of_turn_too)
+{
+	static const u8 priorities[] = { 7, 7, 3 };
+
+	make(3, 1, priorities, BIT(FIRST));
+	put(0, 0, 1);
+	put(1, 0, 1);
+	put(2, 0, WEIR_COMMANDS);
+	run(FIRST, 3);
+	put(0, 0, WEIR_COMMANDS);
+	run(FIRST, 1);
+	assert_int_equal(taken(0, 0), 1 + QUANTUM);
+	run(FIRST, 1);
+	assert_int_equal(taken(0, 0), 1 + 2 * QUANTUM);
+	assert_int_equal(taken(2, 0), QUANTUM);
+}
+
 TEST(equals_are_served_in_turn_a_quantum_each)
 {
 	make(3, 2, 0, BIT(FIRST));
@@ -414,6 +432,7 @@ int main(void)
 		CASE(a_ring_in_use_stays_awake),
 		CASE(calls_for_nothing_wake_it_for_one_look),
 		CASE(the_urgent_go_first),
+		CASE(the_urgent_go_first_out_of_turn_too),
 		CASE(equals_are_served_in_turn_a_quantum_each),
 		CASE(a_turn_is_a_quantum_over_time),
 		CASE(who_floods_slows_itself),
