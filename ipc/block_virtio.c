@@ -19,9 +19,10 @@
 #include "ipc/grant.h"
 #include "ipc/ipc.h"
 
-#define REQUESTS       16u /* of a disk under way */
-#define SERVED_AT_ONCE 2u  /* in one exit */
-#define ALL	       ((u32)(1ul << REQUESTS) - 1)
+#define REQUESTS	16u /* of a disk under way */
+#define REACH_LOOKED_AT (2 * MIB)
+#define PIECES_AT_ONCE	4u /* behind so many no other chain is begun in this exit */
+#define ALL		((u32)(1ul << REQUESTS) - 1)
 
 /* 5.2. */
 #define DEVICE_ID	  2u
@@ -84,6 +85,7 @@ struct virtio_disk {
 static struct {
 	struct spinlock lock;
 	struct list disks;
+	bool ready; /* what the interrupt that found them had to do is done: look in this one */
 } looks[BLOCK_DEVICES_MAX];
 
 static struct virtio_disk *disk_of(const struct virtio_device *device)
@@ -233,15 +235,6 @@ static bool gather(struct virtio_request *request, const struct virtio_chain *ch
 	return true;
 }
 
-static u64 count_sectors(const struct virtio_request *request)
-{
-	u64 sectors = 0;
-
-	for (u32 i = 0; i < request->count; i++)
-		sectors += request->data[i].sectors;
-	return sectors;
-}
-
 static void account(struct virtio_disk *disk, struct vcpu *self, u64 sectors)
 {
 	if (self) {
@@ -258,9 +251,11 @@ static void account(struct virtio_disk *disk, struct vcpu *self, u64 sectors)
 static u8 begin_io(struct virtio_request *request, struct vcpu *self, u64 sector)
 {
 	const struct block_disk *disk = request->disk->disk;
-	u64 sectors = count_sectors(request);
 	enum block_operation operation = request->request.operation;
+	u64 sectors = 0;
 
+	for (u32 i = 0; i < request->count; i++)
+		sectors += request->data[i].sectors;
 	if (!disk->device || (operation == BLOCK_WRITE && read_only(disk)))
 		return ANSWER_IO;
 	if (operation != BLOCK_FLUSH &&
@@ -311,11 +306,18 @@ static u8 begin(struct virtio_request *request, const struct virtio_chain *chain
 }
 
 /* Which pieces are shared, a bit each. */
-static u32 shared_pieces(struct vm *vm, const struct virtio_chain *chain)
+static u32 shared_pieces(struct vm *vm, const struct virtio_chain *chain,
+			 const struct block_reach *reach)
 {
 	u32 shared = 0;
 
 	grant_lock(vm);
+	/* Most often nothing is, and that is seen at once. */
+	if (reach->to - reach->from <= REACH_LOOKED_AT &&
+	    !grant_pages_shared(vm, PA(reach->from), reach->to - reach->from)) {
+		grant_unlock(vm);
+		return 0;
+	}
 	for (u32 i = 0; i < chain->count; i++)
 		if (grant_pages_shared(vm, chain->piece[i].pa, chain->piece[i].bytes))
 			shared |= 1u << i;
@@ -329,13 +331,16 @@ static void note_reach(struct virtio_request *request, const struct vm *vm,
 		       const struct virtio_chain *chain)
 {
 	struct block_reach reach = { UINT64_MAX, 0 };
+	u64 pool = vm->ipc->grant.pool.raw; /* the end of RAM */
 
 	for (u32 i = 0; i < chain->count; i++) {
 		const struct virtio_piece *piece = &chain->piece[i];
 
-		if (grant_in_pool(vm, piece->pa, piece->bytes)) {
+		u64 end = piece->pa.raw + piece->bytes;
+
+		if (end > pool) {
 			reach.from = min(reach.from, piece->pa.raw);
-			reach.to = max(reach.to, piece->pa.raw + piece->bytes);
+			reach.to = max(reach.to, end);
 		}
 	}
 	request->reach = reach;
@@ -383,8 +388,8 @@ static void refuse(struct virtio_request *request)
 	finish(request, ANSWER_IO);
 }
 
-/* Serves the next request of the queue; false: there is none, or it must wait. `self` is 0 in an interrupt. */
-static bool serve(struct virtio_disk *disk, struct vcpu *self)
+/* The next request of the queue, and its pieces; 0: there is none, or it must wait. `self`: 0 in an interrupt. */
+static u32 serve(struct virtio_disk *disk, struct vcpu *self)
 {
 	struct virtio_device *device = &disk->device;
 	struct virtio_chain chain;
@@ -396,17 +401,17 @@ static bool serve(struct virtio_disk *disk, struct vcpu *self)
 	request = take(device, &chain);
 	spin_unlock(&device->lock);
 	if (!request)
-		return false;
+		return 0;
 	if (request->reach.to)
-		shared = shared_pieces(device->vm, &chain);
+		shared = shared_pieces(device->vm, &chain, &request->reach);
 	if (shared & (1u | 1u << (chain.count - 1))) {
 		refuse(request);
-		return false;
+		return 0;
 	}
 	answer = shared ? ANSWER_IO : begin(request, &chain, self);
 	if (answer != ANSWER_NONE)
 		finish(request, answer);
-	return true;
+	return chain.count;
 }
 
 static void pay(struct virtio_disk *disk, struct account *account)
@@ -418,17 +423,26 @@ static void pay(struct virtio_disk *disk, struct account *account)
 	spin_unlock(&disk->device.lock);
 }
 
+/* As much of the queue as an exit may; true: there may be more. */
+static bool serve_some(struct virtio_disk *disk, struct vcpu *self)
+{
+	u32 served = 0, pieces = 1;
+
+	while (served < PIECES_AT_ONCE && pieces) {
+		pieces = serve(disk, self);
+		served += pieces;
+	}
+	return pieces != 0;
+}
+
 static bool notified(struct vcpu *self, struct virtio_device *device, u32 queue)
 {
 	struct virtio_disk *disk = disk_of(device);
-	u32 served = 0;
 
 	(void)queue;
 	if (read_once(disk->owed_requests))
 		pay(disk, &self->account);
-	while (served < SERVED_AT_ONCE && serve(disk, self))
-		served++;
-	return served == SERVED_AT_ONCE;
+	return serve_some(disk, self);
 }
 
 bool block_virtio_look(struct block_device *device)
@@ -440,13 +454,14 @@ bool block_virtio_look(struct block_device *device)
 	if (list_empty(disks)) /* who puts one there raises the interrupt then */
 		return false;
 	spin_lock(&looks[device->index].lock);
-	if (!list_empty(disks)) {
+	looks[device->index].ready = !looks[device->index].ready;
+	if (!looks[device->index].ready && !list_empty(disks)) {
 		disk = container_of(disks->next, struct virtio_disk, link);
 		list_remove(&disk->link);
 	}
 	more = !list_empty(disks);
 	spin_unlock(&looks[device->index].lock);
-	if (disk && serve(disk, 0)) {
+	if (disk && serve_some(disk, 0)) {
 		look_later(disk);
 		more = true;
 	}
@@ -548,8 +563,6 @@ bool block_virtio_idle(const struct vm *vm)
 	}
 	return all;
 }
-
-/* At boot. */
 
 static struct virtio_disk *create(struct vm *vm, u32 index)
 {

@@ -133,17 +133,24 @@ static void *look(const struct virtio_queue *queue, enum virtio_part part, u64 o
 static bool read_chain(const struct vm *vm, const struct virtio_queue *queue,
 		       struct virtio_chain *chain)
 {
+	u64 start = queue->part[VIRTIO_DESCRIPTORS].raw, page = 0;
 	u64 index = chain->head, flags;
+	const u8 *window = 0;
 
 	chain->count = chain->readable = 0;
 	do {
 		struct virtio_piece *piece = &chain->piece[chain->count];
 		const u64 *entry;
-		u64 address, rest;
+		u64 address, rest, at;
 
 		if (index >= queue->size || chain->count == VIRTIO_CHAIN_MAX)
 			return false;
-		entry = look(queue, VIRTIO_DESCRIPTORS, 16 * index_nospec(index, queue->size));
+		at = start + 16 * index_nospec(index, queue->size);
+		if (!window || align_down(at, PAGE_SIZE) != page) {
+			page = align_down(at, PAGE_SIZE);
+			window = mmu_window(WINDOW_TARGET, PA(page));
+		}
+		entry = (const u64 *)(window + (at & PAGE_MASK));
 		address = read_once(entry[0]);
 		rest = read_once(entry[1]); /* bytes, flags, next */
 		flags = rest >> 32;

@@ -382,6 +382,7 @@ void virtio_machine_make(bool write_through)
 	virtio_vm.ram_bytes = RAM_BYTES;
 	virtio_vm.vcpu_count = 2;
 	virtio_vm.ipc = &vm_ipc;
+	vm_ipc.grant.pool = PA(pool());
 	for (u32 i = 0; i < 2; i++) {
 		virtio_vcpu[i] = (struct vcpu){ .vm = &virtio_vm, .index = i, .ipc = &vcpu_ipc[i] };
 		vcpu_ipc[i] = (struct vcpu_ipc){ .in = &in_page, .out = &out_page };
