@@ -38,7 +38,8 @@
  *
  * Errors:
  *   WEIR_AGAIN:   `try` only: no message (receive), no room (send, answer), the other side is not there (open).
- *   WEIR_CLOSED:  send: the session has ended; what was not received is lost. Open it again.
+ *   WEIR_CLOSED:  send: the session has ended, or never was, for more pages are shared than the inbox lets a lane
+ *		   have (window_pages); what was not received is lost. Open it again.
  *   WEIR_TIMEOUT: the deadline (inbox->deadline, sender->channel.deadline) has passed; all is as before.
  *   WEIR_INVALID: send: the message is larger than weir_channel_max(); open: the name, or ring_pages.
  *   WEIR_QUOTA:   add: the inbox has no free lane; add, open: pool or window have too few pages left.
@@ -107,7 +108,7 @@ static inline void weir_lane_free(struct weir_inbox *inbox, struct weir_lane *la
  */
 static inline void weir_lane_end(struct weir_inbox *inbox, struct weir_lane *lane)
 {
-	if (weir_channel_intact(&lane->channel))
+	if (lane->channel.peer_grant && weir_channel_intact(&lane->channel))
 		inbox->broken++;
 	if (lane->session && inbox->changed)
 		inbox->changed(inbox, lane, false);
