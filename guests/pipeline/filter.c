@@ -19,7 +19,7 @@ int main(void)
 	struct record record;
 	uint32_t bytes;
 
-	if (sender_open(&reporter, "control-filter") != WEIR_OK)
+	if (sender_join(&reporter, CONTROL) != WEIR_OK)
 		return 1;
 	open_both();
 	for (;;) {

@@ -14,7 +14,10 @@
 #define RECORD_WORDS 30u
 #define KEPT	     512u /* the most records that are on their way */
 #define KILLS	     3u
-#define REPORT_NS    100000000u
+/* The inboxes, by their names in the store. */
+#define CONTROL	    "supervisor/control"
+#define ACKNOWLEDGE "source/acknowledge"
+#define REPORT_NS   100000000u
 
 struct record {
 	uint64_t number;

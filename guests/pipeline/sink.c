@@ -40,9 +40,8 @@ int main(void)
 	enum weir_status status;
 	uint32_t bytes;
 
-	if (sender_open(&acknowledger, "acknowledge") != WEIR_OK ||
-	    sender_open(&reporter, "control-sink") != WEIR_OK ||
-	    channel_open(&in, "filtered") != WEIR_OK)
+	if (sender_join(&acknowledger, ACKNOWLEDGE) != WEIR_OK ||
+	    sender_join(&reporter, CONTROL) != WEIR_OK || channel_open(&in, "filtered") != WEIR_OK)
 		return 1;
 	while (now.records < RECORDS) {
 		in.deadline = timer_now() + timer_ticks(ACKNOWLEDGE_NS);

@@ -60,12 +60,11 @@ int main(void)
 	uint64_t next = 0; /* the first that was not sent in this session of the channel */
 
 	inbox_make(&inbox, lanes, 1);
-	if (inbox_add(&inbox, "acknowledge") != WEIR_OK)
+	if (inbox_offer(&inbox, "acknowledge") != WEIR_OK)
 		return 1;
 	/* Before anything is waited for here: the sink waits for this inbox, and the filter for the sink. */
 	task_create(&taker, take_acknowledgements, NULL, taker_stack, sizeof(taker_stack));
-	if (sender_open(&reporter, "control-source") != WEIR_OK ||
-	    channel_open(&out, "raw") != WEIR_OK)
+	if (sender_join(&reporter, CONTROL) != WEIR_OK || channel_open(&out, "raw") != WEIR_OK)
 		return 1;
 	while (acknowledged < RECORDS) {
 		if (weir_channel_check(&out) != WEIR_OK) {

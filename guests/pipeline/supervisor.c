@@ -9,27 +9,14 @@
 #define STILL_ROWS 60u /* so many rows in which nothing moves, and it has failed */
 
 static const char *const stages[STAGES] = { "source", "filter", "sink" };
-static const char *const channels[STAGES] = { "control-source", "control-filter", "control-sink" };
 
 static struct weir_lane lanes[STAGES];
 static struct weir_inbox inbox;
 /* Of each stage: its last report; records of former lives, and of all lives until the last row. */
 static struct report last[STAGES];
-static uint64_t before[STAGES], shown[STAGES];
+static uint64_t before[STAGES], shown[STAGES], session[STAGES];
 static uint64_t start, row_at;
 static uint32_t kills, still;
-
-/* A sender that comes again is another life, whose records count from 0. */
-static void changed(struct weir_inbox *of, struct weir_lane *lane, bool here)
-{
-	uint32_t stage = (uint32_t)(lane - lanes);
-
-	(void)of;
-	if (here) {
-		before[stage] += last[stage].records;
-		last[stage].records = 0;
-	}
-}
 
 static uint64_t milliseconds(void)
 {
@@ -102,8 +89,12 @@ static void receive_until(uint64_t deadline)
 	inbox.deadline = deadline;
 	while (!all_done() &&
 	       weir_inbox_receive(&inbox, &now, sizeof(now), &bytes, &from) == WEIR_OK) {
-		if (bytes != sizeof(now) || now.stage != (uint64_t)(from - lanes))
+		if (bytes != sizeof(now) || now.stage >= STAGES)
 			continue;
+		/* Another session is another life, whose records count from 0. */
+		if (session[now.stage] != from->session)
+			before[now.stage] += last[now.stage].records;
+		session[now.stage] = from->session;
 		last[now.stage] = now;
 		maybe_kill();
 	}
@@ -129,10 +120,8 @@ int main(void)
 	bool right;
 
 	inbox_make(&inbox, lanes, STAGES);
-	inbox.changed = changed;
-	for (uint32_t i = 0; i < STAGES; i++)
-		if (inbox_add(&inbox, channels[i]) != WEIR_OK)
-			return 1;
+	if (inbox_offer(&inbox, "control") != WEIR_OK)
+		return 1;
 	start = row_at = timer_now();
 	print_head();
 	while (!all_done() && still < STILL_ROWS) {
