@@ -99,13 +99,13 @@ static inline void weir_lane_event(struct weir_lane *lane)
 	struct weir_inbox *inbox = lane->inbox;
 	uint64_t number = (uint64_t)(lane - inbox->lanes);
 
-	/* [M1] what the event is about before the lane's bit. Pairs with [M2] in weir_inbox_look_at. */
-	WEIR_ORDERED(M1, stlxr,
+	/* [I1] what the event is about before the lane's bit. Pairs with [I2] in weir_inbox_look_at. */
+	WEIR_ORDERED(I1, stlxr,
 		     __atomic_fetch_or(&inbox->woken[number / 64], 1ull << (number % 64),
 				       __ATOMIC_RELEASE));
-	/* [M3] the lane's bit before that of its word. Pairs with [M4] in weir_inbox_look. */
+	/* [I3] the lane's bit before that of its word. Pairs with [I4] in weir_inbox_look. */
 	WEIR_ORDERED(
-		M3, stlxr,
+		I3, stlxr,
 		__atomic_fetch_or(&inbox->woken_words, 1ull << (number / 64), __ATOMIC_RELEASE));
 }
 
