@@ -52,7 +52,7 @@
  *
  * Contexts: the functions of an inbox are called by one task, or under one lock; so are those of a sender;
  * weir_lane_event() by handlers at any time.
- * Tests: tests/host/test_mqueue.c, tests/host/test_mqueue_random.c, tests/guest/mqueue.c. Since ABI 1.
+ * Tests: tests/host/test_mqueue.c, test_mqueue_named.c, test_mqueue_random.c, tests/guest/mqueue.c. Since ABI 1.
  */
 #pragma once
 
