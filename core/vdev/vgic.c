@@ -73,7 +73,7 @@ static void set_timer_active(struct vcpu *vcpu, bool active)
 	gic_set_active(VGIC_TIMER, active);
 }
 
-COLD void vgic_timer_deactivate(u32 index)
+RARE COLD void vgic_timer_deactivate(u32 index)
 {
 	list_reg_write(index, 0);
 	gic_deactivate(VGIC_TIMER);
@@ -474,7 +474,7 @@ void vgic_set_line(struct vm *vm, u32 intid, bool level)
 
 /* --- SPIs of the machine ---------------------------------------------------------------------- */
 
-COLD void vgic_hardware_release(struct vgic_spi_bank *spi)
+RARE COLD void vgic_hardware_release(struct vgic_spi_bank *spi)
 {
 	struct vgic_bank *bank = &spi->bank;
 	u32 over = bank->physical & ~(bank->latched | bank->listed | bank->active);
@@ -484,7 +484,7 @@ COLD void vgic_hardware_release(struct vgic_spi_bank *spi)
 		gic_set(GIC_DEACTIVATE, vgic_spi_intid(spi, over));
 }
 
-COLD void vgic_hardware_came(struct vm *vm, u32 intid)
+RARE COLD void vgic_hardware_came(struct vm *vm, u32 intid)
 {
 	struct vgic_spi_bank *spi = vgic_spi_of(vm, intid);
 	u32 bit = 1u << intid % 32, look = 0;
@@ -504,7 +504,7 @@ COLD void vgic_hardware_came(struct vm *vm, u32 intid)
 	look_anywhere(vm, look);
 }
 
-COLD void vgic_hardware_set(struct vm *vm, u32 intid, bool given)
+RARE COLD void vgic_hardware_set(struct vm *vm, u32 intid, bool given)
 {
 	struct vgic_bank *bank = &vgic_spi_of(vm, intid)->bank;
 	u32 bit = 1u << intid % 32;
@@ -538,7 +538,7 @@ static inline bool timer_came_quickly(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lo
 }
 
 /* What the guest has ended comes first: the line that goes down with it is the last one's. */
-static COLD u32 timer_came(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+static RARE COLD u32 timer_came(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
 	u32 look = 0;
 
@@ -551,7 +551,7 @@ static COLD u32 timer_came(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 	return look | place_or_ask(vcpu);
 }
 
-static COLD void timer_passed(struct vcpu *vcpu)
+static RARE COLD void timer_passed(struct vcpu *vcpu)
 {
 	bool wake;
 
