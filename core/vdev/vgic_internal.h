@@ -7,7 +7,7 @@
 #include "core/vm.h"
 
 /* Not on a hot path: out of line, so that the functions that are stay small. */
-#define COLD __attribute__((noinline, cold))
+#define COLD __attribute__((noinline))
 
 #define VGIC_TIMER 27u /* INTID of the virtual timer, the guest's and the machine's */
 
