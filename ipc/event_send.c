@@ -11,7 +11,7 @@
 #include "core/vdev/vgic_raise.h"
 #include "ipc/event_ring.h"
 
-VECTOR enum trap_send trap_send(struct arch_vcpu *arch, u64 handle)
+VECTOR u64 trap_send(struct arch_vcpu *arch, u64 handle)
 {
 	struct vcpu *target, *self = container_of(arch, struct vcpu, arch);
 	struct port *peer, *port = port_of(self, handle, &peer);

@@ -84,6 +84,7 @@ struct arch_vcpu *trap_serror(struct arch_vcpu *vcpu);
  * guest had them.
  */
 enum trap_send { SEND_DONE, SEND_POSTED, SEND_CALL };
-enum trap_send trap_send(struct arch_vcpu *vcpu, u64 handle);
+u64 trap_send(struct arch_vcpu *vcpu,
+	      u64 handle); /* enum trap_send, in all of x0: 0 is what the guest gets */
 struct arch_vcpu *trap_sent(struct arch_vcpu *vcpu, enum trap_send how);
 __attribute__((noreturn)) void trap_el2(u64 vector, u64 esr, u64 elr, u64 far);

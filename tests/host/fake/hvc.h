@@ -14,7 +14,7 @@ static inline void fake_hvc(struct vcpu *self)
 	u64 number = (u32)x[0] - WEIR_FN(0);
 
 	if (number == WEIR_FN_EVENT_SEND && !(x[2] | x[3] | x[4] | x[5] | x[6])) {
-		enum trap_send how = trap_send(&self->arch, x[1]);
+		enum trap_send how = (enum trap_send)trap_send(&self->arch, x[1]);
 
 		assert_true(how == SEND_DONE || how == SEND_CALL);
 		if (how == SEND_DONE) {
