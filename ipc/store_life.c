@@ -124,7 +124,6 @@ bool store_vm_stop(struct vm *vm, u64 *at)
 	more = nodes < own->fresh;
 	if (more)
 		nodes = stop_nodes(own, nodes);
-	spin_unlock(&store.lock);
 	store_tell(vm->vcpu[0], STORE_TELL_STEP);
 	*at = own->watch_count + nodes;
 	return more;

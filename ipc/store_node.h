@@ -48,8 +48,8 @@ struct store {
 	struct spinlock lock;
 	u32 count; /* fixed after boot; 0: no VM takes part */
 	u64 lords; /* fixed: VMs with the right "store" */
-	u64 tell; /* whose watches have something since the lock was taken last; they are to be told */
-	u16 homes;		      /* the tree of homes */
+	u64 tell;  /* whom the lock's holder has to tell of its changes; else 0 */
+	u16 homes; /* the tree of homes */
 	struct store_vm *vm[MAX_VMS]; /* fixed; 0: there is no such VM */
 	struct store_node *node;
 	struct store_value *value; /* by the same number */
@@ -104,7 +104,7 @@ void store_unlink(struct store_node *node) NEEDS(&store.lock);
 void store_changed(struct store_node *node, u64 readers) NEEDS(&store.lock);
 /* Ends some of the VM's watches from this place of its table on; the next place. Without the lock. */
 u32 store_watch_stop(const struct vm *vm, u32 at);
-/* After the lock was given back: tells so many VMs that a watch has something, and sees to the others. */
+/* Gives the lock back, then tells so many VMs that a watch has something, and sees to the others. */
 #define STORE_TELL_CALL 2u /* in a call */
 #define STORE_TELL_STEP 1u /* in a step of the end of a VM */
-void store_tell(struct vcpu *self, u32 count);
+void store_tell(struct vcpu *self, u32 count) RELEASES(&store.lock);

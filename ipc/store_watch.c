@@ -4,7 +4,8 @@
  * A change marks the node in one word for all VMs that watch it (`fired`), and says in another that they
  * are to be told (`store.tell`): so what it costs does not depend on how many watches there are. A few VMs
  * are told by the call itself, the others by a timeout of its vCPU, which comes as soon as the call has
- * returned. A VM finds the nodes by going through its own watches.
+ * returned. A VM finds the nodes by going through its own watches. Whoever has made a change takes whom it
+ * concerns before it gives the lock back: so nobody ever has to tell of what others do, however often they do it.
  *
  * None is lost: `fired` is set under the lock before the VM is told, and its port's event comes after that [N2];
  * the VM's search begins anew with it (`quiet`), and it takes `fired` back before it looks at the node.
@@ -36,35 +37,30 @@ void store_changed(struct store_node *node, u64 readers)
 		fire(parent, readers & store_readers(parent));
 }
 
-/* Takes VMs from those that the vCPU has to tell of changes, its last ones among them; true: there are more. */
-static bool take_some(struct vcpu_ipc *self, u32 count, u64 *vms)
+/* Takes VMs from those that the vCPU has to tell of changes, its last ones among them. */
+static u64 take_some(struct vcpu_ipc *self, u32 count) NEEDS(&store.lock)
 {
-	bool more;
+	u64 vms = 0;
 
-	*vms = 0;
-	spin_lock(&store.lock);
 	self->store_tell |= store.tell;
 	store.tell = 0;
 	for (u32 i = 0; i < count && self->store_tell; i++) {
 		u32 id = (u32)__builtin_ctzl(self->store_tell);
 
 		self->store_tell &= self->store_tell - 1;
-		*vms |= BIT(id);
+		vms |= BIT(id);
 		store.vm[id]->quiet = 0; /* [N1] */
 	}
-	more = self->store_tell;
-	spin_unlock(&store.lock);
-	return more;
+	return vms;
 }
 
 void store_tell(struct vcpu *self, u32 count)
 {
 	struct vcpu_ipc *ipc = self->ipc;
-	u64 vms;
+	u64 vms = take_some(ipc, count);
 
-	if (!(read_once(store.tell) | ipc->store_tell))
-		return;
-	if (take_some(ipc, count, &vms)) /* not in the same interrupt again */
+	spin_unlock(&store.lock);
+	if (ipc->store_tell) /* not in the same interrupt again */
 		timeout_set(&ipc->store_more, timer_now() + 1);
 	for (; vms; vms &= vms - 1) {
 		struct port *port = read_once(store.vm[__builtin_ctzl(vms)]->port);
@@ -76,6 +72,7 @@ void store_tell(struct vcpu *self, u32 count)
 
 static void more_expired(struct timeout *timeout)
 {
+	spin_lock(&store.lock);
 	/* A few may come in one interrupt. */
 	store_tell(container_of(timeout, struct vcpu_ipc, store_more)->upcall.vcpu, 1);
 }
