@@ -416,11 +416,31 @@ TEST(nothing_is_made_below_a_vm_that_ends)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
 
+/* b cannot count what c has, to which it may not talk. The ranges are more numbers than a call looks at. */
+TEST(where_a_list_goes_on_does_not_depend_on_what_others_have)
+{
+	struct weir_result before, after;
+	char name[] = "n0";
+
+	for (u32 vm = A; vm <= E; vm += E - A)
+		for (name[1] = 'a'; name[1] < 'a' + 15; name[1]++)
+			made(vm, 0, name, 0, 0, 0);
+	ipc_run(B, 0);
+	before = weir_call(WEIR_FN(WEIR_FN_STORE_LIST), home(B), 1, 0, 0, 0, 0);
+	for (name[1] = 'a'; name[1] < 'a' + 15; name[1]++)
+		made(C, 0, name, 0, 0, 0);
+	ipc_run(B, 0);
+	after = weir_call(WEIR_FN(WEIR_FN_STORE_LIST), home(B), 1, 0, 0, 0, 0);
+	assert_int_equal(after.status, before.status);
+	assert_int_equal(after.value[1], before.value[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(a_name_that_is_too_long_empty_or_of_other_characters_is_invalid),
 		CASE(a_name_is_as_long_as_it_says),
+		CASE(where_a_list_goes_on_does_not_depend_on_what_others_have),
 		CASE(homes_have_the_names_of_vms_and_are_seen_by_those_who_may_talk),
 		CASE(two_owners_may_have_children_of_one_name),
 		CASE(nodes_are_so_deep_and_no_deeper),
