@@ -197,7 +197,7 @@ static bool submit_waiting(struct waiting *queue, struct block_device *device) N
  * completion may have looked at the count too early: so submit_waiting() asks once more. The driver
  * answers "full" under the lock under which it makes room, so after that answer a completion
  * follows which sees the count. The VM does not end meanwhile: its end begins with requests when no
- * vCPU of it is on a core any more (core/life.c).
+ * vCPU of it is on a core any more (core/life.c), and no communication core at its rings (submit_vm_stop()).
  */
 static void wait_for_device(struct vm *vm, const struct block_disk *disk,
 			    struct block_request *request)
