@@ -306,6 +306,40 @@ TEST(what_cannot_be_joined_says_why)
 	assert_int_equal(weir_inbox_offer(&inbox, &pages[0], &spaces[0], "in"), WEIR_BUSY);
 }
 
+static u32 calls_left;
+
+/* Whenever the receiver has made a call, a VM that has all the lanes it may comes again, on another core. */
+static void pester(void)
+{
+	static bool inside;
+
+	ipc_memory_sync();
+	if (inside || !calls_left)
+		return;
+	inside = true;
+	calls_left--;
+	join_once(0);
+	events(0); /* the receiver's handler */
+	inside = false;
+}
+
+TEST(who_comes_again_and_again_does_not_hold_up_the_receiver)
+{
+	struct weir_lane *from;
+	char buffer[64];
+
+	inbox.vm_lanes = 1;
+	joined(1, "the one that it may have");
+	assert_int_equal(join_once(0), WEIR_AGAIN);
+	calls_left = 20000;
+	ipc_after_call = pester;
+	assert_int_equal(receive_to(buffer, 63, &from), WEIR_AGAIN);
+	ipc_after_call = ipc_memory_sync;
+	assert_true(calls_left > 15000);
+	assert_false(weir_inbox_idle(&inbox));
+	joined(3, "another");
+}
+
 #define RUN_MADE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
 
 int main(void)
@@ -320,6 +354,7 @@ int main(void)
 		RUN_MADE(a_sender_that_lies_loses_its_lane_and_may_join_anew),
 		RUN_MADE(more_pages_than_there_is_room_for_lose_the_lane),
 		RUN_MADE(a_vm_has_no_more_lanes_than_it_may),
+		RUN_MADE(who_comes_again_and_again_does_not_hold_up_the_receiver),
 		RUN_MADE(ports_and_nodes_are_not_used_up),
 		RUN_MADE(what_cannot_be_joined_says_why),
 	};
