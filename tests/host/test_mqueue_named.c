@@ -340,6 +340,40 @@ TEST(who_comes_again_and_again_does_not_hold_up_the_receiver)
 	joined(3, "another");
 }
 
+/* Whenever the receiver has made a call, a VM changes what it has below the inbox. */
+static void scribble(void)
+{
+	static bool inside;
+
+	ipc_memory_sync();
+	if (inside || !calls_left)
+		return;
+	inside = true;
+	calls_left--;
+	ipc_run(1, 0);
+	weir_store_write(&pages[1], senders[0].link.node, "12345678", 8, 0, NULL);
+	ipc_run(0, 0);
+	inside = false;
+}
+
+TEST(who_changes_its_node_for_ever_does_not_hold_up_the_receiver)
+{
+	struct weir_lane *from;
+	char buffer[64];
+
+	joined(0, "one");
+	joined(3, "three");
+	assert_int_equal(send(3, "honest"), WEIR_OK);
+	ipc_run(1, 0);
+	assert_int_equal(weir_store_write(&pages[1], senders[0].link.node, "12345678", 8, 0, NULL),
+			 WEIR_OK);
+	calls_left = 20000;
+	ipc_after_call = scribble;
+	assert_int_equal(receive_to(buffer, 63, &from), WEIR_OK);
+	ipc_after_call = ipc_memory_sync;
+	assert_true(calls_left > 15000);
+}
+
 #define RUN_MADE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
 
 int main(void)
@@ -355,6 +389,7 @@ int main(void)
 		RUN_MADE(more_pages_than_there_is_room_for_lose_the_lane),
 		RUN_MADE(a_vm_has_no_more_lanes_than_it_may),
 		RUN_MADE(who_comes_again_and_again_does_not_hold_up_the_receiver),
+		RUN_MADE(who_changes_its_node_for_ever_does_not_hold_up_the_receiver),
 		RUN_MADE(ports_and_nodes_are_not_used_up),
 		RUN_MADE(what_cannot_be_joined_says_why),
 	};

@@ -186,7 +186,7 @@ static inline bool weir_inbox_has_enough_of(const struct weir_inbox *inbox, weir
 
 /*
  * Those who have come to the service, as many as there are lanes; the others wait until one is free. A few at once: a
- * VM that comes again whenever it is sent away would otherwise hold up all lanes.
+ * VM that comes again whenever it is sent away, or changes its node for ever, would otherwise hold up all lanes.
  */
 WEIR_RING_LONG void weir_inbox_accept(struct weir_inbox *inbox)
 {
@@ -194,7 +194,8 @@ WEIR_RING_LONG void weir_inbox_accept(struct weir_inbox *inbox)
 	struct weir_lane *lane;
 	uint32_t come = 0;
 
-	weir_service_drain();
+	if (!weir_service_drain_some(WEIR_INBOX_BOUND))
+		weir_inbox_store_event(inbox);
 	while (come < WEIR_INBOX_BOUND && (lane = weir_inbox_free_lane(inbox)) &&
 	       weir_lane_place(inbox, lane, inbox->space) == WEIR_OK &&
 	       weir_service_accept(inbox->pages, &inbox->service, &peer) == WEIR_OK) {

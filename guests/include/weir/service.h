@@ -52,13 +52,24 @@ struct weir_service_link {
 	bool joined;
 };
 
-/* There was an event on the VM's port of kind WEIR_PORT_STORE: the next one comes with the next change. */
-static inline void weir_service_drain(void)
+/*
+ * There was an event on the VM's port of kind WEIR_PORT_STORE: the next one comes with the next change. False: there
+ * may be more than `most`, and no event comes before all are taken: who goes on changing things may keep it so.
+ */
+static inline bool weir_service_drain_some(uint32_t most)
 {
 	weir_handle node;
 	bool gone;
 
-	while (weir_store_watch_next(&node, &gone) == WEIR_OK)
+	while (most--)
+		if (weir_store_watch_next(&node, &gone) != WEIR_OK)
+			return true;
+	return false;
+}
+
+static inline void weir_service_drain(void)
+{
+	while (!weir_service_drain_some(64))
 		;
 }
 
