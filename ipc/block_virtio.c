@@ -305,7 +305,7 @@ static u8 begin(struct virtio_request *request, const struct virtio_chain *chain
 	}
 }
 
-/* Which pieces are shared, a bit each. */
+/* Which pieces are shared, or too large to be looked at, a bit each. */
 static u32 shared_pieces(struct vm *vm, const struct virtio_chain *chain,
 			 const struct block_reach *reach)
 {
@@ -318,9 +318,13 @@ static u32 shared_pieces(struct vm *vm, const struct virtio_chain *chain,
 		grant_unlock(vm);
 		return 0;
 	}
-	for (u32 i = 0; i < chain->count; i++)
-		if (grant_pages_shared(vm, chain->piece[i].pa, chain->piece[i].bytes))
+	for (u32 i = 0; i < chain->count; i++) {
+		const struct virtio_piece *piece = &chain->piece[i];
+		bool large = piece->bytes > REACH_LOOKED_AT; /* than any transfer: refused */
+
+		if ((large ? grant_in_pool : grant_pages_shared)(vm, piece->pa, piece->bytes))
 			shared |= 1u << i;
+	}
 	grant_unlock(vm);
 	return shared;
 }

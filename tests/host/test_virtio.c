@@ -396,6 +396,15 @@ TEST(whatever_drivers_do_requests_are_the_vms_and_a_reset_mends_all)
 	}
 }
 
+static void no_more_of_the_pool_is_looked_at_than_a_transfer_has(void **state)
+{
+	(void)state;
+	memory = virtio_drive(0, 0, 0, 2);
+	virtio_vm.ram_bytes = 16 * MIB; /* no more of it is there, nor touched */
+	assert_int_equal(run(0, IN, 0, virtio_ram(4 * PAGE_SIZE), 8 * MIB), 1);
+	assert_int_equal(virtio_get(0, STATUS), LIVE);
+}
+
 #define RUN_MADE(name) cmocka_unit_test_setup_teardown(name, make, unmake)
 
 int main(void)
@@ -416,6 +425,7 @@ int main(void)
 		RUN_MADE(a_vm_that_ends_is_not_written_any_more_and_begins_with_new_devices),
 		RUN_MADE(what_a_queue_or_request_has_is_not_shared),
 		RUN_MADE(what_is_shared_is_no_buffer_and_no_place_for_an_answer),
+		RUN_MADE(no_more_of_the_pool_is_looked_at_than_a_transfer_has),
 		RUN_MADE(a_driver_that_lies_has_a_device_that_needs_a_reset),
 		RUN_MADE(the_console_prints_and_waits_while_there_is_no_room),
 		RUN_MADE(a_page_that_is_passed_while_it_is_printed_is_not_read),

@@ -123,6 +123,7 @@ bool grant_pages_shared(const struct vm *vm, pa_t pa, u64 bytes)
 {
 	(void)vm;
 	assert_true(machine.held);
+	assert_true(bytes <= 2 * MIB); /* it is looked at word by word */
 	for (u64 i = 0; i < VIRTIO_POOL_PAGES; i++)
 		if (machine.shared[i] && pa.raw < pool() + (i + 1) * PAGE_SIZE &&
 		    pool() + i * PAGE_SIZE < pa.raw + bytes)
