@@ -4,10 +4,10 @@
  *
  * What a VM has: for each of its disks, in the manifest's order, a disk (device id 2) from slot 0 on; after
  * them, if it has any, a console (id 3). Slot n is at 0x0A00_0000 + 0x200 * n and raises SPI 16 + n, an edge.
- * The generated tree has a node "virtio_mmio@..." for each. A disk's model is ipc/virtio_blk.c, the
+ * The generated tree has a node "virtio_mmio@..." for each. A disk's model is ipc/block_virtio.c, the
  * console's virtio_console.c; here are registers, queues and interrupts.
  *
- * Queues lie in the guest's RAM, While one is ready its pages are neither shared nor
+ * Queues lie in the guest's RAM. While one is ready its pages are neither shared nor
  * passed to another VM (virtio_pinned()). Each word of them is read once, through the window of the core
  * that looks. A driver that lies is told DEVICE_NEEDS_RESET: its device does nothing until it is reset.
  *
