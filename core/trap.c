@@ -142,6 +142,8 @@ static void instruction_abort(struct vcpu *self)
 
 /* ---- Entries from entry.S -------------------------------------------------------------------- */
 
+_Static_assert(WEIR_FN_EVENT_SEND == 9, "entry.S knows it as CALL_SEND");
+
 VECTOR struct arch_vcpu *trap_hvc(struct arch_vcpu *arch, u64 number)
 {
 	struct vcpu *self = vcpu_of(arch);
@@ -169,7 +171,7 @@ VECTOR RARE struct arch_vcpu *trap_sent(struct arch_vcpu *arch, enum trap_send h
 	return leave(self);
 }
 
-VECTOR struct arch_vcpu *trap_sync(struct arch_vcpu *arch)
+struct arch_vcpu *trap_sync(struct arch_vcpu *arch)
 {
 	struct vcpu *self = vcpu_of(arch);
 	struct account *account = &self->account;

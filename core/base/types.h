@@ -38,7 +38,8 @@ typedef struct {
 /* Made small, not fast, in a file that is not among the Makefile's COLD_SOURCES. */
 #define RARE __attribute__((cold))
 
-/* Called by the vectors alone, and never by its address: it needs no landing pad (BTI). */
+/* Called by the vectors alone, and never by its address: it needs no landing pad (BTI). It may have no table of
+ * jumps, then, which gcc and clang make of a switch: tools/check-fp looks. */
 #if defined(__aarch64__)
 #define VECTOR __attribute__((target("branch-protection=none")))
 #else

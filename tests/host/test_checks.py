@@ -167,6 +167,13 @@ def test_a_send_calls_nothing(tmp_path, instruction, status):
 
 
 @cross
+@pytest.mark.parametrize("instructions, status", [("br x3", 1), ("bti j\n\tbr x3", 0), ("blr x3", 0)])
+def test_a_table_of_jumps_needs_landing_pads(tmp_path, instructions, status):
+    result = check_fp(build(tmp_path, {"trap_sync": instructions}))
+    assert result.returncode == status, result.stderr
+
+
+@cross
 def test_only_the_switch_and_the_library_may(tmp_path):
     thing = build(tmp_path, {"fp_save": "str q0, [x0]", "fp_load": "ldr q0, [x0]",
                              "fdt_setprop": "movi v0.4s, #0"})
