@@ -111,9 +111,10 @@ bool event_peer_open(struct port *port)
 void event_raise(struct vm *vm, u32 index)
 {
 	struct port *port = &vm->ipc->event.port[index];
-	const struct port *from = read_once(port->from);
+	const struct port *from;
 
 	assert(index < vm->ipc->event.port_count);
+	from = read_once(port->from);
 	if (from) /* 0: it is closed. If it has changed since, then whoever did that has told. */
 		port_signal(from, port, 0);
 }
