@@ -1003,6 +1003,7 @@ static void finish(void)
 		while (machine_vm_step(vm))
 			;
 		assert_int_equal(machine.vm[vm]->state, VM_OFF);
+		assert_true(ipc_vm_idle(machine.vm[vm]));
 		for (u32 i = 0; i < MACHINE_VMS - 1; i++)
 			events_lie(i);
 	}
