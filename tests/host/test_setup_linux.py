@@ -49,6 +49,14 @@ def test_packages_of_linux_in_the_cache_need_no_network(linux):
     assert linux.calls() == []
 
 
+def test_kernel_that_the_tests_need_is_fetched_once(linux):
+    linux.tree.unlink()
+    assert linux.run("test", "out.mk").returncode == 0
+    assert os.listdir(linux.tree.parent / "linux") == [f"{KERNEL}_6.1.192-2_arm64.deb"]
+    result = linux.run("linux", "6.1", "out")
+    assert result.returncode == 0 and "fetching Linux" not in result.stdout
+
+
 def test_newer_kernel_comes_from_backports_of_the_same_mirror(linux):
     result = linux.run("linux", "6.12", "out")
     assert result.returncode == 0, result.stderr
