@@ -317,7 +317,7 @@ def test_an_unknown_image_is_refused(tmp_path):
 
 def test_the_image_files_are_those_that_the_tool_knows():
     files = {path.stem for path in (ROOT / "tests" / "bench").glob("*.dts")}
-    assert files == {image.name for image in bench.IMAGES}
+    assert files == {image.name.removesuffix("_crowded") for image in bench.IMAGES}  # those are made of others
 
 
 def test_the_peers_carry_their_method():
