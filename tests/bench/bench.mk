@@ -48,19 +48,21 @@ $(B)/tests/bench/%.dtb: tests/bench/%.dts | $(GUEST_BENCH_BINARIES) $(B)/tests/b
 	@mkdir -p $(@D)
 	$(Q)tools/weir image $< -I $(B)/tests/bench --deps $@.d -o $@
 
+include tests/bench/linux/linux.mk
+
 .PHONY: bench bench-build bench-weir bench-check bench-limits
 bench-weir: $(B)/weir.bin
 	@:
 bench-build: $(B)/weir.bin $(BENCH_IMAGES)
 	$(Q)$(MAKE) --no-print-directory BENCH=1 bench-weir
 
-BENCH_RUN = tools/bench --build $(B) --weir-bench $(BENCH_WEIR) --out $(B)/bench.json
+BENCH_RUN = tools/bench --build $(B) --weir-bench $(BENCH_WEIR) --out $(B)/bench.json --also $(BENCH_LINUX_ROWS)
 
-bench: bench-build
+bench: bench-build bench-linux
 	$(Q)$(BENCH_RUN) --page $(B)/bench.html
 
 # One line for each row, as `make test` counts them; and new limits, from what this build reaches.
-bench-check: bench-build
+bench-check: bench-build bench-linux
 	$(Q)$(BENCH_RUN) --check --quiet
 bench-limits: bench-build
 	$(Q)$(BENCH_RUN) --set-limits

@@ -232,6 +232,13 @@ def test_new_limits_are_three_percent_above_and_goals_stay():
     assert made == {"goals": HELD["goals"], "limits": {"a": 103, "b": 100, "c": 188.6}}
 
 
+def test_rows_of_linux_have_goals_and_no_limits():
+    held = {"goals": {"linux.boot_overhead_percent": 3}, "limits": {}}
+    figures = [instructions("linux.boot_instructions", 100), instructions("linux.boot_overhead_percent", 3.0)]
+    assert [verdict.wrong for verdict in limits.judge(figures, held, {"peers": {}})] == ["", "misses its goal"]
+    assert limits.made_of(figures, held) == held
+
+
 def test_a_new_limit_is_not_above_its_goal():
     made = limits.made_of([instructions("el2.longest_path.wfi", 4900)], HELD)
     assert made["limits"] == {"el2.longest_path.wfi": 5000}
@@ -252,6 +259,15 @@ def test_the_table_has_accesses_where_they_were_counted():
 
 
 # ---- The whole tool
+
+
+def test_rows_of_another_tool_are_added_if_they_are_there(tmp_path):
+    machine = program(tmp_path, {"ipi": ["[v] row ipi.cross_core 1 9 7 8", *END]})
+    also = tmp_path / "also.json"
+    assert call(tmp_path, machine, "ipi", "--also", also).returncode == 0
+    also.write_text(json.dumps({"rows": [instructions("linux.boot_instructions", 1234567)]}))
+    done = call(tmp_path, machine, "ipi", "--also", also)
+    assert done.returncode == 0 and "linux.boot_instructions" in done.stdout and "1234567" in done.stdout
 
 
 def test_figures_are_printed_and_written(tmp_path):

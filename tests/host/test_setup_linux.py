@@ -57,6 +57,16 @@ def test_kernel_that_the_tests_need_is_fetched_once(linux):
     assert result.returncode == 0 and "fetching Linux" not in result.stdout
 
 
+def test_check_of_a_version_asks_for_its_packages_and_fetches_none(linux):
+    assert linux.run("--check", "linux").returncode == 0
+    missing = linux.run("--check", "linux", "6.1")
+    assert (missing.returncode, missing.stdout) == (
+        1, f"  Linux 6.1 and busybox-static of arm64: {linux.tree.parent}/linux\n")
+    assert linux.run("linux", "6.1", "out").returncode == 0
+    assert linux.run("--check", "linux", "6.1").returncode == 0
+    assert linux.run("--check", "linux", "6.12").returncode == 1
+
+
 def test_newer_kernel_comes_from_backports_of_the_same_mirror(linux):
     result = linux.run("linux", "6.12", "out")
     assert result.returncode == 0, result.stderr

@@ -1,0 +1,50 @@
+# Linux to its init and off, in a VM and natively: `make bench-linux` (tests/bench/README.md). Nobody fetches a
+# kernel for it: `make linux` does, and then it is in the cache. Included by tests/bench/bench.mk.
+
+BENCH_LINUX := $(B)/tests/bench/linux
+BENCH_LINUX_ROWS := $(B)/bench-linux.json
+BENCH_KERNEL := build/linux/6.1/vmlinuz
+
+# Each is a text without a runtime; the number is where it runs.
+$(BENCH_LINUX)/init.elf: BENCH_AT := 0x400000
+$(BENCH_LINUX)/tree.elf: BENCH_AT := 0x40200000
+$(BENCH_LINUX)/native.elf: BENCH_AT := 0x50000000
+$(BENCH_LINUX)/%.elf: tests/bench/linux/%.S tests/bench/linux/linux.mk
+	$(call step,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_FLAGS) -c $< -o $(@:.elf=.o)
+	$(Q)$(LD) $(GUEST_LD_FLAGS) -Ttext=$(BENCH_AT) -o $@ $(@:.elf=.o)
+
+$(BENCH_LINUX)/tree.bin: $(BENCH_LINUX)/tree.elf
+	$(call step,BIN,$@)
+	$(Q)$(OBJCOPY) -O binary $< $@
+
+$(BENCH_LINUX)/ramdisk.cpio: $(BENCH_LINUX)/init.elf
+	$(call step,RAMDISK,$@)
+	$(Q)rm -rf $(@D)/root && mkdir -p $(@D)/root && cp $< $(@D)/root/init && touch -d @0 $(@D)/root/init
+	$(Q)cd $(@D)/root && echo init | cpio -o -H newc -R 0:0 --reproducible --quiet >../ramdisk.new
+	$(Q)mv $(@D)/ramdisk.new $@
+
+# The same VM with what prints its tree in the kernel's place.
+$(BENCH_LINUX)/tree.dts: tests/bench/linux/boot.dts
+	@mkdir -p $(@D)
+	$(Q)sed 's/vmlinuz/tree.bin/' $< > $@
+$(BENCH_LINUX)/boot.dts: tests/bench/linux/boot.dts
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(BENCH_LINUX)/%.dtb: $(BENCH_LINUX)/%.dts $(BENCH_LINUX)/ramdisk.cpio $(BENCH_LINUX)/tree.bin build/linux/6.1/busybox
+	$(call step,IMAGE,$@)
+	$(Q)tools/weir image $< -I $(BENCH_LINUX) -I build/linux/6.1 -o $@
+
+.PHONY: bench-linux bench-linux-build
+bench-linux-build: $(BENCH_LINUX)/boot.dtb $(BENCH_LINUX)/tree.dtb $(BENCH_LINUX)/native.elf
+
+# What an earlier run has counted is not of this build.
+bench-linux: bench-build
+	$(Q)rm -f $(BENCH_LINUX_ROWS)
+	$(Q)if missing=$$(tools/setup --check linux 6.1); then \
+		$(MAKE) --no-print-directory bench-linux-build && \
+		tools/bench-linux --folder $(BENCH_LINUX) --kernel $(BENCH_KERNEL) --weir-bench $(BENCH_WEIR) \
+			--out $(BENCH_LINUX_ROWS); \
+	else echo "linux.boot_instructions: not measured; \`make linux\` fetches what is missing:" && echo "$$missing"; fi
