@@ -34,6 +34,7 @@ struct comm_group {
 
 struct comm_core {
 	u64 awake; /* atomic; bit n: ring n is looked at. Set by any core */
+	u64 seen;  /* the core's own: those of them that it has looked at since they woke */
 	u32 rings, left_out;
 	struct comm_group group[PRIORITIES];
 	struct vcpu *ring[RINGS_MAX]; /* the most urgent first */
@@ -44,15 +45,41 @@ static u64 poll_ticks;
 
 /* ---- Sleeping and waking ----------------------------------------------------------------------- */
 
-/* A ring that has had nothing for long is not looked at any more; unless something came just now. */
-static void doze(struct comm_core *core, struct vcpu *vcpu)
+/* A moment of the core was for this vCPU. */
+static inline u64 charge(struct vcpu *vcpu, u64 since)
+{
+	struct account *account = &vcpu->account;
+	u64 now = timer_now();
+
+	write_once(account->comm_ticks, account->comm_ticks + now - since);
+	return now;
+}
+
+/*
+ * They were woken: each is looked at for a while, also if it has nothing. So whoever calls for nothing again and
+ * again wakes the core once in this while, and no more.
+ */
+static void rouse(struct comm_core *core, u64 fresh, u64 now)
+{
+	core->seen |= fresh;
+	for (; fresh; fresh &= fresh - 1)
+		core->ring[__builtin_ctzl(fresh)]->ipc->comm.served = now;
+}
+
+/*
+ * A ring that has had nothing for long is not looked at any more; unless something came just now. Says when that
+ * was done: the vCPU pays for it.
+ */
+static u64 doze(struct comm_core *core, struct vcpu *vcpu, u64 now)
 {
 	u64 bit = BIT(vcpu->ipc->comm.rank);
 
+	core->seen &= ~bit;
 	/* [Z1] not awake, before submit_wanted is seen and the tail is read: by the order of [A2]. Pairs with wake(). */
 	__atomic_fetch_and(&core->awake, ~bit, __ATOMIC_RELAXED);
 	if (!submit_sleep(vcpu))
 		__atomic_fetch_or(&core->awake, bit, __ATOMIC_RELAXED);
+	return charge(vcpu, now);
 }
 
 /* The guest has seen submit_wanted. */
@@ -70,14 +97,16 @@ static void wake(struct vcpu *vcpu)
 /*
  * The ring that is to be served: the first that has a command, by priority; but of its equals the first from
  * that on whose turn it is, if one has. 0: none has. Only rings that are awake are looked at; one that has had
- * nothing for long falls asleep, but not more than one in a turn.
+ * nothing for long falls asleep, but not more than one in a turn; *now is then behind that.
  */
-static inline struct vcpu *choose(struct comm_core *core, u64 now)
+static inline struct vcpu *choose(struct comm_core *core, u64 *now)
 {
 	u64 awake = __atomic_load_n(&core->awake, __ATOMIC_ACQUIRE);
 	struct vcpu *first = 0;
 	bool dozed = false;
 
+	if (__builtin_expect((awake & ~core->seen) != 0, 0))
+		rouse(core, awake & ~core->seen, *now);
 	for (; awake; awake &= awake - 1) {
 		u32 rank = (u32)__builtin_ctzl(awake);
 		struct vcpu *vcpu = core->ring[rank];
@@ -86,8 +115,8 @@ static inline struct vcpu *choose(struct comm_core *core, u64 now)
 		if (first && rank >= first->ipc->comm.group->to)
 			break;
 		if (!submit_waits(vcpu)) {
-			if (!dozed && now - comm->served >= poll_ticks) {
-				doze(core, vcpu);
+			if (!dozed && *now - comm->served >= poll_ticks) {
+				*now = doze(core, vcpu, *now);
 				dozed = true;
 			}
 			continue;
@@ -107,9 +136,7 @@ static inline struct vcpu *choose(struct comm_core *core, u64 now)
 static inline void serve(struct vcpu *vcpu, u64 now)
 {
 	struct comm_vcpu *comm = &vcpu->ipc->comm;
-	struct account *account = &vcpu->account;
 	s64 credit = comm->credit + QUANTUM_BYTES;
-	u64 end;
 
 	comm->group->turn = comm->rank + 1 < comm->group->to ? comm->rank + 1 : 0;
 	if (credit > 0) {
@@ -117,9 +144,7 @@ static inline void serve(struct vcpu *vcpu, u64 now)
 		credit = min(credit, 0);
 	}
 	comm->credit = credit;
-	end = timer_now();
-	comm->served = end;
-	write_once(account->comm_ticks, account->comm_ticks + end - now);
+	comm->served = charge(vcpu, now);
 }
 
 /*
@@ -130,7 +155,7 @@ bool ipc_comm_turn(u32 index)
 {
 	struct comm_core *core = cores[index];
 	u64 now = timer_now();
-	struct vcpu *vcpu = choose(core, now);
+	struct vcpu *vcpu = choose(core, &now);
 
 	if (vcpu)
 		serve(vcpu, now);

@@ -6,7 +6,8 @@
  *
  * Which ring is next: the VM's priority first; of equals each in its turn, for a quantum of bytes. A ring
  * that has had nothing for a while falls asleep: it is not looked at any more, `submit_wanted` in the
- * vCPU's `out` page says so, and its guest then makes the hypercall behind a command.
+ * vCPU's `out` page says so, and its guest then makes the hypercall behind a command. A ring that was woken is looked
+ * at as long, whether it has anything or not. What a ring costs that falls asleep, or is served, its vCPU pays.
  *
  * ABI: guests/include/weir/submit.h. Source: comm.c. Tests: tests/host/test_comm.c, tests/models/doze.pml
  */
@@ -19,6 +20,6 @@ struct comm_vcpu {
 	u32 core;		  /* which one; meaningless if there is none */
 	u32 rank;		  /* the ring's number there, the most urgent first */
 	struct comm_group *group; /* fixed: its equals there */
-	u64 served;		  /* when it last was, ticks */
+	u64 served;		  /* when it last was, or was woken, ticks */
 	s64 credit;		  /* bytes that it may take; what it took too much is less */
 };

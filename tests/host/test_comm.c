@@ -197,16 +197,60 @@ TEST(a_ring_in_use_stays_awake)
 	assert_int_equal(kicks[FIRST], 1);
 }
 
-TEST(calls_for_nothing_wake_it_for_one_look)
+static void call_for_nothing(u32 vm)
+{
+	ipc_run(vm, 0);
+	assert_int_equal(weir_do(WEIR_FN_SUBMIT, 0, 0, 0, 0, 0), WEIR_OK);
+}
+
+/* Time passes with each turn, and with each doze. */
+TEST(calls_for_nothing_wake_it_once_in_a_while_and_are_paid)
+{
+	u64 since;
+
+	make(3, 1, 0, BIT(FIRST));
+	for (u32 i = 1; i < 10; i++) {
+		call_for_nothing(0);
+		since = now;
+		do {
+			assert_int_equal(kicks[FIRST], i);
+			call_for_nothing(0);
+		} while (!run(FIRST, 1));
+		assert_true(now - since >= POLL && now - since <= POLL + 3 * TURN);
+		assert_true(wanted(0, 0));
+		assert_int_equal(ipc_vcpu(0, 0)->account.comm_ticks, i);
+	}
+	assert_int_equal(ipc_vcpu(1, 0)->account.comm_ticks, 0);
+}
+
+/* What comes in the while is taken, though nothing was there at first. */
+TEST(a_ring_that_was_just_woken_is_looked_at)
 {
 	make(3, 1, 0, BIT(FIRST));
-	ipc_run(0, 0);
-	for (u32 i = 1; i < 10; i++) {
-		assert_int_equal(weir_do(WEIR_FN_SUBMIT, 0, 0, 0, 0, 0), WEIR_OK);
-		assert_int_equal(kicks[FIRST], i);
-		assert_true(run(FIRST, 3));
-		assert_true(wanted(0, 0));
-	}
+	call_for_nothing(0);
+	assert_false(run(FIRST, POLL / TURN - 2));
+	assert_true(wanted(0, 0));
+	put(0, 0, 1);
+	assert_int_equal(kicks[FIRST], 1);
+	assert_false(run(FIRST, 1));
+	assert_int_equal(taken(0, 0), 1);
+}
+
+/* It falls asleep in a turn of another one, which does not pay for that. */
+TEST(who_is_served_does_not_pay_for_who_falls_asleep)
+{
+	make(3, 1, 0, BIT(FIRST));
+	put(0, 0, 1);
+	run(FIRST, POLL / TURN / 2);
+	put(1, 0, 1);
+	run(FIRST, POLL / TURN / 2);
+	put(1, 0, 1);
+	assert_false(wanted(0, 0));
+	run(FIRST, 1);
+	assert_true(wanted(0, 0));
+	assert_int_equal(taken(1, 0), 2);
+	assert_int_equal(ipc_vcpu(0, 0)->account.comm_ticks, 2);
+	assert_int_equal(ipc_vcpu(1, 0)->account.comm_ticks, 2);
 }
 
 TEST(the_urgent_go_first)
@@ -412,8 +456,9 @@ TEST(the_work_is_charged_to_the_vm)
 	put(0, 0, WEIR_COMMANDS);
 	put(1, 0, 3);
 	run(FIRST, TURNS_MANY);
-	assert_int_equal(ipc_vcpu(0, 0)->account.comm_ticks, WEIR_COMMANDS / QUANTUM);
-	assert_int_equal(ipc_vcpu(1, 0)->account.comm_ticks, 1);
+	/* A tick for each turn, and one to fall asleep. */
+	assert_int_equal(ipc_vcpu(0, 0)->account.comm_ticks, WEIR_COMMANDS / QUANTUM + 1);
+	assert_int_equal(ipc_vcpu(1, 0)->account.comm_ticks, 2);
 	assert_int_equal(ipc_vcpu(2, 0)->account.comm_ticks, 0);
 	assert_int_equal(ipc_vcpu(0, 0)->account.ring.events, WEIR_COMMANDS);
 }
@@ -430,7 +475,9 @@ int main(void)
 		CASE(an_event_arrives),
 		CASE(a_ring_is_looked_at_for_a_while_and_then_falls_asleep),
 		CASE(a_ring_in_use_stays_awake),
-		CASE(calls_for_nothing_wake_it_for_one_look),
+		CASE(calls_for_nothing_wake_it_once_in_a_while_and_are_paid),
+		CASE(a_ring_that_was_just_woken_is_looked_at),
+		CASE(who_is_served_does_not_pay_for_who_falls_asleep),
 		CASE(the_urgent_go_first),
 		CASE(the_urgent_go_first_out_of_turn_too),
 		CASE(equals_are_served_in_turn_a_quantum_each),
