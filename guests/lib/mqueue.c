@@ -96,6 +96,21 @@ static bool has_other_news(void *seen)
 	return __atomic_load_n(&news, __ATOMIC_ACQUIRE) != *(uint32_t *)seen;
 }
 
+/*
+ * False: the deadline has passed. If the store has more changes at once than a step takes, no event tells of them: the
+ * next step comes when the other tasks had their turn. Who makes them for ever does not move the deadline.
+ */
+static bool wait_for_news(const struct weir_sender *sender, uint32_t seen)
+{
+	uint64_t deadline = sender->channel.deadline;
+
+	if (sender->has_news)
+		task_yield();
+	else if (!task_wait(has_other_news, &seen, deadline))
+		return false;
+	return !deadline || timer_now() < deadline;
+}
+
 enum weir_status sender_join(struct weir_sender *sender, const char *path)
 {
 	enum weir_status status = open_store();
@@ -114,7 +129,7 @@ enum weir_status sender_join(struct weir_sender *sender, const char *path)
 			/* What has happened at a new port until now nobody heard: look again. */
 			heard = sender->link.port;
 			event_handle(heard, count_news, NULL);
-		} else if (!task_wait(has_other_news, &seen, sender->channel.deadline)) {
+		} else if (!wait_for_news(sender, seen)) {
 			status = WEIR_TIMEOUT;
 		}
 	}

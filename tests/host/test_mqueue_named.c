@@ -50,6 +50,8 @@ static int machine_make(void **state)
 
 	(void)state;
 	ipc_vms_set_peers(0, 0xe, 0);
+	ipc_vms_set_store(0, 32, 4096, 32);
+	ipc_vms_set_store(2, 32, 4096, 32);
 	ipc_vms_make(VMS, 1, none);
 	ipc_memory_make(VMS);
 	for (u32 vm = 0; vm < VMS; vm++)
@@ -112,14 +114,14 @@ static enum weir_status join_once(u32 who)
 	return weir_sender_try_join(&senders[who], &pages[vm_of[who]], &spaces[vm_of[who]], "a/in");
 }
 
-/* Looks only if there is an event, as a sender does that sleeps. */
+/* Looks only if there is an event, or it knows of news, as a sender does that sleeps. */
 static enum weir_status join(u32 who)
 {
 	enum weir_status status = join_once(who);
 
 	for (u32 i = 0; i < LOOKS && status == WEIR_AGAIN; i++) {
 		settle();
-		if (events(vm_of[who]))
+		if (events(vm_of[who]) || senders[who].has_news)
 			status = join_once(who);
 	}
 	return status;
@@ -340,7 +342,10 @@ TEST(who_comes_again_and_again_does_not_hold_up_the_receiver)
 	joined(3, "another");
 }
 
-/* Whenever the receiver has made a call, a VM changes what it has below the inbox. */
+/* Whenever `victim` has made a call, `scribbler` changes a node of its own, of which the victim is told. */
+static u32 scribbler, victim;
+static weir_handle scribbled;
+
 static void scribble(void)
 {
 	static bool inside;
@@ -350,10 +355,19 @@ static void scribble(void)
 		return;
 	inside = true;
 	calls_left--;
-	ipc_run(1, 0);
-	weir_store_write(&pages[1], senders[0].link.node, "12345678", 8, 0, NULL);
-	ipc_run(0, 0);
+	ipc_run(scribbler, 0);
+	weir_store_write(&pages[scribbler], scribbled, "12345678", 8, 0, NULL);
+	ipc_run(victim, 0);
 	inside = false;
+}
+
+static void scribble_from_now_on(u32 vm, weir_handle node, u32 of)
+{
+	scribbler = vm;
+	scribbled = node;
+	victim = of;
+	calls_left = 20000;
+	ipc_after_call = scribble;
 }
 
 TEST(who_changes_its_node_for_ever_does_not_hold_up_the_receiver)
@@ -367,11 +381,57 @@ TEST(who_changes_its_node_for_ever_does_not_hold_up_the_receiver)
 	ipc_run(1, 0);
 	assert_int_equal(weir_store_write(&pages[1], senders[0].link.node, "12345678", 8, 0, NULL),
 			 WEIR_OK);
-	calls_left = 20000;
-	ipc_after_call = scribble;
+	scribble_from_now_on(1, senders[0].link.node, 0);
 	assert_int_equal(receive_to(buffer, 63, &from), WEIR_OK);
 	ipc_after_call = ipc_memory_sync;
 	assert_true(calls_left > 15000);
+}
+
+TEST(who_changes_its_node_for_ever_does_not_hold_up_who_joins)
+{
+	assert_int_equal(join_once(2), WEIR_AGAIN);
+	assert_false(senders[2].has_news);
+	ipc_run(0, 0);
+	assert_int_equal(weir_store_write(&pages[0], inbox.service.node, "1", 1, 0, NULL), WEIR_OK);
+	scribble_from_now_on(0, inbox.service.node, 2);
+	assert_int_equal(join_once(2), WEIR_AGAIN);
+	ipc_after_call = ipc_memory_sync;
+	assert_true(calls_left > 15000);
+	joined(2, "all the same");
+	assert_false(senders[2].has_news);
+}
+
+static void write_of_a(weir_handle node)
+{
+	ipc_run(0, 0);
+	assert_int_equal(weir_store_write(&pages[0], node, "1", 1, 0, NULL), WEIR_OK);
+}
+
+/* The home's change is behind them, so no event tells of its next one: the sender knows that it has to look again. */
+TEST(more_changes_than_a_step_takes_are_looked_at_in_the_next)
+{
+	weir_handle nodes[WEIR_INBOX_BOUND];
+	char name[] = "a";
+
+	for (u32 i = 0; i < WEIR_INBOX_BOUND; i++, name[0]++) {
+		ipc_run(0, 0);
+		assert_int_equal(
+			weir_store_make(&pages[0], 0, name, WEIR_STORE_ALL, 0, 0, &nodes[i]),
+			WEIR_OK);
+		ipc_run(2, 0);
+		assert_int_equal(weir_store_watch(nodes[i], true), WEIR_OK);
+	}
+	ipc_run(0, 0);
+	weir_inbox_close(&inbox);
+	assert_int_equal(join_once(2), WEIR_AGAIN);
+	for (u32 i = 0; i < WEIR_INBOX_BOUND; i++)
+		write_of_a(nodes[i]);
+	assert_int_equal(join_once(2), WEIR_AGAIN);
+	assert_true(senders[2].has_news);
+	ipc_run(0, 0);
+	assert_int_equal(weir_inbox_offer(&inbox, &pages[0], &spaces[0], "in"), WEIR_OK);
+	assert_int_equal(events(2), 0);
+	joined(2, "all the same");
 }
 
 #define RUN_MADE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
@@ -390,6 +450,8 @@ int main(void)
 		RUN_MADE(a_vm_has_no_more_lanes_than_it_may),
 		RUN_MADE(who_comes_again_and_again_does_not_hold_up_the_receiver),
 		RUN_MADE(who_changes_its_node_for_ever_does_not_hold_up_the_receiver),
+		RUN_MADE(who_changes_its_node_for_ever_does_not_hold_up_who_joins),
+		RUN_MADE(more_changes_than_a_step_takes_are_looked_at_in_the_next),
 		RUN_MADE(ports_and_nodes_are_not_used_up),
 		RUN_MADE(what_cannot_be_joined_says_why),
 	};

@@ -439,6 +439,7 @@ struct weir_sender {
 	struct weir_channel channel; /* of it the caller's groups, and `deadline` */
 
 	struct weir_service_link link; /* the sender's; not on a channel of the manifest */
+	bool has_news; /* the last step has left some of the store's changes: the next is due without an event */
 };
 
 static inline enum weir_status weir_sender_greet(struct weir_sender *sender)
@@ -555,7 +556,7 @@ static inline enum weir_status weir_sender_connect(struct weir_sender *sender,
 	enum weir_status status;
 	bool open = false;
 
-	weir_service_drain();
+	sender->has_news = !weir_service_drain_some(WEIR_INBOX_BOUND);
 	if (sender->link.joined) {
 		weir_port_peer(sender->link.port, NULL, &open);
 		if (!open)
@@ -569,8 +570,8 @@ static inline enum weir_status weir_sender_connect(struct weir_sender *sender,
 
 /*
  * Joins the inbox that the VM of `path`, "VM/NAME", offers: one step, at the first call, at each event of the port of
- * the store, and of sender->link.port. What was open before is given up. WEIR_AGAIN: not yet. Errors besides:
- * those of weir_service_connect().
+ * the store, and of sender->link.port, and soon if sender->has_news. What was open before is given up. WEIR_AGAIN: not
+ * yet. Errors besides: those of weir_service_connect().
  */
 static inline enum weir_status weir_sender_try_join(struct weir_sender *sender,
 						    const struct weir_pages *pages,

@@ -8,10 +8,10 @@
  * theirs until either closes it or ends.
  *
  * Both sides hear of each other by events: a VM opens one port of kind WEIR_PORT_STORE; whenever there is an
- * event on it, it calls weir_service_drain() and then looks after all that it offers and all that it
- * wants: weir_service_accept() until WEIR_NOT_FOUND, weir_service_connect() once for each. A VM that does something
- * else with watches takes them by weir_store_watch_next() itself. When a port of a connection
- * has an event, and weir_port_peer() says that the peer is not open, the connection is over.
+ * event on it, it calls weir_service_drain_some() and then looks after all that it offers and all that it
+ * wants: weir_service_accept() until WEIR_NOT_FOUND, weir_service_connect() once for each; and does all that again
+ * if the former said false. A VM that does something else with watches takes them by weir_store_watch_next() itself.
+ * When a port of a connection has an event, and weir_port_peer() says that the peer is not open, the connection is over.
  *
  * Coming and going. Who connects may be there before the service: it is told when the service comes.
  * If either VM ends, what it had in the store goes, and its ports close. Who connects calls again, and has a new
@@ -67,6 +67,7 @@ static inline bool weir_service_drain_some(uint32_t most)
 	return false;
 }
 
+/* All of them: for who is sure that nobody goes on for ever. */
 static inline void weir_service_drain(void)
 {
 	while (!weir_service_drain_some(64))
