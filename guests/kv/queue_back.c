@@ -12,6 +12,7 @@ int main(void)
 	uint32_t bytes;
 
 	inbox_make(&inbox, lanes, KV_FRONT_ENDS);
+	/* In this order: the number of a lane is that of its front end. */
 	inbox_add(&inbox, "kv0");
 	inbox_add(&inbox, "kv1");
 	while (!kv_all_done()) {
@@ -20,7 +21,7 @@ int main(void)
 		/* What is shorter leaves the rest as it was: another front end's. */
 		if (bytes != sizeof(request))
 			continue;
-		kv_serve(&request, &reply);
+		kv_serve((uint32_t)(from - lanes), &request, &reply);
 		weir_lane_answer(from, &reply, sizeof(reply));
 	}
 	printf("%lu requests served\n", kv_served);

@@ -36,7 +36,7 @@ static enum weir_status serve(struct link *link)
 		status = link_try_receive(link, &request, sizeof(request));
 		if (status != WEIR_OK)
 			break;
-		kv_serve(&request, &reply);
+		kv_serve(link->number, &request, &reply);
 		/* Who does not take its replies gets none. */
 		if (link_try_send(link, &reply, sizeof(reply)) == WEIR_CLOSED)
 			status = WEIR_CLOSED;

@@ -10,7 +10,7 @@ static struct kv_entry {
 	char value[KV_VALUE_BYTES];
 } kv_entries[KV_ENTRIES];
 
-static uint64_t kv_served, kv_byes;
+static uint64_t kv_served, kv_gone; /* kv_gone: bit n: front end n has said goodbye */
 
 static inline struct kv_entry *kv_find(const char *key)
 {
@@ -33,12 +33,13 @@ static inline enum weir_status kv_put(const struct kv_request *request)
 	return WEIR_OK;
 }
 
-static inline enum weir_status kv_do(const struct kv_request *request, struct kv_reply *reply)
+static inline enum weir_status kv_do(uint32_t front_end, const struct kv_request *request,
+				     struct kv_reply *reply)
 {
 	struct kv_entry *entry;
 
 	if (request->operation == KV_BYE) {
-		kv_byes++;
+		kv_gone |= 1ul << front_end;
 		return WEIR_OK;
 	}
 	if (!request->key[0] || request->key[KV_KEY_BYTES - 1])
@@ -58,16 +59,18 @@ static inline enum weir_status kv_do(const struct kv_request *request, struct kv
 	return entry ? WEIR_OK : WEIR_NOT_FOUND;
 }
 
-static inline void kv_serve(const struct kv_request *request, struct kv_reply *reply)
+/* `front_end` is the number of who asks, by where it came from: what it says of itself may be a lie. */
+static inline void kv_serve(uint32_t front_end, const struct kv_request *request,
+			    struct kv_reply *reply)
 {
 	memset(reply, 0, sizeof(*reply));
 	reply->number = request->number;
-	reply->status = kv_do(request, reply);
+	reply->status = kv_do(front_end, request, reply);
 	kv_served++;
 }
 
-/* All front ends have said goodbye: the back end ends. */
+/* All front ends have said goodbye, each for itself: the back end ends. */
 static inline bool kv_all_done(void)
 {
-	return kv_byes == KV_FRONT_ENDS;
+	return kv_gone == (1ul << KV_FRONT_ENDS) - 1;
 }
