@@ -23,7 +23,9 @@ int main(void)
 		return 1;
 	open_both();
 	for (;;) {
-		if (weir_channel_receive(&in, &record, sizeof(record), &bytes) != WEIR_OK) {
+		/* What is not as long as a record is none: that session is given up too. */
+		if (weir_channel_receive(&in, &record, sizeof(record), &bytes) != WEIR_OK ||
+		    bytes != sizeof(record)) {
 			channel_open(&in, "raw");
 			continue;
 		}

@@ -47,12 +47,14 @@ int main(void)
 		in.deadline = timer_now() + timer_ticks(ACKNOWLEDGE_NS);
 		status = weir_channel_receive(&in, &record, sizeof(record), &bytes);
 		in.deadline = 0;
-		if (status == WEIR_OK)
+		if (status == WEIR_OK && bytes == sizeof(record))
 			take(&record);
 		else if (status == WEIR_TIMEOUT)
 			acknowledge();
 		else
-			channel_open(&in, "filtered"); /* waits for the filter's next life */
+			channel_open(
+				&in,
+				"filtered"); /* after what is no record too: the next session */
 		if (now.records - acknowledged >= ACKNOWLEDGE_AFTER)
 			acknowledge();
 		if (report_is_due())

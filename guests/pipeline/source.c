@@ -24,7 +24,7 @@ static void take_acknowledgements(void *arg)
 	while (acknowledged < RECORDS)
 		if (weir_inbox_receive(&inbox, &message, sizeof(message), &bytes, &from) ==
 			    WEIR_OK &&
-		    message.next > acknowledged && message.next <= made)
+		    bytes == sizeof(message) && message.next > acknowledged && message.next <= made)
 			acknowledged = message.next;
 }
 
