@@ -7,6 +7,18 @@ LINUX ?= 6.1
 MANIFEST ?= linux
 DISK ?= $(if $(filter disk,$(MANIFEST)),build/linux/disk.img)
 GIC ?= 2
+LINUX_MANIFESTS := $(sort $(patsubst guests/linux/%.dts,%,$(wildcard guests/linux/*.dts)))
+
+# Said at once, and not by whatever misses it first.
+ifneq ($(filter linux,$(MAKECMDGOALS)),)
+ifeq ($(filter $(LINUX_MANIFESTS),$(MANIFEST)),)
+$(error MANIFEST=$(MANIFEST): guests/linux has no such manifest, but $(LINUX_MANIFESTS))
+endif
+ifneq ($(filter-out build/linux/disk.img $(wildcard $(DISK)),$(DISK)),)
+$(error DISK=$(DISK): there is no such file: name a raw image, or none for build/linux/disk.img)
+endif
+endif
+
 LINUX_ROOT := $(wildcard guests/linux/root/etc/*)
 LINUX_IMAGE := $(B)/linux/$(MANIFEST)-$(LINUX).dtb
 

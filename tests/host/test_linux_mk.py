@@ -1,0 +1,39 @@
+"""`make linux` with a manifest or a disk that is not there: one line says so, and nothing is built or booted."""
+
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def make_linux(*variables):
+    # The make that runs the tests has told its flags to its children.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(["make", "-n", "linux", *variables], cwd=ROOT, env=environment, capture_output=True,
+                          text=True, timeout=120)
+
+
+@pytest.mark.parametrize("variables, said", [
+    (["MANIFEST=bogus"], "MANIFEST=bogus: guests/linux has no such manifest, but disk linux two"),
+    (["MANIFEST="], "MANIFEST=: guests/linux has no such manifest, but disk linux two"),
+    (["MANIFEST=disk", "DISK=none.img"],
+     "DISK=none.img: there is no such file: name a raw image, or none for build/linux/disk.img"),
+    (["DISK=none.img"],
+     "DISK=none.img: there is no such file: name a raw image, or none for build/linux/disk.img"),
+], ids=str)
+def test_what_is_not_there_is_one_line(variables, said):
+    done = make_linux(*variables)
+    assert done.returncode == 2
+    line, = done.stderr.splitlines()
+    assert line.endswith(f"*** {said}.  Stop.")
+    assert not done.stdout
+
+
+@pytest.mark.parametrize("variables", [["MANIFEST=disk"], ["MANIFEST=two"], ["DISK=README.md"]], ids=str)
+def test_what_is_there_is_booted(variables):
+    done = make_linux(*variables)
+    assert done.returncode == 0, done.stderr
+    assert "tools/weir run" in done.stdout
