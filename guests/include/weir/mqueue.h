@@ -227,9 +227,11 @@ static inline void weir_inbox_look_at(struct weir_inbox *inbox, uint32_t word)
 {
 	uint64_t lanes;
 
-	/* [I2] the lane's bit before the lane. Pairs with [I1] in weir_lane_event. */
-	WEIR_ORDERED(I2, ldaxr,
-		     lanes = __atomic_exchange_n(&inbox->woken[word], 0, __ATOMIC_ACQUIRE));
+	/*
+	 * What is read of a lane may be older than its bit: no lane is left before [C1], behind which the tail is
+	 * read again, or without the calls of a step of opening.
+	 */
+	lanes = __atomic_exchange_n(&inbox->woken[word], 0, __ATOMIC_RELAXED);
 	for (; lanes; lanes &= lanes - 1)
 		weir_lane_look(inbox, &inbox->lanes[word * 64 + (uint32_t)__builtin_ctzll(lanes)]);
 }
@@ -239,8 +241,8 @@ WEIR_RING_LONG void weir_inbox_look(struct weir_inbox *inbox)
 {
 	uint64_t words;
 
-	/* [I4] the word's bit before the word. Pairs with [I3] in weir_lane_event. */
-	WEIR_ORDERED(I4, ldaxr,
+	/* [I2] the word's bit before the word. Pairs with [I1] in weir_lane_event. */
+	WEIR_ORDERED(I2, ldaxr,
 		     words = __atomic_exchange_n(&inbox->woken_words, 0, __ATOMIC_ACQUIRE));
 	if (words & WEIR_INBOX_NEWS_OF_STORE && inbox->service.node)
 		weir_inbox_accept(inbox);

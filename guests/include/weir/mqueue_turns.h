@@ -99,13 +99,11 @@ static inline void weir_lane_event(struct weir_lane *lane)
 	struct weir_inbox *inbox = lane->inbox;
 	uint64_t number = (uint64_t)(lane - inbox->lanes);
 
-	/* [I1] what the event is about before the lane's bit. Pairs with [I2] in weir_inbox_look_at. */
-	WEIR_ORDERED(I1, stlxr,
-		     __atomic_fetch_or(&inbox->woken[number / 64], 1ull << (number % 64),
-				       __ATOMIC_RELEASE));
-	/* [I3] the lane's bit before that of its word. Pairs with [I4] in weir_inbox_look. */
+	/* What the event is about is seen before the lane's bit: [R1] of weir_event_next stands between them. */
+	__atomic_fetch_or(&inbox->woken[number / 64], 1ull << (number % 64), __ATOMIC_RELAXED);
+	/* [I1] the lane's bit before that of its word. Pairs with [I2] in weir_inbox_look. */
 	WEIR_ORDERED(
-		I3, stlxr,
+		I1, stlxr,
 		__atomic_fetch_or(&inbox->woken_words, 1ull << (number / 64), __ATOMIC_RELEASE));
 }
 
