@@ -9,13 +9,13 @@
  * Sources: ipc/hypercall.c ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c
  * Sources: ipc/manage.c core/life.c core/timeout.c core/base/log.c drivers/block_device.c
  * Sources: tests/fuzz/machine.c tests/fuzz/disk.c tests/fuzz/events.c tests/fuzz/grants.c
+ * Sources: tests/fuzz/events_check.c tests/fuzz/sources.c tests/fuzz/moves_port.c tests/fuzz/moves_grant.c
  * Sources: tests/fuzz/requests.c tests/fuzz/commands.c tests/fuzz/nodes.c tests/fuzz/input.c
  * Sources: tests/host/fake/heap.c tests/host/fake/stage2.c tests/host/fake/timer.c
  * Sources: tests/host/fake/cpu.c tests/host/fake/panic.c
  */
 #include <stdlib.h>
 #include <string.h>
-#include <weir/event.h>
 #include <weir/store.h>
 #include "commands.h"
 #include "events.h"
@@ -23,10 +23,13 @@
 #include "hvc.h"
 #include "input.h"
 #include "machine.h"
+#include "moves.h"
 #include "nodes.h"
 #include "requests.h"
+#include "sources.h"
 #include "core/life.h"
 #include "ipc/grant.h"
+#include "ipc/store_node.h"
 #include "ipc/submit.h"
 #include "ipc/upcall.h"
 #include <weir/submit.h>
@@ -87,9 +90,9 @@ static void end_outer(void)
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
 
-static struct vcpu *self;
-static u32 me;		       /* its VM */
-static bool sure;	       /* nobody came in between: the answer is known */
+struct vcpu *self;
+u32 me;
+bool sure;
 static u64 lives[MACHINE_VMS]; /* as last seen */
 static bool inside;	       /* this step came in between another */
 
@@ -116,11 +119,7 @@ static enum weir_status call_any(u64 x0, const u64 x[6])
 	return (enum weir_status)status;
 }
 
-/*
- * A call, with what it may answer; `junk`: what is in the first register behind its `count` arguments,
- * which must be 0.
- */
-static bool call(u32 function, const u64 *argument, u32 count, u64 junk, u32 errors, u32 maybe)
+bool call(u32 function, const u64 *argument, u32 count, u64 junk, u32 errors, u32 maybe)
 {
 	u64 x[6] = { 0 };
 	enum weir_status status;
@@ -141,21 +140,14 @@ static bool call(u32 function, const u64 *argument, u32 count, u64 junk, u32 err
 	return status == WEIR_OK;
 }
 
-/* Mostly nothing. */
-static u64 junk(void)
+u64 junk(void)
 {
 	u32 byte = input_byte();
 
 	return byte < 250 ? 0 : BIT((byte - 250) * 12);
 }
 
-static u32 port_index(weir_handle port)
-{
-	return port & 0xffff;
-}
-
-/* The VM's own, one of an earlier life, or none. */
-static weir_handle some_port(void)
+weir_handle some_port(void)
 {
 	u32 byte = input_byte(), count = events_all_ports(me);
 	weir_handle handle = events_handle(me, byte % count);
@@ -173,251 +165,26 @@ static weir_handle some_port(void)
 	return input_word();
 }
 
-static weir_handle some_grant(void)
+void learn(void)
 {
-	u32 byte = input_byte();
-
-	if (byte < 224)
-		return grants_recent(byte & 15);
-	if (byte < 240)
-		return grants_recent(byte & 15) + (BIT(16 + 2 * (byte & 3)) << (byte & 1));
-	return input_word();
-}
-
-static u64 some_page(u32 pages)
-{
-	u32 byte = input_byte();
-
-	/* The same ones often, so that calls meet. */
-	if (byte < 240)
-		return byte < 128 ? byte & 1 : byte % pages;
-	if (byte < 248)
-		return pages - 4 + byte - 240; /* around the end */
-	return input_word();
-}
-
-static void move_send(void)
-{
-	u64 x[] = { some_port() };
-
-	if (call(WEIR_FN_EVENT_SEND, x, 1, junk(), events_send_errors(me, x[0]), 0))
-		events_raise_peer(me, port_index(x[0]));
-}
-
-static void move_publish(void)
-{
-	u64 x[] = { some_port(), input_word() };
-
-	if (call(WEIR_FN_PORT_PUBLISH, x, 2, junk(), events_send_errors(me, x[0]), 0))
-		events_publish(me, port_index(x[0]), x[1]);
-}
-
-static void move_bind(void)
-{
-	u64 x[] = { some_port(), 0, 0 };
-	u32 byte = input_byte(), maybe = 0;
-
-	x[1] = byte < 248 ? byte & 1 : byte - 246;
-	byte = input_byte();
-	x[2] = byte < 248 ? byte & 3 : input_word();
-	if (!events_honest(me))
-		maybe = 1u << -WEIR_BUSY;
-	if (call(WEIR_FN_PORT_BIND, x, 3, junk(), events_bind_errors(me, x[0], x[1], x[2]), maybe))
-		events_bind(me, port_index(x[0]), (u32)x[1], (u32)x[2]);
-}
-
-static void move_peer(void)
-{
-	u64 x[] = { some_port() };
-
-	if (!call(WEIR_FN_PORT_PEER, x, 1, junk(), events_port_errors(me, x[0]), 0) || !sure)
-		return;
-	assert_int_equal(self->arch.x[1], events_word(me, port_index(x[0])));
-	assert_int_equal(self->arch.x[2], events_peer_open(me, port_index(x[0])));
-}
-
-/* Others have done something in the midst of a call. */
-static void learn(void)
-{
+	sources_learn(); /* or they would be judged */
 	follow();
 	events_learn();
+	sources_learn();
 }
 
-/* Of kinds that the model knows; others only with what they refuse. */
-static void move_open(void)
+/* Around what has effects one by one, and is no call. */
+static void begin_parts(void)
 {
-	u32 byte = input_byte(), errors, maybe = 0;
-	u64 x[] = { byte < 120 ? WEIR_PORT_PEER : byte < 240 ? WEIR_PORT_IPI : byte - 240, 0 };
-
-	if (x[0] == WEIR_PORT_PEER) {
-		x[1] = some_port();
-		errors = events_name_errors(me, x[1]);
-	} else {
-		x[1] = byte % 16 && x[0] == WEIR_PORT_IPI ? 0 : 1 + input_byte();
-		errors = x[0] == WEIR_PORT_IPI && !x[1] ? 0 : 1u << -WEIR_INVALID;
-	}
-	if (x[0] == WEIR_PORT_VM) /* of life 0 there is none */
-		errors = 1u << -(x[1] < MACHINE_VMS - 1 && x[1] != me ? WEIR_STALE : WEIR_DENIED);
-	if (x[0] == WEIR_PORT_VM_STATE) /* of VM a's there is none: its handles are not so small */
-		errors = 1u << -(me			  ? WEIR_DENIED
-				 : x[1] < MACHINE_VMS - 1 ? WEIR_STALE
-							  : WEIR_NOT_FOUND);
-	if (!errors)
-		errors = events_room_errors(me, &maybe);
+	events_loose();
 	events_begin_blind();
-	call(WEIR_FN_PORT_OPEN, x, 2, junk(), errors, maybe);
+}
+
+static void end_parts(void)
+{
 	events_end_blind();
-	if (!sure)
+	if (outer.happened && !inside)
 		learn();
-	else if (self->arch.x[0] == WEIR_OK)
-		events_opened(me, self->arch.x[1], x[1]);
-}
-
-static void move_connect(void)
-{
-	u32 byte = input_byte(), peer = (me + 1 + (byte & 1)) % (MACHINE_VMS - 1), maybe = 0,
-	    errors;
-	u64 x[] = { some_port(), events_handle(peer, (byte >> 1) % events_all_ports(peer)) };
-
-	byte = input_byte();
-	if (byte > 224)
-		x[1] = byte > 240 ? input_word() : x[1] + ((byte & 1) ? 0x10000 : -0x10000ul);
-	errors = events_connect_errors(me, x[0], x[1], &maybe);
-	events_begin_blind();
-	call(WEIR_FN_PORT_CONNECT, x, 2, junk(), errors, maybe);
-	events_end_blind();
-	if (!sure)
-		learn();
-	else if (self->arch.x[0] == WEIR_OK)
-		events_connected(me, self->arch.x[1], x[0], x[1]);
-}
-
-static void move_close(void)
-{
-	u64 x[] = { some_port() };
-
-	events_begin_blind();
-	call(WEIR_FN_PORT_CLOSE, x, 1, junk(),
-	     events_close_errors(me, x[0], grants_by(me, port_index(x[0]))), 0);
-	events_end_blind();
-	if (!sure)
-		learn();
-	else if (self->arch.x[0] == WEIR_OK)
-		events_closed(me, port_index(x[0]));
-}
-
-static void move_mask(void)
-{
-	u64 x[] = { some_port(), 0 };
-	u32 byte = input_byte(), errors = events_port_errors(me, x[0]);
-
-	x[1] = byte < 240 ? byte & 1 : byte;
-	if (x[1] > 1)
-		errors |= 1u << -WEIR_INVALID;
-	events_begin_blind();
-	call(WEIR_FN_PORT_MASK, x, 2, junk(), errors, 0);
-	events_end_blind();
-	if (!sure)
-		learn();
-	else if (self->arch.x[0] == WEIR_OK)
-		events_mask(me, port_index(x[0]), x[1]);
-}
-
-/* A name of a channel, whoever's, with its length or another. */
-static void move_find(void)
-{
-	static const char *const names[] = { "ab", "ac", "bc", "ba", "lost", "more" };
-	static const u32 port[][6] = { { 0, 1, 9, 2, 9, 9 },
-				       { 0, 9, 1, 2, 9, 9 },
-				       { 9, 0, 1, 9, 9, 9 } };
-	struct weir_in *in = (struct weir_in *)(uintptr_t)self->ipc->in;
-	u32 name = input_below(6), byte = input_byte(), errors = 0;
-	u64 x[] = { strlen(names[name]) };
-	bool whole = byte < 224;
-
-	strcpy((char *)in->buffer, names[name]);
-	if (!whole)
-		x[0] = byte < 240 ? byte - 224 : input_word();
-	if (!x[0] || x[0] > WEIR_NAME_MAX)
-		errors = 1u << -WEIR_INVALID;
-	else if (x[0] != strlen(names[name]) || port[me][name] == 9)
-		errors = 1u << -WEIR_NOT_FOUND;
-	if (call(WEIR_FN_PORT_FIND, x, 1, junk(), errors, 0))
-		assert_int_equal(self->arch.x[1], events_handle(me, port[me][name]));
-}
-
-static void move_share(void)
-{
-	const struct grant_vm *table = &self->vm->ipc->grant;
-	u64 x[] = { some_port(), some_page(table->pool_pages), 0, 0 };
-	u32 byte = input_byte();
-
-	/* Small ones, or there is soon nothing left to be shared. */
-	x[2] = byte < 192 ? byte & 7 : byte < 248 ? byte - 184 : input_word();
-	byte = input_byte();
-	x[3] = byte < 248 ? byte % 3 : byte;
-	if (call(WEIR_FN_GRANT_SHARE, x, 4, junk(), grants_share_errors(me, x[0], x[1], x[2], x[3]),
-		 0))
-		grants_made(me, self->arch.x[1]);
-}
-
-static void move_map(void)
-{
-	u64 x[] = { some_port(), some_grant(), some_page(self->vm->ipc->grant.window_pages) };
-
-	if (!call(WEIR_FN_GRANT_MAP, x, 3, junk(), grants_map_errors(me, x[0], x[1], x[2]), 0))
-		return;
-	if (sure)
-		assert_int_equal(self->arch.x[1], self->vm->ipc->grant.window[x[2]].pages);
-}
-
-static void tell(struct grants_told told)
-{
-	if (!sure) /* who is told depends on what was mapped then */
-		events_learn();
-	else if (told.port < EVENTS_PORTS)
-		events_raise(told.vm, told.port);
-}
-
-static void move_unmap(void)
-{
-	u64 x[] = { some_page(self->vm->ipc->grant.window_pages) };
-
-	struct grants_told told = grants_unmap_tells(me, x[0]);
-
-	if (call(WEIR_FN_GRANT_UNMAP, x, 1, junk(), grants_unmap_errors(me, x[0]), 0))
-		tell(told);
-}
-
-static void move_pass(void)
-{
-	u64 x[] = { some_port(), some_page(self->vm->ipc->grant.window_pages) };
-
-	call(WEIR_FN_GRANT_PASS, x, 2, junk(), grants_pass_errors(me, x[0], x[1]), 0);
-}
-
-static void move_list(void)
-{
-	const struct grant_vm *table = &self->vm->ipc->grant;
-	u32 byte = input_byte(), errors = 0;
-	u64 x[] = { byte < 250 ? byte & 1 : input_word(), some_page(table->pool_pages) }, next;
-
-	next = grants_listed(me, x[0], x[1]);
-	if (x[0] > WEIR_GRANTS_MAPPED)
-		errors = 1u << -WEIR_INVALID;
-	else if (next >= (x[0] ? table->window_pages : table->pool_pages))
-		errors = 1u << -WEIR_NOT_FOUND;
-	if (call(WEIR_FN_GRANT_LIST, x, 2, junk(), errors, 0) && sure)
-		assert_int_equal(self->arch.x[1], next);
-}
-
-static void move_revoke(void)
-{
-	u64 x[] = { some_grant() };
-	struct grants_told told = grants_revoke_tells(me, x[0] & 0xffff);
-
-	if (call(WEIR_FN_GRANT_REVOKE, x, 1, junk(), grants_revoke_errors(me, x[0]), 0))
-		tell(told);
 }
 
 static void move_info(void)
@@ -452,6 +219,19 @@ static u64 some_buffer(void)
 	return BIT(place & 63);
 }
 
+/* A disk that is broken answers at once. */
+static void submit(const u64 x[6], u32 errors, u32 maybe)
+{
+	bool broken = maybe >> -WEIR_IO & 1;
+
+	if (broken)
+		begin_parts();
+	if (call(WEIR_FN_BLOCK_SUBMIT, &x[1], 5, 0, errors, maybe))
+		requests_accepted(self, x[5]);
+	if (broken)
+		end_parts();
+}
+
 static void move_submit(void)
 {
 	u32 what = input_byte(), maybe = 0, errors, byte;
@@ -468,8 +248,7 @@ static void move_submit(void)
 	}
 	x[5] = requests_cookie();
 	errors = requests_submit_errors(self, x, &maybe);
-	if (call(WEIR_FN_BLOCK_SUBMIT, &x[1], 5, 0, errors, maybe))
-		requests_accepted(self, x[5]);
+	submit(x, errors, maybe);
 }
 
 /* Many at a time, until there is no slot left. */
@@ -481,8 +260,7 @@ static void move_submit_many(void)
 		u32 maybe = 0, errors = requests_submit_errors(self, x, &maybe);
 
 		x[5] = requests_cookie();
-		if (call(WEIR_FN_BLOCK_SUBMIT, &x[1], 5, 0, errors, maybe))
-			requests_accepted(self, x[5]);
+		submit(x, errors, maybe);
 	}
 }
 
@@ -499,6 +277,26 @@ static weir_handle some_node(void)
 	if (byte < 224)
 		return 0x10000 | byte % 34; /* the root, and homes */
 	return byte < 248 ? nodes_recent(byte) + (BIT(16) >> (byte & 1)) : input_word();
+}
+
+static bool store_call(u32 function, const u64 *x, u32 count)
+{
+	weir_handle touched = x[0] ? x[0] : store_node(self->vm->ipc->store.base)->handle;
+	bool done;
+
+	sources_before_store();
+	events_begin_blind();
+	done = call(function, x, count, junk(), nodes_errors(function),
+		    nodes_errors(function) | 1u << -WEIR_OK);
+	events_end_blind();
+	if (!sure)
+		learn();
+	else
+		sources_after_store(self, STORE_TELL_CALL,
+				    done && function == WEIR_FN_STORE_ALLOW ? touched : 0);
+	if (sure && function == WEIR_FN_STORE_WATCH_NEXT && (s64)self->arch.x[0] == WEIR_NOT_FOUND)
+		sources_searched(me);
+	return done;
 }
 
 /* Any call of it; what it tells has to be the VM's to read. */
@@ -526,9 +324,7 @@ static void move_store(void)
 										       : 0;
 	     i; i--)
 		x[count++] = input_byte() & 1 ? 0 : input_word();
-	if (!call(function, x, count, junk(), nodes_errors(function),
-		  nodes_errors(function) | 1u << -WEIR_OK) ||
-	    !sure)
+	if (!store_call(function, x, count) || !sure)
 		return;
 	if (function == WEIR_FN_STORE_MAKE)
 		nodes_made(self->arch.x[1]);
@@ -587,6 +383,7 @@ static void move_ring_lie(void)
 
 static void move_ring_call(void)
 {
+	events_loose();
 	commands_before(self);
 	call(WEIR_FN_SUBMIT, 0, 0, junk(), 0, 1u << -WEIR_AGAIN | 1);
 	commands_after(self, sure);
@@ -599,6 +396,7 @@ static void move_drain(void)
 	u64 quantum = byte < 128 ? (byte & 15) * 1024 : UINT64_MAX, used;
 	struct vcpu *vcpu = self;
 
+	events_loose();
 	commands_before(vcpu);
 	used = submit_drain(vcpu, quantum);
 	/* In the midst of a call of the vCPU's it is not known how many requests that has. */
@@ -672,14 +470,15 @@ static void move_smccc(void)
 
 static void move_receive(void)
 {
-	u32 byte = input_byte();
+	bool all = input_byte() & 1; /* the interrupt's handler */
+	u32 port;
 
-	if (byte & 1) { /* the interrupt's handler: takes all */
+	if (all)
 		machine.raised[me][self->index][WEIR_INTID_EVENT] = false;
-		while (events_receive(me, self->index))
-			;
-	} else {
-		events_receive(me, self->index);
+	while (events_receive(me, self->index, &port)) {
+		sources_received(me, port);
+		if (!all)
+			break;
 	}
 }
 
@@ -730,8 +529,11 @@ static void move_disk(void)
 
 	while (disk_request(device, count))
 		count++;
-	if (count)
-		disk_complete(device, (byte >> 1) % count, byte >> 5 == 7);
+	if (!count)
+		return;
+	begin_parts();
+	disk_complete(device, (byte >> 1) % count, byte >> 5 == 7);
+	end_parts();
 }
 
 static void move_disk_break(void)
@@ -744,7 +546,14 @@ static void move_time(void)
 {
 	static const u64 steps[] = { 1000, 1000000, 5000000, 1000000000, 100000000000 };
 
-	machine_wait(steps[input_below(ARRAY_SIZE(steps))]);
+	u64 ticks = steps[input_below(ARRAY_SIZE(steps))];
+
+	sources_before_time();
+	begin_parts();
+	machine_wait(ticks);
+	end_parts();
+	if (inside || !outer.happened)
+		sources_after_time();
 }
 
 /* A VM that manages, or would like to; positions and lives that are, were or are to come. */
@@ -804,6 +613,8 @@ static void move_vm_step(void)
 	const struct grant_vm *table = &self->vm->ipc->grant;
 	u32 id = me, times = input_byte() & 1 ? 100 : 1;
 	struct grants_told revoked[256], returned[256];
+	enum vm_state state;
+	bool stepped;
 
 	outer.gaps += input_byte() & 31; /* it has more of them than a call */
 	while (times--) {
@@ -811,19 +622,29 @@ static void move_vm_step(void)
 			revoked[i] = grants_revoke_tells(id, i);
 		for (u32 i = 0; i < table->window_pages; i++)
 			returned[i] = grants_unmap_tells(id, i);
+		state = machine.vm[id]->state;
+		sources_before_store();
+		events_loose();
 		events_begin_blind();
-		if (!machine_vm_step(id))
-			times = 0;
+		stepped = machine_vm_step(id);
 		events_end_blind();
+		if (stepped)
+			sources_stepped(id, state);
+		else
+			times = 0;
 		for (u32 i = 0; i < table->pool_pages; i++)
 			if (revoked[i].port < EVENTS_PORTS && !table->grant[i].mapped)
 				events_raise(revoked[i].vm, revoked[i].port);
 		for (u32 i = 0; i < table->window_pages; i++)
 			if (returned[i].port < EVENTS_PORTS && !table->window[i].pages)
 				events_raise(returned[i].vm, returned[i].port);
-		follow();
-		if (outer.happened && !inside)
-			events_learn(); /* in which order they were told is not known */
+		if (outer.happened && !inside) {
+			learn(); /* in which order they were told is not known */
+		} else {
+			sources_after_store(machine.vm[id]->vcpu[0], STORE_TELL_STEP, 0);
+			follow();
+		}
+		events_settle();
 	}
 }
 
@@ -871,27 +692,28 @@ static const struct {
 	void (*move)(void);
 	enum who who;
 } moves[] = {
-	{ move_send, GUEST },	     { move_send, GUEST },     { move_publish, GUEST },
-	{ move_bind, GUEST },	     { move_bind, GUEST },     { move_peer, GUEST },
-	{ move_open, GUEST },	     { move_open, GUEST },     { move_connect, GUEST },
-	{ move_connect, GUEST },     { move_close, GUEST },    { move_mask, GUEST },
-	{ move_find, GUEST },	     { move_share, GUEST },    { move_share, GUEST },
-	{ move_map, GUEST },	     { move_map, GUEST },      { move_map, GUEST },
-	{ move_unmap, GUEST },	     { move_pass, GUEST },     { move_revoke, GUEST },
-	{ move_list, GUEST },	     { move_info, GUEST },     { move_submit, GUEST },
-	{ move_submit, GUEST },	     { move_submit, GUEST },   { move_submit, GUEST },
-	{ move_submit_many, GUEST }, { move_register, GUEST }, { move_return, GUEST },
-	{ move_query, GUEST },	     { move_smccc, GUEST },    { move_receive, GUEST },
-	{ move_receive, GUEST },     { move_take, GUEST },     { move_lie, GUEST },
-	{ move_scribble, GUEST },    { move_disk, ANY },       { move_disk, ANY },
-	{ move_disk, ANY },	     { move_disk_break, ANY }, { move_time, ANY },
-	{ move_manage, GUEST },	     { move_vm_info, GUEST },  { move_end, GUEST },
-	{ move_vm_step, CORE },	     { move_vm_step, CORE },   { move_vm_step, CORE },
-	{ move_ask, CORE },	     { move_put, GUEST },      { move_put, GUEST },
-	{ move_put, GUEST },	     { move_put, GUEST },      { move_ring_lie, GUEST },
-	{ move_ring_call, GUEST },   { move_drain, ANY },      { move_drain, ANY },
-	{ move_store, GUEST },	     { move_store, GUEST },    { move_store, GUEST },
-	{ move_store, GUEST },	     { move_store, GUEST },    { move_store, GUEST },
+	{ move_send, GUEST },	  { move_send, GUEST },	    { move_publish, GUEST },
+	{ move_bind, GUEST },	  { move_bind, GUEST },	    { move_peer, GUEST },
+	{ move_open, GUEST },	  { move_open, GUEST },	    { move_connect, GUEST },
+	{ move_connect, GUEST },  { move_close, GUEST },    { move_mask, GUEST },
+	{ move_timer, GUEST },	  { move_timer, GUEST },    { move_find, GUEST },
+	{ move_share, GUEST },	  { move_share, GUEST },    { move_map, GUEST },
+	{ move_map, GUEST },	  { move_map, GUEST },	    { move_unmap, GUEST },
+	{ move_pass, GUEST },	  { move_revoke, GUEST },   { move_list, GUEST },
+	{ move_info, GUEST },	  { move_submit, GUEST },   { move_submit, GUEST },
+	{ move_submit, GUEST },	  { move_submit, GUEST },   { move_submit_many, GUEST },
+	{ move_register, GUEST }, { move_return, GUEST },   { move_query, GUEST },
+	{ move_smccc, GUEST },	  { move_receive, GUEST },  { move_receive, GUEST },
+	{ move_take, GUEST },	  { move_lie, GUEST },	    { move_scribble, GUEST },
+	{ move_disk, ANY },	  { move_disk, ANY },	    { move_disk, ANY },
+	{ move_disk_break, ANY }, { move_time, ANY },	    { move_manage, GUEST },
+	{ move_vm_info, GUEST },  { move_end, GUEST },	    { move_vm_step, CORE },
+	{ move_vm_step, CORE },	  { move_vm_step, CORE },   { move_ask, CORE },
+	{ move_put, GUEST },	  { move_put, GUEST },	    { move_put, GUEST },
+	{ move_put, GUEST },	  { move_ring_lie, GUEST }, { move_ring_call, GUEST },
+	{ move_drain, ANY },	  { move_drain, ANY },	    { move_store, GUEST },
+	{ move_store, GUEST },	  { move_store, GUEST },    { move_store, GUEST },
+	{ move_store, GUEST },	  { move_store, GUEST },
 };
 
 static struct vcpu *choose(u32 byte)
@@ -912,6 +734,7 @@ static void follow(void)
 		lives[vm] = machine.vm[vm]->life;
 		events_follow(vm, !outer.happened);
 	}
+	sources_settle();
 }
 
 /* On which core it is at work; a vCPU is on its core then. */
@@ -970,7 +793,9 @@ static void check(void)
 {
 	u32 open = 0;
 
+	events_settle();
 	events_check();
+	sources_check();
 	grants_check();
 	requests_check();
 	commands_check();
@@ -988,6 +813,7 @@ static void check(void)
 /* Every VM ends, and the disks get done: nothing is left. */
 static void finish(void)
 {
+	events_loose();
 	for (u32 device = 0; device < MACHINE_DEVICES; device++)
 		while (disk_request(device, 0))
 			disk_complete(device, 0, false);
@@ -995,6 +821,7 @@ static void finish(void)
 	for (u32 device = 0; device < MACHINE_DEVICES; device++)
 		while (disk_request(device, 0))
 			disk_complete(device, 0, false);
+	sources_settle();
 	check();
 	requests_check_done();
 	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++) {
@@ -1007,11 +834,11 @@ static void finish(void)
 		for (u32 i = 0; i < MACHINE_VMS - 1; i++)
 			events_lie(i);
 	}
-	follow();
+	learn();
 	check();
 	for (u32 core = 0; core < MACHINE_CORES; core++) {
 		machine_on(core);
-		machine_wait(1ul << 40);
+		machine_wait(UINT64_MAX - 1 - machine.now);
 	}
 	assert_int_equal(upcalls.asked, upcalls.answered);
 	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
@@ -1031,6 +858,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
 	requests_reset();
 	commands_reset();
 	nodes_reset();
+	sources_reset();
 	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++)
 		lives[vm] = 1;
 	self = machine.vm[0]->vcpu[0];
