@@ -50,8 +50,7 @@
  * guests/lib has all of it for tasks. Who offers or joins by name has a port of kind WEIR_PORT_STORE, whose events are
  * weir_inbox_store_event() for each inbox, and another step of each sender that joins.
  *
- * Contexts: the functions of an inbox are called by one task, or under one lock; so are those of a sender;
- * weir_lane_event() by handlers at any time.
+ * Contexts: an inbox is one task's, or under one lock; so is a sender; weir_lane_event() is for handlers at any time.
  * Tests: tests/host/test_mqueue.c, test_mqueue_named.c, test_mqueue_random.c, tests/guest/mqueue.c. Since ABI 1.
  */
 #pragma once
@@ -571,9 +570,9 @@ static inline enum weir_status weir_sender_connect(struct weir_sender *sender,
 }
 
 /*
- * Joins the inbox that the VM of `path`, "VM/NAME", offers: one step, at the first call, at each event of the port of
- * the store, and of sender->link.port, and soon if sender->has_news. What was open before is given up. WEIR_AGAIN: not
- * yet. Errors besides: those of weir_service_connect().
+ * Joins the inbox that the VM of `path`, "VM/NAME", offers: one step, at first, at each event of the store's port and of
+ * sender->link.port, and soon if sender->has_news. What was open before is given up. WEIR_AGAIN: not yet. Errors
+ * besides: those of weir_service_connect().
  */
 static inline enum weir_status weir_sender_try_join(struct weir_sender *sender,
 						    const struct weir_pages *pages,
