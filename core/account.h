@@ -3,8 +3,8 @@
  *
  * Owner: the counters are written only by the core that the vCPU is pinned to, by plain increments;
  * any core may read a word at any time, once, as it stands at that moment. The clock `steal` is also
- * started by others, under the lock of that core's run queue, and block_ticks is written by who ends
- * its requests, one at a time. Sums for a VM are made by who
+ * started by others, under the lock of that core's run queue, and block_ticks is written
+ * under the vCPU's block.lock. Sums for a VM are made by who
  * shows them (monitor.c). What is done for the submission ring is counted apart, by who takes its
  * commands, under the ring's lock: that may be another core; as is what a communication core did for it.
  */
@@ -44,7 +44,7 @@ struct account {
 	u64 sends;  /* hypercalls that sent an event by trap_send(); counted here alone */
 	u64 events; /* sent or published by it by other ways, to closed channels too */
 	u64 block_requests, block_sectors; /* accepted */
-	u64 block_ticks; /* of any core, to move their data; added by who ends a request, in turn */
+	u64 block_ticks; /* of any core, to move their data, or to find them in interrupts */
 	u64 comm_ticks;	 /* of its communication core, to serve its ring */
 	u64 run;	 /* a clock: on its core, the exits served for it included */
 	u64 steal;	 /* a clock: ready, while its core runs others */

@@ -83,7 +83,7 @@ bool block_pages_busy(struct vm *vm, pa_t pa, u64 bytes);
 enum weir_status block_start(struct vm *vm, const struct block_disk *disk,
 			     struct block_request *request);
 bool block_stopped(const struct vm *vm); /* its requests end without a word */
-/* What moving a request's data took of some core is the vCPU's. */
+/* What moving a request's data, or finding it in an interrupt, took of some core is the vCPU's. */
 void block_charge(struct vcpu *vcpu, u64 ticks);
 
 /*

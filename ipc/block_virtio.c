@@ -1,9 +1,10 @@
 /*
- * Virtio disks on the block service (block_virtio.h).
+ * Virtio disks on the block service (block_virtio.h): requests and the device. What interrupts look for is in
+ * block_virtio_look.c.
  *
  * Owns:  struct virtio_disk and its requests.
  * Locks: disk->device.lock guards them. A request that is taken belongs to the core that has it, then to the
- *	  service until it is done. The service's locks are taken with this one free; inside `looks.lock` none is.
+ *	  service until it is done. The service's locks are taken with this one free.
  *
  * Header and answer are touched through the core's windows; the data move by DMA. All of it that lies in the
  * pool is in the request's `reach` from the moment at which it is taken, before it is asked whether any of it
@@ -14,15 +15,13 @@
 #include "core/base/string.h"
 #include "core/life.h"
 #include "core/memory.h"
-#include "core/vdev/virtio.h"
-#include "ipc/block.h"
+#include "ipc/block_virtio_disk.h"
 #include "ipc/grant.h"
 #include "ipc/ipc.h"
 
-#define REQUESTS	16u /* of a disk under way */
 #define REACH_LOOKED_AT (2 * MIB)
 #define PIECES_AT_ONCE	4u /* behind so many no other chain is begun in this exit */
-#define ALL		((u32)(1ul << REQUESTS) - 1)
+#define ALL		((u32)(1ul << VIRTIO_DISK_REQUESTS) - 1)
 
 /* 5.2. */
 #define DEVICE_ID	  2u
@@ -57,37 +56,6 @@ struct header {
 	u64 sector;
 };
 
-struct virtio_request {
-	struct block_request request;
-	struct virtio_disk *disk;
-	struct block_reach reach; /* of the pool; `to` is 0: none of it */
-	pa_t answer;		  /* a byte */
-	u32 written;		  /* bytes, if all goes well */
-	u16 head;
-	u8 count, next; /* of the data below; the next one that goes to the device */
-	struct {
-		u32 from, sectors; /* `from` the start of RAM */
-	} data[VIRTIO_CHAIN_MAX];
-};
-
-struct virtio_disk {
-	struct virtio_device device; /* first */
-	const struct block_disk *disk;
-	u32 free;     /* bit n: request n is not in use */
-	bool starved; /* there was more in the queue than free requests */
-	u64 owed_requests,
-		owed_sectors; /* accepted in interrupts; the next vCPU that notifies pays */
-	struct list link;     /* in `looks` */
-	struct virtio_request request[REQUESTS];
-};
-
-/* Disks whose queue is to be looked at, by device. */
-static struct {
-	struct spinlock lock;
-	struct list disks;
-	bool ready; /* what the interrupt that found them had to do is done: look in this one */
-} looks[BLOCK_DEVICES_MAX];
-
 static struct virtio_disk *disk_of(const struct virtio_device *device)
 {
 	return container_of(device, struct virtio_disk, device);
@@ -100,20 +68,11 @@ static bool read_only(const struct block_disk *disk)
 
 /* ---- The end of a request -------------------------------------------------------------------- */
 
-/* Its queue is looked at in the device's next interrupt. */
-static void look_later(struct virtio_disk *disk)
-{
-	u32 index = disk->disk->device_index;
-
-	spin_lock(&looks[index].lock);
-	if (list_empty(&disk->link))
-		list_append(&looks[index].disks, &disk->link);
-	spin_unlock(&looks[index].lock);
-	block_device_again(disk->disk->device);
-}
-
-/* Tells the driver, unless there is none any more: its VM ends, or it resets the device. */
-static void finish(struct virtio_request *request, u8 answer)
+/*
+ * Tells the driver, unless there is none any more: its VM ends, or it resets the device. What waits for a request finds
+ * this one by an interrupt, if the service had it; else by who has answered it, who goes on with the queue.
+ */
+static void finish(struct virtio_request *request, u8 answer, bool was_sent)
 {
 	struct virtio_disk *disk = request->disk;
 	struct virtio_device *device = &disk->device;
@@ -127,11 +86,12 @@ static void finish(struct virtio_request *request, u8 answer)
 			   answer == ANSWER_OK ? request->written : 1);
 	}
 	disk->free |= (u32)BIT(request - disk->request);
-	more = disk->starved && disk->disk->device;
-	disk->starved = false;
+	more = was_sent && disk->starved;
+	if (more)
+		disk->starved = false;
 	spin_unlock(&device->lock);
 	if (more)
-		look_later(disk);
+		block_virtio_look_later(disk);
 	if (end)
 		vm_device_done(device->vm);
 }
@@ -190,7 +150,7 @@ static void done(struct block_request *io, enum weir_status status)
 		if (status == WEIR_OK)
 			return;
 	}
-	finish(request, status == WEIR_OK ? ANSWER_OK : ANSWER_IO);
+	finish(request, status == WEIR_OK ? ANSWER_OK : ANSWER_IO, true);
 }
 
 /* ---- The beginning of a request -------------------------------------------------------------- */
@@ -247,7 +207,7 @@ static void account(struct virtio_disk *disk, struct vcpu *self, u64 sectors)
 	spin_unlock(&disk->device.lock);
 }
 
-/* ANSWER_NONE: it is under way, and `done` comes or was here. */
+/* ANSWER_NONE: the service has it, and `done` comes or was here. */
 static u8 begin_io(struct virtio_request *request, struct vcpu *self, u64 sector)
 {
 	const struct block_disk *disk = request->disk->disk;
@@ -264,6 +224,8 @@ static u8 begin_io(struct virtio_request *request, struct vcpu *self, u64 sector
 	request->request.sector = disk->first_sector + sector;
 	request->written = operation == BLOCK_READ ? (u32)sectors * BLOCK_SECTOR_BYTES + 1 : 1;
 	account(request->disk, self, sectors);
+	if (operation == BLOCK_FLUSH && disk->device->write_through)
+		return ANSWER_OK;
 	return start_next(request) == WEIR_OK ? ANSWER_NONE : ANSWER_IO;
 }
 
@@ -389,11 +351,11 @@ static void refuse(struct virtio_request *request)
 	spin_lock(&device->lock);
 	virtio_break(device);
 	spin_unlock(&device->lock);
-	finish(request, ANSWER_IO);
+	finish(request, ANSWER_IO, false);
 }
 
-/* The next request of the queue, and its pieces; 0: there is none, or it must wait. `self`: 0 in an interrupt. */
-static u32 serve(struct virtio_disk *disk, struct vcpu *self)
+/* The next request of the queue, and its pieces; 0: there is none, or it must wait. `sent`: the service has it. */
+static u32 serve(struct virtio_disk *disk, struct vcpu *self, bool *sent)
 {
 	struct virtio_device *device = &disk->device;
 	struct virtio_chain chain;
@@ -413,8 +375,10 @@ static u32 serve(struct virtio_disk *disk, struct vcpu *self)
 		return 0;
 	}
 	answer = shared ? ANSWER_IO : begin(request, &chain, self);
-	if (answer != ANSWER_NONE)
-		finish(request, answer);
+	if (answer == ANSWER_NONE)
+		*sent = true;
+	else
+		finish(request, answer, false);
 	return chain.count;
 }
 
@@ -427,13 +391,12 @@ static void pay(struct virtio_disk *disk, struct account *account)
 	spin_unlock(&disk->device.lock);
 }
 
-/* As much of the queue as an exit may; true: there may be more. */
-static bool serve_some(struct virtio_disk *disk, struct vcpu *self)
+bool block_virtio_serve(struct virtio_disk *disk, struct vcpu *self, bool *sent)
 {
 	u32 served = 0, pieces = 1;
 
 	while (served < PIECES_AT_ONCE && pieces) {
-		pieces = serve(disk, self);
+		pieces = serve(disk, self, sent);
 		served += pieces;
 	}
 	return pieces != 0;
@@ -442,34 +405,12 @@ static bool serve_some(struct virtio_disk *disk, struct vcpu *self)
 static bool notified(struct vcpu *self, struct virtio_device *device, u32 queue)
 {
 	struct virtio_disk *disk = disk_of(device);
+	bool sent = false;
 
 	(void)queue;
 	if (read_once(disk->owed_requests))
 		pay(disk, &self->account);
-	return serve_some(disk, self);
-}
-
-bool block_virtio_look(struct block_device *device)
-{
-	struct virtio_disk *disk = 0;
-	struct list *disks = &looks[device->index].disks;
-	bool more;
-
-	if (list_empty(disks)) /* who puts one there raises the interrupt then */
-		return false;
-	spin_lock(&looks[device->index].lock);
-	looks[device->index].ready = !looks[device->index].ready;
-	if (!looks[device->index].ready && !list_empty(disks)) {
-		disk = container_of(disks->next, struct virtio_disk, link);
-		list_remove(&disk->link);
-	}
-	more = !list_empty(disks);
-	spin_unlock(&looks[device->index].lock);
-	if (disk && serve_some(disk, 0)) {
-		look_later(disk);
-		more = true;
-	}
-	return more;
+	return block_virtio_serve(disk, self, &sent);
 }
 
 /* ---- The device ------------------------------------------------------------------------------ */
@@ -511,7 +452,7 @@ static bool idle(struct virtio_device *device)
 	return disk_of(device)->free == ALL;
 }
 
-static void reset(struct virtio_device *device)
+static void stopped(struct virtio_device *device)
 {
 	disk_of(device)->starved = false;
 }
@@ -524,7 +465,7 @@ static const struct virtio_model model = {
 	.configuration = configuration,
 	.notified = notified,
 	.idle = idle,
-	.reset = reset,
+	.stopped = stopped,
 };
 
 /* ---- For the service ------------------------------------------------------------------------- */
@@ -575,7 +516,7 @@ static struct virtio_disk *create(struct vm *vm, u32 index)
 	disk->disk = &vm->ipc->block.disk[index];
 	disk->free = ALL;
 	list_init(&disk->link);
-	for (u32 i = 0; i < REQUESTS; i++) {
+	for (u32 i = 0; i < VIRTIO_DISK_REQUESTS; i++) {
 		disk->request[i].disk = disk;
 		disk->request[i].request.done = done;
 		list_init(&disk->request[i].request.link);
@@ -591,9 +532,7 @@ u64 block_virtio_heap_bytes(void)
 
 void block_virtio_create(struct vm *vm)
 {
-	for (u32 i = 0; i < BLOCK_DEVICES_MAX; i++)
-		if (!looks[i].disks.next)
-			list_init(&looks[i].disks);
+	block_virtio_look_init();
 	for (u32 i = 0; i < vm->ipc->block.disk_count; i++)
 		vm->ipc->block.virtio[i] = create(vm, i);
 }

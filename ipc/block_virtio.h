@@ -5,7 +5,7 @@
  * A disk that more than one VM may write is read-only here: file systems would not survive each other.
  * GET_ID tells the disk's name. A chain is a header of 16 bytes, up to 16 segments and the answer's byte;
  * data are whole sectors at multiples of a sector, or the request fails.
- * Lock: device.lock. Source: block_virtio.c. Tests: tests/host/test_virtio*.c, tests/guest/virtio.c
+ * Lock: device.lock. Source: block_virtio.c, block_virtio_look.c. Tests: tests/host/test_virtio*.c, tests/guest/virtio.c
  */
 #pragma once
 
@@ -20,7 +20,7 @@ u64 block_virtio_heap_bytes(void); /* what it takes for a disk, at most */
 
 /*
  * Looks into the queue of a disk on this device that has had more in it than requests can be under way; a little. In
- * the driver's interrupt. True: there is more, and it is to be called again.
+ * the driver's interrupt, on core 0. True: there are more such disks, and it is to be called again.
  */
 bool block_virtio_look(struct block_device *device);
 

@@ -80,11 +80,13 @@ static void interrupt(struct virtio_device *device, u32 cause) NEEDS(device->loc
 	device->interrupt |= cause;
 }
 
+/* Causes that are left raise an edge of their own: the driver may have taken the last one for others. */
 static void acknowledge(struct virtio_device *device, u32 causes) NEEDS(device->lock)
 {
 	device->interrupt &= ~causes;
-	if (!device->interrupt)
-		vgic_set_line(device->vm, VM_VIRTIO_INTID + device->slot, false);
+	vgic_set_line(device->vm, VM_VIRTIO_INTID + device->slot, false);
+	if (device->interrupt)
+		vgic_set_line(device->vm, VM_VIRTIO_INTID + device->slot, true);
 }
 
 bool virtio_live(const struct virtio_device *device)
@@ -371,7 +373,7 @@ static void reset(struct virtio_device *device) NEEDS(device->lock)
 	device->resetting = false;
 	for (u32 i = 0; i < VIRTIO_QUEUES; i++)
 		device->queue[i] = (struct virtio_queue){ .ready = false };
-	device->model->reset(device);
+	device->model->stopped(device);
 }
 
 void virtio_reset(struct vm *vm)
@@ -424,10 +426,12 @@ static void write_queue(struct virtio_device *device, u64 offset, u32 value) NEE
 	if (!queue)
 		return;
 	if (offset == QUEUE_READY && !value && queue->ready) {
-		if (device->model->idle(device))
+		if (device->model->idle(device)) {
 			queue->ready = false;
-		else
+			device->model->stopped(device);
+		} else {
 			virtio_again();
+		}
 		return;
 	}
 	if (queue->ready)

@@ -67,8 +67,8 @@ struct virtio_model {
 	bool (*notified)(struct vcpu *self, struct virtio_device *device, u32 queue);
 	/* With the lock: may the device be reset now? It takes nothing from its queues meanwhile. */
 	bool (*idle)(struct virtio_device *device);
-	/* With the lock: the device was reset. */
-	void (*reset)(struct virtio_device *device);
+	/* With the lock: one of its queues is not ready any more, or none, for the device was reset. */
+	void (*stopped)(struct virtio_device *device);
 };
 
 struct virtio_device {

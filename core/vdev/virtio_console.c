@@ -170,9 +170,10 @@ static bool idle(struct virtio_device *device)
 	return true;
 }
 
-static void reset(struct virtio_device *device)
+static void stopped(struct virtio_device *device)
 {
-	console_of(device)->printing = false;
+	if (!device->queue[TRANSMIT].ready)
+		console_of(device)->printing = false;
 }
 
 static const struct virtio_model model = {
@@ -183,7 +184,7 @@ static const struct virtio_model model = {
 	.configuration = configuration,
 	.notified = notified,
 	.idle = idle,
-	.reset = reset,
+	.stopped = stopped,
 };
 
 void virtio_console_create(struct vm *vm)

@@ -5,7 +5,7 @@
  * weir/block.h. A physical address is the host's pointer, so the model moves data by memcpy.
  *
  * Sources: tests/host/fake/gic_pend.c
- * Sources: ipc/block.c drivers/virtio_blk.c core/base/log.c
+ * Sources: ipc/block.c drivers/virtio_blk.c core/base/log.c core/timeout.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/virtio_mmio.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/panic.c tests/host/fake/vgic_pend.c
  */

@@ -2,6 +2,7 @@
  * Virtio devices against drivers, good and bad.
  *
  * Sources: core/vdev/virtio.c core/vdev/virtio_console.c ipc/block.c tests/host/virtio_machine.c
+ * Sources: core/timeout.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/heap.c tests/host/fake/exit.c tests/host/fake/panic.c tests/host/fake/lock.c
  */
 #include <string.h>
@@ -117,6 +118,25 @@ TEST(the_interrupt_is_there_until_it_is_acknowledged)
 	assert_false(virtio_line(0));
 }
 
+TEST(a_cause_that_is_left_when_another_is_acknowledged_raises_an_edge)
+{
+	memory = virtio_drive(0, 0, 0, 0);
+	virtio_edges(0);
+	assert_int_equal(run(0, IN, 3, virtio_ram(8 * PAGE_SIZE), 512), 0);
+	assert_int_equal(virtio_edges(0), 1);
+	memory->available.index += VIRTIO_QUEUE + 1; /* a lie */
+	virtio_set(0, NOTIFY, 0);
+	assert_int_equal(virtio_get(0, CAUSE), 3);
+	assert_int_equal(virtio_edges(0), 0);
+	virtio_set(0, ACK, 1);
+	assert_int_equal(virtio_get(0, CAUSE), 2);
+	assert_int_equal(virtio_edges(0), 1);
+	assert_true(virtio_line(0));
+	virtio_set(0, ACK, 2);
+	assert_int_equal(virtio_edges(0), 0);
+	assert_false(virtio_line(0));
+}
+
 TEST(with_event_index_only_the_asked_for_is_told)
 {
 	memory = virtio_drive(0, EVENT_INDEX, 0, 0);
@@ -224,6 +244,93 @@ TEST(what_waits_in_a_full_queue_is_found_when_others_are_done)
 		;
 	assert_int_equal(memory->used.index, 32);
 	assert_int_equal(virtio_get(0, STATUS), LIVE);
+}
+
+/* Sixteen reads under way, and behind them what is answered at once. */
+static void fill_and_more(u32 type, u16 more)
+{
+	memory = virtio_drive(0, EVENT_INDEX, 0, 2);
+	offer(0, IN, 0, virtio_ram(4 * PAGE_SIZE), 512);
+	offer(1, type, 0, type == FLUSH ? 0 : virtio_ram(5 * PAGE_SIZE), type == FLUSH ? 0 : 20);
+	for (u32 i = 0; i < VIRTIO_QUEUE; i++)
+		memory->available.ring[i] = 0;
+	memory->available.index = VIRTIO_QUEUE;
+	while (virtio_store(0, NOTIFY, 4, 0))
+		;
+	for (u32 i = 0; i < VIRTIO_QUEUE; i++)
+		memory->available.ring[i] = 3;
+	memory->available.index += more;
+	assert_false(virtio_store(0, NOTIFY, 4, 0)); /* no request is free */
+}
+
+/*
+ * A driver that puts there without an exit what is answered at once: two follow an interrupt, then VMs have time.
+ * What it does not put there in the end is served without a notification.
+ */
+TEST(interrupts_do_not_follow_each_other_for_what_needs_no_device)
+{
+	static const u32 types[] = { GET_ID, 77, OUT /* of 20 bytes */, FLUSH };
+
+	for (u32 i = 0; i < ARRAY_SIZE(types); i++) {
+		virtio_machine_free();
+		virtio_machine_make(types[i] == FLUSH);
+		fill_and_more(types[i], 8);
+		assert_true(virtio_disk_end(WEIR_OK));
+		for (u32 rests = 0; rests < 10; rests++) {
+			u32 turns = 0;
+
+			while (virtio_disk_interrupt()) {
+				assert_true(++turns < 4);
+				memory->available.index = (u16)(memory->used.index + 15 + 8);
+			}
+			assert_int_equal(memory->used.index, 1 + 2 * (rests + 1));
+			assert_true(virtio_disk_wait());
+		}
+		while (virtio_disk_done(WEIR_OK))
+			;
+		assert_int_equal(memory->used.index, memory->available.index);
+		assert_false(virtio_disk_wait());
+	}
+}
+
+TEST(interrupts_follow_each_other_while_they_give_the_device_work)
+{
+	fill_and_more(GET_ID, 0);
+	for (u32 i = 0; i < VIRTIO_QUEUE; i++)
+		memory->available.ring[i] = 0;
+	memory->available.index += 16;
+	assert_false(virtio_store(0, NOTIFY, 4, 0));
+	for (u32 i = 0; i < 8; i++)
+		assert_true(virtio_disk_end(WEIR_OK));
+	while (virtio_disk_interrupt())
+		;
+	while (virtio_disk_end(WEIR_OK))
+		while (virtio_disk_interrupt())
+			;
+	assert_int_equal(memory->used.index, 32);
+	assert_false(virtio_disk_wait());
+}
+
+/* Its queue looked into by an interrupt while it rests is not in two lists. */
+TEST(a_disk_that_rests_is_looked_at_when_a_request_is_done)
+{
+	fill_and_more(GET_ID, 4);
+	virtio_disk_end(WEIR_OK);
+	while (virtio_disk_interrupt())
+		;
+	memory->available.ring[(memory->used.index + 15 + 2) % VIRTIO_QUEUE] = 0;
+	memory->available.index++;
+	while (virtio_store(0, NOTIFY, 4, 0))
+		;
+	assert_int_equal(virtio_disk_queued(), 8);
+	memory->available.index++;
+	assert_false(virtio_store(0, NOTIFY, 4, 0));
+	virtio_disk_end(WEIR_OK);
+	while (virtio_disk_interrupt())
+		;
+	while (virtio_disk_done(WEIR_OK))
+		;
+	assert_int_equal(memory->used.index, memory->available.index);
 }
 
 TEST(a_reset_waits_for_what_is_in_flight)
@@ -346,6 +453,31 @@ TEST(the_console_prints_and_waits_while_there_is_no_room)
 	assert_true(virtio_line(2));
 }
 
+TEST(a_transmit_queue_that_is_made_again_begins_with_its_first_chain)
+{
+	memory = virtio_drive(2, 0, 1, 0);
+	memset(virtio_ram(8 * PAGE_SIZE), 'a', 200);
+	descriptor(0, virtio_ram(8 * PAGE_SIZE), 200, 0);
+	memory->available.index = 1;
+	assert_true(virtio_store(2, NOTIFY, 4, 1)); /* 64 of them */
+	virtio_set(2, 0x30, 0);
+	virtio_set(2, READY, 0); /* that is another one, and not ready */
+	assert_true(virtio_store(2, NOTIFY, 4, 1));
+	virtio_set(2, 0x30, 1);
+	virtio_set(2, READY, 0);
+	memset(&memory->available, 0, sizeof(memory->available));
+	virtio_set(2, READY, 1);
+	assert_false(virtio_store(2, NOTIFY, 4, 1));
+	memset(virtio_ram(8 * PAGE_SIZE), 'b', 10);
+	memory->descriptor[0].bytes = 10;
+	memory->available.index = 1;
+	while (virtio_store(2, NOTIFY, 4, 1))
+		;
+	assert_int_equal(strlen(virtio_printed()), 138);
+	assert_int_equal(virtio_printed()[128], 'b');
+	assert_int_equal(memory->used.index, 1);
+}
+
 TEST(a_page_that_is_passed_while_it_is_printed_is_not_read)
 {
 	memory = virtio_drive(2, 0, 1, 0);
@@ -413,6 +545,7 @@ int main(void)
 		RUN_MADE(a_slot_without_a_device_has_id_0_and_ignores_the_rest),
 		RUN_MADE(narrow_accesses_reach_the_configuration_alone),
 		RUN_MADE(the_interrupt_is_there_until_it_is_acknowledged),
+		RUN_MADE(a_cause_that_is_left_when_another_is_acknowledged_raises_an_edge),
 		RUN_MADE(with_event_index_only_the_asked_for_is_told),
 		RUN_MADE(a_flush_reaches_the_device_and_who_cannot_ask_has_written_through),
 		RUN_MADE(a_disk_that_two_vms_may_write_is_read_only),
@@ -421,6 +554,9 @@ int main(void)
 		RUN_MADE(segments_that_touch_are_joined_and_many_are_split),
 		RUN_MADE(a_notification_serves_two_and_is_executed_again),
 		RUN_MADE(what_waits_in_a_full_queue_is_found_when_others_are_done),
+		RUN_MADE(interrupts_do_not_follow_each_other_for_what_needs_no_device),
+		RUN_MADE(interrupts_follow_each_other_while_they_give_the_device_work),
+		RUN_MADE(a_disk_that_rests_is_looked_at_when_a_request_is_done),
 		RUN_MADE(a_reset_waits_for_what_is_in_flight),
 		RUN_MADE(a_vm_that_ends_is_not_written_any_more_and_begins_with_new_devices),
 		RUN_MADE(what_a_queue_or_request_has_is_not_shared),
@@ -428,6 +564,7 @@ int main(void)
 		RUN_MADE(no_more_of_the_pool_is_looked_at_than_a_transfer_has),
 		RUN_MADE(a_driver_that_lies_has_a_device_that_needs_a_reset),
 		RUN_MADE(the_console_prints_and_waits_while_there_is_no_room),
+		RUN_MADE(a_transmit_queue_that_is_made_again_begins_with_its_first_chain),
 		RUN_MADE(a_page_that_is_passed_while_it_is_printed_is_not_read),
 		RUN_MADE(what_is_typed_goes_into_the_drivers_buffers),
 		RUN_MADE(whatever_drivers_do_requests_are_the_vms_and_a_reset_mends_all),

@@ -7,6 +7,7 @@
 #include "core/hypercall.h"
 #include "core/life.h"
 #include "core/memory.h"
+#include "core/timeout.h"
 #include "drivers/block_device.h"
 #include "ipc/block.h"
 #include "ipc/event.h"
@@ -19,6 +20,7 @@
 struct vm virtio_vm;
 struct vcpu virtio_vcpu[2];
 
+static bool timeouts; /* there are, from the first machine on */
 static struct vm_ipc vm_ipc;
 static struct vcpu_ipc vcpu_ipc[2];
 static struct weir_in in_page;
@@ -38,6 +40,7 @@ static struct {
 	struct block_request *queue[QUEUED];
 	u32 queued, requests, flushes;
 	bool line[VM_VIRTIO_DEVICES];
+	u32 edges[VM_VIRTIO_DEVICES];
 	bool shared[VIRTIO_POOL_PAGES];
 	bool held, again, stuck, room;
 	char printed[4096];
@@ -75,6 +78,7 @@ void event_block_done(struct vcpu *vcpu)
 void vgic_set_line(struct vm *vm, u32 intid, bool level)
 {
 	assert_true(vm == &virtio_vm && intid - VM_VIRTIO_INTID < VM_VIRTIO_DEVICES);
+	machine.edges[intid - VM_VIRTIO_INTID] += level && !machine.line[intid - VM_VIRTIO_INTID];
 	machine.line[intid - VM_VIRTIO_INTID] = level;
 }
 
@@ -233,23 +237,50 @@ static void move_data(const struct block_request *request)
 	}
 }
 
-bool virtio_disk_done(enum weir_status status)
+bool virtio_disk_end(enum weir_status status)
 {
 	struct block_request *request = machine.queue[0];
 
-	if (machine.queued) {
-		machine.queued--;
-		memmove(machine.queue, machine.queue + 1, machine.queued * sizeof(request));
-		if (status == WEIR_OK)
-			move_data(request);
-		machine.flushes += request->operation == BLOCK_FLUSH;
-		request->done(request, status);
+	if (!machine.queued)
+		return false;
+	machine.queued--;
+	memmove(machine.queue, machine.queue + 1, machine.queued * sizeof(request));
+	if (status == WEIR_OK)
+		move_data(request);
+	machine.flushes += request->operation == BLOCK_FLUSH;
+	request->done(request, status);
+	machine.room = true;
+	return true;
+}
+
+bool virtio_disk_interrupt(void)
+{
+	bool was = machine.room;
+
+	machine.room = false;
+	if (was && disk.room(&disk))
 		machine.room = true;
+	return was;
+}
+
+bool virtio_disk_wait(void)
+{
+	u64 deadline = fake_timer_el2_deadline();
+
+	if (deadline != UINT64_MAX) {
+		fake_timer_set(deadline);
+		timeout_interrupt();
 	}
-	for (u32 turns = 0; machine.room; turns++) {
-		assert_true(turns < 1000);
-		machine.room = disk.room(&disk);
-	}
+	return deadline != UINT64_MAX;
+}
+
+bool virtio_disk_done(enum weir_status status)
+{
+	virtio_disk_end(status);
+	do {
+		for (u32 turns = 0; virtio_disk_interrupt(); turns++)
+			assert_true(turns < 1000);
+	} while (virtio_disk_wait());
 	return machine.queued != 0;
 }
 
@@ -323,6 +354,14 @@ bool virtio_line(u32 slot)
 	return machine.line[slot];
 }
 
+u32 virtio_edges(u32 slot)
+{
+	u32 edges = machine.edges[slot];
+
+	machine.edges[slot] = 0;
+	return edges;
+}
+
 const char *virtio_printed(void)
 {
 	return machine.printed;
@@ -361,6 +400,8 @@ struct virtio_memory *virtio_drive(u32 slot, u64 features, u32 queue, u32 page)
 
 void virtio_machine_free(void)
 {
+	for (u32 i = 0; i < 1000 && (virtio_disk_interrupt() || virtio_disk_wait()); i++)
+		;
 	fake_heap_reset();
 	free(machine.ram);
 	machine.ram = 0;
@@ -389,6 +430,9 @@ void virtio_machine_make(bool write_through)
 		vcpu_ipc[i] = (struct vcpu_ipc){ .in = &in_page, .out = &out_page };
 		virtio_vm.vcpu[i] = &virtio_vcpu[i];
 	}
+	if (!timeouts)
+		timeout_init_core();
+	timeouts = true;
 	virtio_console_create(&virtio_vm);
 	block_vm_create(&virtio_vm, &manifest);
 	virtio_reset(&virtio_vm);
@@ -400,10 +444,8 @@ void virtio_stop(void)
 
 	while (block_vm_stop(&virtio_vm, &at))
 		;
-	while (!block_vm_idle(&virtio_vm)) {
+	for (; !block_vm_idle(&virtio_vm); virtio_disk_done(WEIR_OK))
 		assert_true(machine.queued);
-		virtio_disk_done(WEIR_OK);
-	}
 	virtio_reset(&virtio_vm);
 	memset(machine.ram, 0, RAM_BYTES);
 	at = 0;

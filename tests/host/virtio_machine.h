@@ -58,10 +58,15 @@ u32 virtio_get(u32 slot, u32 offset);
 void virtio_set(u32 slot, u32 offset, u32 value);
 
 u32 virtio_disk_queued(void);
-bool virtio_disk_done(enum weir_status status); /* the oldest; false: there is none */
+bool virtio_disk_done(
+	enum weir_status status); /* the oldest, and all interrupts; false: there is none */
+bool virtio_disk_end(enum weir_status status); /* the same without them; false: there was none */
+bool virtio_disk_interrupt(void);	       /* one; false: none was there */
+bool virtio_disk_wait(void);		       /* until the next timeout; false: there is none */
 u32 virtio_disk_flushes(void);
 u32 virtio_disk_requests(void);		 /* until now */
 bool virtio_line(u32 slot);		 /* its interrupt */
+u32 virtio_edges(u32 slot);		 /* of it, since it was asked last */
 bool virtio_share(u32 page, bool share); /* of the pool; false: it is busy */
 void virtio_stop(void);			 /* the VM ends, and is built anew when all is done */
 const char *virtio_printed(void);

@@ -1,0 +1,47 @@
+/*
+ * What the files of virtio disks share (block_virtio.h): the disk with its requests, block_virtio.c, and the looks
+ * into its queue that interrupts take, block_virtio_look.c.
+ */
+#pragma once
+
+#include "core/vdev/virtio.h"
+#include "ipc/block.h"
+#include "ipc/block_virtio.h"
+
+#define VIRTIO_DISK_REQUESTS 16u /* of a disk under way */
+
+struct virtio_request {
+	struct block_request request;
+	struct virtio_disk *disk;
+	struct block_reach reach; /* of the pool; `to` is 0: none of it */
+	pa_t answer;		  /* a byte */
+	u32 written;		  /* bytes, if all goes well */
+	u16 head;
+	u8 count, next; /* of the data below; the next one that goes to the device */
+	struct {
+		u32 from, sectors; /* `from` the start of RAM */
+	} data[VIRTIO_CHAIN_MAX];
+};
+
+struct virtio_disk {
+	struct virtio_device device; /* first */
+	const struct block_disk *disk;
+	u32 free;     /* bit n: request n is not in use */
+	bool starved; /* there was more in the queue than free requests */
+	u64 owed_requests,
+		owed_sectors; /* accepted in interrupts; the next vCPU that notifies pays */
+	struct list link;     /* of those that are to be looked at, now or later */
+	bool later;
+	struct virtio_request request[VIRTIO_DISK_REQUESTS];
+};
+
+/*
+ * As much of the queue as an exit may; true: there may be more. `self`: 0 in an interrupt. `sent` becomes true if the
+ * service has got a request.
+ */
+bool block_virtio_serve(struct virtio_disk *disk, struct vcpu *self, bool *sent);
+
+/* The queue is looked at in an interrupt of the device, which comes at once. */
+void block_virtio_look_later(struct virtio_disk *disk);
+
+void block_virtio_look_init(void); /* boot */
