@@ -33,12 +33,15 @@ $(BENCH_LINUX)/boot.dts: tests/bench/linux/boot.dts
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
 
-$(BENCH_LINUX)/%.dtb: $(BENCH_LINUX)/%.dts $(BENCH_LINUX)/ramdisk.cpio $(BENCH_LINUX)/tree.bin build/linux/6.1/busybox
+# These by name, or make takes the rule of all images while the kernel is not unpacked.
+BENCH_LINUX_IMAGES := $(BENCH_LINUX)/boot.dtb $(BENCH_LINUX)/tree.dtb
+$(BENCH_LINUX_IMAGES): $(BENCH_LINUX)/%.dtb: $(BENCH_LINUX)/%.dts $(BENCH_LINUX)/ramdisk.cpio $(BENCH_LINUX)/tree.bin \
+		build/linux/6.1/busybox
 	$(call step,IMAGE,$@)
 	$(Q)tools/weir image $< -I $(BENCH_LINUX) -I build/linux/6.1 -o $@
 
 .PHONY: bench-linux bench-linux-build
-bench-linux-build: $(BENCH_LINUX)/boot.dtb $(BENCH_LINUX)/tree.dtb $(BENCH_LINUX)/native.elf
+bench-linux-build: $(BENCH_LINUX_IMAGES) $(BENCH_LINUX)/native.elf
 
 # What an earlier run has counted is not of this build.
 bench-linux: bench-build
