@@ -23,43 +23,14 @@
 #include "core/base/panic.h"
 #include "drivers/block_device.h"
 #include "drivers/registers.h"
+#include "drivers/virtio_registers.h"
 
-/* Registers, 4.2.2. */
-#define MAGIC		 0x000u
-#define VERSION		 0x004u
-#define DEVICE_ID	 0x008u
-#define DEVICE_FEATURES	 0x010u
-#define DEVICE_SELECT	 0x014u
-#define DRIVER_FEATURES	 0x020u
-#define DRIVER_SELECT	 0x024u
-#define QUEUE_SELECT	 0x030u
-#define QUEUE_NUM_MAX	 0x034u
-#define QUEUE_NUM	 0x038u
-#define QUEUE_READY	 0x044u
-#define QUEUE_NOTIFY	 0x050u
-#define INTERRUPT_STATUS 0x060u
-#define INTERRUPT_ACK	 0x064u
-#define STATUS		 0x070u
-#define QUEUE_DESCRIPTOR 0x080u /* low; high is 4 further, as in the next two */
-#define QUEUE_AVAILABLE	 0x090u
-#define QUEUE_USED	 0x0a0u
-#define GENERATION	 0x0fcu
-#define CAPACITY	 0x100u /* configuration of a disk, 5.2.4 */
-#define SIZE_MAX_BYTES	 0x108u
-#define SEG_MAX_COUNT	 0x10cu
+/* Configuration of a disk, 5.2.4. */
+#define CAPACITY       0x100u
+#define SIZE_MAX_BYTES 0x108u
+#define SEG_MAX_COUNT  0x10cu
 
-#define MAGIC_VALUE 0x74726976u
-#define ID_BLOCK    2u
-
-/* Device status, 2.1. */
-#define STATUS_ACKNOWLEDGE 1u
-#define STATUS_DRIVER	   2u
-#define STATUS_DRIVER_OK   4u
-#define STATUS_FEATURES_OK 8u
-#define STATUS_NEEDS_RESET 64u
-#define STATUS_FAILED	   128u
-
-#define INTERRUPT_CONFIGURATION 2u
+#define ID_BLOCK 2u
 
 /* Features, 5.2.3 and 6. */
 #define FEATURE_SIZE_MAX	BIT(1)
@@ -79,9 +50,6 @@
 #define ANSWER_NONE	  0xffu /* what the driver puts there; no device answers it */
 #define HEADER_BYTES	  16u
 #define EXTRA_DESCRIPTORS 2u /* of a chain, beside its data: header and status */
-
-#define DESCRIPTOR_NEXT	 1u
-#define DESCRIPTOR_WRITE 2u
 
 /* 256 descriptors fill a page: 85 requests of one segment in flight. */
 #define QUEUE_MAX		 256u

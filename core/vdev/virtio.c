@@ -22,46 +22,17 @@
 #include "core/base/string.h"
 #include "core/hypercall.h"
 #include "core/vm.h"
+#include "drivers/virtio_registers.h"
 
-/* Registers, 4.2.2. */
-#define MAGIC		 0x000u
-#define VERSION		 0x004u
-#define DEVICE_ID	 0x008u
-#define VENDOR_ID	 0x00cu
-#define DEVICE_FEATURES	 0x010u
-#define DEVICE_SELECT	 0x014u
-#define DRIVER_FEATURES	 0x020u
-#define DRIVER_SELECT	 0x024u
-#define QUEUE_SELECT	 0x030u
-#define QUEUE_NUM_MAX	 0x034u
-#define QUEUE_NUM	 0x038u
-#define QUEUE_READY	 0x044u
-#define QUEUE_NOTIFY	 0x050u
-#define INTERRUPT_STATUS 0x060u
-#define INTERRUPT_ACK	 0x064u
-#define STATUS		 0x070u
-#define QUEUE_PARTS	 0x080u /* three addresses, low and high, 16 bytes apart */
-#define QUEUE_PARTS_END	 0x0a8u
-#define SHARED_MEMORY	 0x0b0u /* length and base: all ones, for there is none */
-#define SHARED_END	 0x0c0u
-#define CONFIGURATION	 0x100u
+#define QUEUE_PARTS	0x080u /* three addresses, low and high, 16 bytes apart */
+#define QUEUE_PARTS_END 0x0a8u
+#define SHARED_END	0x0c0u
 
-#define MAGIC_VALUE  0x74726976u /* "virt" */
 #define VENDOR_VALUE 0x52494557u /* "WEIR" */
 
-/* Device status, 2.1. */
-#define STATUS_DRIVER_OK   4u
-#define STATUS_FEATURES_OK 8u
-#define STATUS_NEEDS_RESET 64u
-#define STATUS_ALL	   0xffu
+#define STATUS_ALL 0xffu /* bits of the device status, 2.1 */
 
-#define INTERRUPT_USED		1u
-#define INTERRUPT_CONFIGURATION 2u
-
-#define DESCRIPTOR_NEXT	    1u
-#define DESCRIPTOR_WRITE    2u
-#define DESCRIPTOR_INDIRECT 4u
-#define NO_INTERRUPT	    1u /* flag of the available ring */
+#define NO_INTERRUPT 1u /* flag of the available ring */
 
 /* Offsets in both rings: flags, index, entries. The event field is behind the entries. */
 #define RING_INDEX 2u
