@@ -96,7 +96,7 @@ static u64 part_alignment(enum virtio_part part)
 	return alignment[part];
 }
 
-/* Until the next look; the place does not cross a page, for it is aligned to its size. */
+/* Until the next look. A field that is aligned to its size does not cross a page. */
 static void *look(const struct virtio_queue *queue, enum virtio_part part, u64 offset)
 {
 	return mmu_window(WINDOW_TARGET, PA(queue->part[part].raw + offset));
@@ -193,12 +193,15 @@ static bool wants_interrupt(const struct virtio_device *device, const struct vir
 
 void virtio_put(struct virtio_device *device, struct virtio_queue *queue, u16 head, u32 bytes)
 {
-	u64 slot = queue->used % queue->size;
-	struct used_entry *entry = look(queue, VIRTIO_USED, RING_ENTRY + sizeof(*entry) * slot);
+	u64 offset = RING_ENTRY + sizeof(struct used_entry) * (queue->used % queue->size);
+	u32 *word = look(queue, VIRTIO_USED, offset);
 	u16 *index;
 
-	entry->id = head;
-	entry->bytes = bytes;
+	*word++ = head;
+	/* The ring is aligned to a word alone: this one may be the first of another page. */
+	if (!((u64)word & PAGE_MASK))
+		word = look(queue, VIRTIO_USED, offset + sizeof(*word));
+	*word = bytes;
 	queue->used++;
 	index = look(queue, VIRTIO_USED, RING_INDEX);
 	WEIR_ORDERED(M2, stlr, __atomic_store_n(index, queue->used, __ATOMIC_RELEASE));

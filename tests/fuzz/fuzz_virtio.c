@@ -4,8 +4,8 @@
  * game, and what has to hold, is of tests/host/virtio_machine.c; each number that it asks for is two bytes of the input.
  *
  * Sources: core/vdev/virtio.c core/vdev/virtio_console.c ipc/block.c tests/host/virtio_machine.c tests/fuzz/input.c
- * Sources: core/timeout.c tests/host/fake/timer.c tests/host/fake/cpu.c
- * Sources: tests/host/fake/heap.c tests/host/fake/exit.c tests/host/fake/panic.c
+ * Sources: tests/host/virtio_play.c core/timeout.c tests/host/fake/timer.c tests/host/fake/cpu.c
+ * Sources: tests/host/fake/heap.c tests/host/fake/windows.c tests/host/fake/exit.c tests/host/fake/panic.c
  */
 #include "virtio_machine.h"
 #include "input.h"

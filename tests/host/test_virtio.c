@@ -2,8 +2,8 @@
  * Virtio devices against drivers, good and bad.
  *
  * Sources: core/vdev/virtio.c core/vdev/virtio_console.c ipc/block.c tests/host/virtio_machine.c
- * Sources: core/timeout.c tests/host/fake/timer.c tests/host/fake/cpu.c
- * Sources: tests/host/fake/heap.c tests/host/fake/exit.c tests/host/fake/panic.c tests/host/fake/lock.c
+ * Sources: tests/host/virtio_play.c core/timeout.c tests/host/fake/timer.c tests/host/fake/cpu.c
+ * Sources: tests/host/fake/heap.c tests/host/fake/windows.c tests/host/fake/exit.c tests/host/fake/panic.c tests/host/fake/lock.c
  */
 #include <string.h>
 #include "virtio_machine.h"
@@ -431,6 +431,27 @@ TEST(a_driver_that_lies_has_a_device_that_needs_a_reset)
 	LIE(memory->available.ring[0] = 0xffff);
 }
 
+/* It is aligned to 4 bytes and has 8: its number may be the last word of a page. */
+TEST(an_entry_of_the_used_ring_that_crosses_a_page_is_written_in_both)
+{
+	u64 used = VM_RAM_BASE + 5 * PAGE_SIZE - 8;
+	u64 parts[] = { VM_RAM_BASE, VM_RAM_BASE + offsetof(struct virtio_memory, available),
+			used };
+	u32 *words = (u32 *)virtio_ram(5 * PAGE_SIZE - 8);
+
+	memory = (void *)virtio_ram(0);
+	virtio_drive_at(0, 0, 0, VIRTIO_QUEUE, parts);
+	for (u32 i = 0; i < VIRTIO_QUEUE; i++)
+		words[1 + 2 * i] = words[2 + 2 * i] = 77;
+	offer(1, IN, 9, virtio_ram(8 * PAGE_SIZE), 512);
+	virtio_set(0, NOTIFY, 0);
+	virtio_disk_done(WEIR_OK);
+	assert_int_equal(words[0] >> 16, 1);
+	assert_int_equal(words[1], 3);
+	assert_int_equal(words[2], 513);
+	assert_int_equal(words[3], 77);
+}
+
 TEST(the_console_prints_and_waits_while_there_is_no_room)
 {
 	u8 *text = virtio_ram(8 * PAGE_SIZE + 4000);
@@ -563,6 +584,7 @@ int main(void)
 		RUN_MADE(what_is_shared_is_no_buffer_and_no_place_for_an_answer),
 		RUN_MADE(no_more_of_the_pool_is_looked_at_than_a_transfer_has),
 		RUN_MADE(a_driver_that_lies_has_a_device_that_needs_a_reset),
+		RUN_MADE(an_entry_of_the_used_ring_that_crosses_a_page_is_written_in_both),
 		RUN_MADE(the_console_prints_and_waits_while_there_is_no_room),
 		RUN_MADE(a_transmit_queue_that_is_made_again_begins_with_its_first_chain),
 		RUN_MADE(a_page_that_is_passed_while_it_is_printed_is_not_read),

@@ -1,5 +1,4 @@
 /* A VM with virtio devices (virtio_machine.h). */
-#include <stdlib.h>
 #include <string.h>
 #include "virtio_machine.h"
 #include "core/base/log.h"
@@ -311,7 +310,7 @@ u64 virtio_ipa(const void *in_ram)
 	return VM_RAM_BASE + (u64)((const u8 *)in_ram - machine.ram);
 }
 
-static u64 access_as(u32 vcpu, u32 slot, u32 offset, u32 bytes, bool write, u64 value)
+u64 virtio_access(u32 vcpu, u32 slot, u32 offset, u32 bytes, bool write, u64 value)
 {
 	struct mmio access = { .offset = slot * VIRTIO_SLOT_BYTES + offset,
 			       .bytes = bytes,
@@ -327,12 +326,12 @@ static u64 access_as(u32 vcpu, u32 slot, u32 offset, u32 bytes, bool write, u64 
 
 u64 virtio_load(u32 slot, u32 offset, u32 bytes)
 {
-	return access_as(0, slot, offset, bytes, false, 0);
+	return virtio_access(0, slot, offset, bytes, false, 0);
 }
 
 bool virtio_store(u32 slot, u32 offset, u32 bytes, u64 value)
 {
-	access_as(0, slot, offset, bytes, true, value);
+	virtio_access(0, slot, offset, bytes, true, value);
 	return machine.again;
 }
 
@@ -372,12 +371,8 @@ void virtio_console_stuck(bool stuck)
 	machine.stuck = stuck;
 }
 
-struct virtio_memory *virtio_drive(u32 slot, u64 features, u32 queue, u32 page)
+void virtio_drive_at(u32 slot, u64 features, u32 queue, u32 size, const u64 *parts)
 {
-	struct virtio_memory *memory = (void *)virtio_ram(page * PAGE_SIZE);
-	const void *parts[] = { memory->descriptor, &memory->available, &memory->used };
-
-	memset(memory, 0, sizeof(*memory));
 	virtio_set(slot, 0x70, 0);
 	virtio_set(slot, 0x70, 3);
 	virtio_set(slot, 0x24, 0);
@@ -386,13 +381,23 @@ struct virtio_memory *virtio_drive(u32 slot, u64 features, u32 queue, u32 page)
 	virtio_set(slot, 0x20, 1);
 	virtio_set(slot, 0x70, 11);
 	virtio_set(slot, 0x30, queue);
-	virtio_set(slot, 0x38, VIRTIO_QUEUE);
+	virtio_set(slot, 0x38, size);
 	for (u32 i = 0; i < 3; i++) {
-		virtio_set(slot, 0x80 + 16 * i, (u32)virtio_ipa(parts[i]));
-		virtio_set(slot, 0x84 + 16 * i, (u32)(virtio_ipa(parts[i]) >> 32));
+		virtio_set(slot, 0x80 + 16 * i, (u32)parts[i]);
+		virtio_set(slot, 0x84 + 16 * i, (u32)(parts[i] >> 32));
 	}
 	virtio_set(slot, 0x44, 1);
 	virtio_set(slot, 0x70, 15);
+}
+
+struct virtio_memory *virtio_drive(u32 slot, u64 features, u32 queue, u32 page)
+{
+	struct virtio_memory *memory = (void *)virtio_ram(page * PAGE_SIZE);
+	u64 parts[] = { virtio_ipa(memory->descriptor), virtio_ipa(&memory->available),
+			virtio_ipa(&memory->used) };
+
+	memset(memory, 0, sizeof(*memory));
+	virtio_drive_at(slot, features, queue, VIRTIO_QUEUE, parts);
 	return memory;
 }
 
@@ -403,8 +408,6 @@ void virtio_machine_free(void)
 	for (u32 i = 0; i < 1000 && (virtio_disk_interrupt() || virtio_disk_wait()); i++)
 		;
 	fake_heap_reset();
-	free(machine.ram);
-	machine.ram = 0;
 }
 
 void virtio_machine_make(bool write_through)
@@ -415,8 +418,7 @@ void virtio_machine_make(bool write_through)
 	memset(&in_page, 0, sizeof(in_page));
 	for (u64 i = 0; i < DEVICE_CAPACITY; i++)
 		memcpy(machine.medium + i * BLOCK_SECTOR_BYTES, &i, sizeof(i));
-	machine.ram = aligned_alloc(PAGE_SIZE, RAM_BYTES);
-	memset(machine.ram, 0, RAM_BYTES);
+	machine.ram = fake_windows_memory(RAM_BYTES);
 	disk.write_through = write_through;
 	config.vcpus = 2;
 	virtio_vm.config = &config;
@@ -451,149 +453,4 @@ void virtio_stop(void)
 	at = 0;
 	while (block_vm_reset(&virtio_vm, &at))
 		;
-}
-
-/* ---- Anything at all ---- */
-
-/* An address that is likely to be wrong in an interesting way. */
-static u64 wild_address(u32 (*next)(void))
-{
-	static const u64 bases[] = { VM_RAM_BASE, VM_RAM_BASE + RAM_BYTES, 0, UINT64_MAX,
-				     VM_VIRTIO_BASE };
-	u32 number = next();
-
-	if (number % 8)
-		return VM_RAM_BASE + (number >> 8) % VIRTIO_RAM_PAGES * PAGE_SIZE +
-		       (number & 64 ? 0 : (next() % 8) * 512);
-	return bases[number / 8 % ARRAY_SIZE(bases)] + next() % 64 - 32;
-}
-
-static void scribble(u32 (*next)(void))
-{
-	static const u32 sizes[] = { 16, 512, 4096, 1, 20, 0, 1024, 0xffffffff };
-	struct virtio_memory *memory = (void *)virtio_ram(next() % 4 * PAGE_SIZE);
-	u32 i = next() % VIRTIO_QUEUE;
-
-	switch (next() % 6) {
-	case 0:
-		memory->descriptor[i].address = wild_address(next);
-		memory->descriptor[i].bytes = sizes[next() % ARRAY_SIZE(sizes)];
-		break;
-	case 1:
-		memory->descriptor[i].flags = next() % 16 ? next() % 4 : (u16)next();
-		memory->descriptor[i].next = (u16)(next() % (VIRTIO_QUEUE + 1));
-		break;
-	case 2:
-		memory->available.index += next() % 4;
-		break;
-	case 3:
-		memory->available.ring[i] = (u16)(next() % (VIRTIO_QUEUE + 1));
-		break;
-	case 4: /* a request that is right but for what the others do */
-		*(struct virtio_header *)virtio_ram(5 * PAGE_SIZE + i * 16) =
-			(struct virtio_header){ next() % 10, 0, next() % (VIRTIO_SECTORS + 2) };
-		for (u32 part = 0; part < 3; part++) {
-			memory->descriptor[(i + part) % VIRTIO_QUEUE].address =
-				VM_RAM_BASE +
-				(part == 1 ? 32 + next() % 32 : 5 + part) * PAGE_SIZE +
-				i * 16 * !(part & 1);
-			memory->descriptor[(i + part) % VIRTIO_QUEUE].bytes =
-				part == 0   ? 16
-				: part == 1 ? 512 * (next() % 17)
-					    : 1;
-			memory->descriptor[(i + part) % VIRTIO_QUEUE].flags =
-				(part < 2) | (part == 2 || next() % 2 ? 2 * (part > 0) : 0);
-			memory->descriptor[(i + part) % VIRTIO_QUEUE].next =
-				(u16)((i + part + 1) % VIRTIO_QUEUE);
-		}
-		memory->available.ring[memory->available.index % VIRTIO_QUEUE] = (u16)i;
-		memory->available.index++;
-		break;
-	default:
-		memory->available.flags = (u16)next();
-		memory->available.used_event = (u16)next();
-	}
-}
-
-static void touch_register(u32 (*next)(void))
-{
-	static const u16 registers[] = { 0x10, 0x14, 0x20, 0x24, 0x30,	0x34, 0x38, 0x44,
-					 0x50, 0x60, 0x64, 0x70, 0x80,	0x84, 0x90, 0x94,
-					 0xa0, 0xa4, 0xb0, 0xfc, 0x100, 0x108 };
-	static const u8 values[] = { 0, 1, 2, 3, 4, 8, 11, 15, 16, 32, 64, 255 };
-	u32 slot = next() % 5 ? next() % 3 : next() % 32, kind = next();
-	u32 offset =
-		kind % 8 ? registers[next() % ARRAY_SIZE(registers)] : next() % VIRTIO_SLOT_BYTES;
-	u32 bytes = kind % 64 < 56 ? 4 : 1u << next() % 4;
-	u64 value =
-		kind & 1 << 20 ? next() | (u64)next() << 32 : values[next() % ARRAY_SIZE(values)];
-
-	offset &= ~(bytes - 1);
-	access_as(next() % 2, slot, offset, bytes, next() % 4, value);
-}
-
-static void step(u32 (*next)(void))
-{
-	u32 what = next() % 64;
-
-	if (what < 24)
-		touch_register(next);
-	else if (what < 44)
-		scribble(next);
-	else if (what < 52)
-		access_as(next() % 2, next() % 3, 0x50, 4, true, next() % 2);
-	else if (what < 56)
-		virtio_disk_done(next() % 8 ? WEIR_OK : WEIR_IO);
-	else if (what < 58)
-		virtio_share(next() % VIRTIO_POOL_PAGES, next() % 2);
-	else if (what < 59)
-		virtio_console_receive(&virtio_vm, (u8)next());
-	else if (what < 60)
-		machine.stuck = next() % 2;
-	else if (what < 63)
-		virtio_drive(next() % 3, next() % 2 ? VIRTIO_EVENT_INDEX : 0, next() % 2,
-			     next() % 4);
-	else if (next() % 16 == 0)
-		virtio_stop();
-}
-
-static void expect_a_read(void)
-{
-	struct virtio_memory *memory = virtio_drive(0, 0, 0, 0);
-	struct virtio_header *header = (void *)virtio_ram(PAGE_SIZE);
-	u8 *answer = virtio_ram(2 * PAGE_SIZE), *data = virtio_ram(3 * PAGE_SIZE);
-
-	*header = (struct virtio_header){ 0, 0, 7 };
-	*answer = 0xee;
-	memory->descriptor[0].address = virtio_ipa(header);
-	memory->descriptor[0].bytes = 16;
-	memory->descriptor[0].flags = 1;
-	memory->descriptor[0].next = 1;
-	memory->descriptor[1].address = virtio_ipa(data);
-	memory->descriptor[1].bytes = 512;
-	memory->descriptor[1].flags = 3;
-	memory->descriptor[1].next = 2;
-	memory->descriptor[2].address = virtio_ipa(answer);
-	memory->descriptor[2].bytes = 1;
-	memory->descriptor[2].flags = 2;
-	memory->available.index = 1;
-	virtio_set(0, 0x50, 0);
-	while (virtio_disk_done(WEIR_OK))
-		;
-	assert_int_equal(*answer, 0);
-	assert_int_equal(memory->used.index, 1);
-	assert_true(virtio_line(0));
-}
-
-void virtio_play(u32 (*next)(void), u32 steps)
-{
-	for (u32 i = 0; i < steps; i++)
-		step(next);
-	while (virtio_disk_done(WEIR_OK))
-		;
-	assert_true(block_vm_idle(&virtio_vm));
-	for (u32 i = 0; i < VIRTIO_POOL_PAGES; i++)
-		virtio_share(i, false);
-	machine.stuck = false;
-	expect_a_read();
 }

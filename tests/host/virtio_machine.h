@@ -3,7 +3,7 @@
  * what it is told when it is told. Disk 1 may be written by another VM, too. A physical address is the host's pointer.
  *
  * The disk checks each request: its sectors and memory are the VM's, and none of its pages is shared; a sector begins with
- * its number. For test_virtio*.c and tests/fuzz/fuzz_virtio.c. Source: virtio_machine.c
+ * its number. For test_virtio*.c and tests/fuzz/fuzz_virtio.c. Source: virtio_machine.c, virtio_play.c
  */
 #pragma once
 
@@ -50,7 +50,8 @@ void virtio_machine_free(void);
 u8 *virtio_ram(u64 offset);
 u64 virtio_ipa(const void *in_ram);
 
-/* An access by vCPU 0; True of a store: it is to be executed again. */
+u64 virtio_access(u32 vcpu, u32 slot, u32 offset, u32 bytes, bool write, u64 value);
+/* The same by vCPU 0; True of a store: it is to be executed again. */
 u64 virtio_load(u32 slot, u32 offset, u32 bytes);
 bool virtio_store(u32 slot, u32 offset, u32 bytes, u64 value);
 u32 virtio_get(u32 slot, u32 offset);
@@ -74,6 +75,8 @@ void virtio_console_stuck(bool stuck);
 
 /* A driver that is well behaved: resets, negotiates `features` beside VERSION_1, makes a queue at the page. */
 struct virtio_memory *virtio_drive(u32 slot, u64 features, u32 queue, u32 page);
+/* The same with a queue of any size, whose parts are wherever the driver likes. */
+void virtio_drive_at(u32 slot, u64 features, u32 queue, u32 size, const u64 *parts);
 
 /* So many steps of drivers that do anything; `next` gives numbers. Then the disk works as on the first day. */
 void virtio_play(u32 (*next)(void), u32 steps);

@@ -38,6 +38,9 @@ u64 fake_heap_allocations(void);
 void fake_heap_each(void (*fn)(void *memory, u64 bytes, void *arg), void *arg); /* the last first */
 u64 fake_heap_cost(void); /* of all of them, as heap_cost() */
 
+/* windows.c: memory of guests, all zero, that mmu_window() shows a page of, with nothing behind it. Always so much. */
+u8 *fake_windows_memory(u64 bytes);
+
 /* log.c: catches lines; needs core/base/log.c. */
 void fake_log_reset(void);
 u32 fake_log_count(void);
