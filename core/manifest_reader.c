@@ -215,3 +215,55 @@ void reader_open_group(struct reader *reader, const void *image, int node)
 {
 	collect_properties(reader, image, node);
 }
+
+/* ---- What it refers to ---- */
+
+u32 reader_find_vm(const struct reader *reader, const char *name)
+{
+	const struct manifest *manifest = reader->manifest;
+
+	for (u32 i = 0; i < manifest->vm_count; i++)
+		if (!strcmp(manifest->vm[i].name, name))
+			return i;
+	return READER_NOT_FOUND;
+}
+
+u32 reader_find_disk(const struct reader *reader, const char *name)
+{
+	const struct manifest *manifest = reader->manifest;
+
+	for (u32 i = 0; i < manifest->disk_count; i++)
+		if (!strcmp(manifest->disk[i].name, name))
+			return i;
+	return READER_NOT_FOUND;
+}
+
+bool reader_check_core(struct reader *reader, const char *name, u64 core, u32 cores)
+{
+	if (core < cores)
+		return true;
+	reader_complain(reader, name, "there is no core %lu; the machine has %u, numbered from 0",
+			core, cores);
+	return false;
+}
+
+/* ---- Groups ---- */
+
+u32 reader_count_nodes(const struct manifest *manifest, const void *image, int group,
+		       const char *name, u32 room)
+{
+	static const struct rule no_rules[] = { { 0 } };
+	struct reader reader = { manifest, "/", name, no_rules, { { 0 } }, false };
+	u32 count = 0;
+	int node;
+
+	if (group < 0)
+		return 0;
+	reader_open_group(&reader, image, group);
+	fdt_for_each_subnode(node, image, group) count++;
+	if (count > room)
+		log_line("manifest: /%s: has %u nodes (at most %u); the last ones are refused: "
+			 "remove some",
+			 name, count, room);
+	return min(count, room);
+}

@@ -1,6 +1,6 @@
 /*
  * Reads the properties of one node of the system image by rules: which there are, their range, and
- * what to say of a wrong value. For manifest.c. Every function that reads answers with a harmless
+ * what to say of a wrong value. For manifest*.c. Every function that reads answers with a harmless
  * value where it complains. Source: manifest_reader.c
  */
 #pragma once
@@ -14,6 +14,19 @@ struct rule {
 	u32 multiple;  /* of a number */
 	const char *remedy;
 };
+
+#define RULE_NUMBER(name, low, high, multiple, remedy) \
+	{                                              \
+		name, low, high, multiple, remedy      \
+	}
+#define RULE_TEXT(name, longest, remedy)    \
+	{                                   \
+		name, 0, longest, 0, remedy \
+	}
+#define RULE_OTHER(name, remedy)      \
+	{                             \
+		name, 0, 0, 0, remedy \
+	}
 
 #define RULES_MAX 34
 
@@ -50,3 +63,17 @@ const char *reader_next(const char *list, u32 bytes, u32 *at);
 
 /* Cell `index` of an array of cells. */
 u64 reader_cell(const u8 *data, u32 index);
+
+/* What lists of names refer to: the index in the manifest; disks are read before VMs. */
+#define READER_NOT_FOUND UINT32_MAX
+u32 reader_find_vm(const struct reader *reader, const char *name);
+u32 reader_find_disk(const struct reader *reader, const char *name);
+/* Complains of a core that the machine does not have. */
+bool reader_check_core(struct reader *reader, const char *name, u64 core, u32 cores);
+
+/*
+ * Nodes of the group `name`, of which the first `room` are taken. The group itself has no properties. Not there,
+ * `group` is negative.
+ */
+u32 reader_count_nodes(const struct manifest *manifest, const void *image, int group,
+		       const char *name, u32 room);

@@ -2,7 +2,7 @@
  * The reader of system images under images that are damaged or wrong, and the rest of boot that believes
  * what it has read: the guests' trees and what each VM has for communication.
  *
- * Sources: core/manifest.c core/manifest_kernel.c core/manifest_reader.c core/guest_tree.c core/base/log.c core/timeout.c
+ * Sources: core/manifest.c core/manifest_kernel.c core/manifest_reader.c core/manifest_vm.c core/guest_tree.c core/base/log.c core/timeout.c
  * Sources: ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c
  * Sources: drivers/block_device.c tests/fuzz/tree_input.c
  * Sources: tests/host/fake/gic_pend.c

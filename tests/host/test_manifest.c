@@ -2,7 +2,7 @@
  * The system image: what core/manifest.c reads of tests/host/trees/system.dts, and what it says of
  * mistakes in it.
  *
- * Sources: core/manifest.c core/manifest_kernel.c core/manifest_reader.c core/manifest_disks.c core/manifest_store.c core/base/log.c
+ * Sources: core/manifest.c core/manifest_kernel.c core/manifest_reader.c core/manifest_disks.c core/manifest_store.c core/manifest_vm.c core/base/log.c
  * Sources: drivers/block_device.c tests/host/fake/log.c
  * Sources: tests/host/fake/gic_pend.c
  * Sources: tests/host/fake/panic.c tests/host/fake/heap.c tests/host/fake/tree.c
