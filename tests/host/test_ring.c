@@ -1,6 +1,6 @@
 /*
  * The bulk ring, guests/include/weir/ring.h, between two sides that keep to it: test_ring_lies.c has the
- * others, test_wrap.c positions far from their start.
+ * others, test_ring_wrap.c positions far from their start.
  */
 #include <errno.h>
 #include <pthread.h>

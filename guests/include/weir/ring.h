@@ -47,8 +47,7 @@
  * weir_ring_confirm where that matters.
  *
  * Contexts: each side's functions are called by one task, or under one lock, of that side.
- * Tests: tests/host/test_ring.c, test_ring_lies.c,
- * test_ring_liar.c, test_wrap.c, tests/guest/ring_again.c. Since ABI 1.
+ * Tests: tests/host/test_ring*.c, tests/guest/ring_again.c. Since ABI 1.
  */
 #pragma once
 
