@@ -16,7 +16,7 @@
 enum block_operation { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH };
 
 struct block_segment {
-	pa_t pa;
+	pa_t pa; /* any */
 	u32 bytes;
 };
 

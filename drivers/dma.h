@@ -9,9 +9,10 @@
  *	register_write(...);			with dma_address(range, pa, bytes): it goes
  *	dma_for_cpu(range, pa, bytes);		when it is over: each piece that the device has written
  *
- * Between the two nobody at EL2 touches that memory. A guest may, and harms its own data alone, for a
- * piece is whole cache lines: sectors, at multiples of their size (dma_usable() says that a line is no
- * longer). So no buffer needs to be copied. Source: dma.c. Tests: tests/host/test_coherency.c
+ * Between the two nobody at EL2 touches that memory. A guest may, and harms its own data alone: a piece is
+ * whole cache lines where it is sectors at multiples of their size (dma_usable() says that a line is no
+ * longer); one that begins elsewhere, as a driver of virtio's may want, has parts of lines whose rest is in
+ * the same page, and so that guest's. So no buffer needs to be copied. Source: dma.c. Tests: tests/host/test_coherency.c
  */
 #pragma once
 

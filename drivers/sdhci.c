@@ -16,6 +16,7 @@
 #include "arch/arm64/mmu.h"
 #include "arch/arm64/timer.h"
 #include "core/base/log.h"
+#include "core/base/string.h"
 #include "drivers/sdhci_private.h"
 
 /* Commands, PL 4.7.4. */
@@ -232,34 +233,37 @@ static void failed(struct sdhci *sd)
 	reset_lines(sd, stop);
 }
 
-/* Where the next block of the request is in memory; a sector never crosses a page. */
-static u32 *block_memory(const struct sdhci *sd, enum window window)
+/* Where the next block of the request is in memory. */
+static pa_t block_memory(const struct sdhci *sd)
 {
 	const struct block_segment *segment = sd->request->segment;
 	u64 offset = (u64)sd->done_blocks * BLOCK_SECTOR_BYTES;
 
 	for (; offset >= segment->bytes; segment++)
 		offset -= segment->bytes;
-	return mmu_window(window, PA(segment->pa.raw + offset));
+	return PA(segment->pa.raw + offset);
 }
 
-/* The guest may read and write its page past the caches. */
-static void read_block(struct sdhci *sd)
+/* A block between the controller and memory: in one page or two, which the guest may use past the caches. */
+static void copy_block(struct sdhci *sd, bool reads)
 {
-	u32 *to = block_memory(sd, WINDOW_TARGET);
+	u32 words[BLOCK_WORDS];
+	pa_t pa = block_memory(sd);
 
-	for (u32 i = 0; i < BLOCK_WORDS; i++)
-		to[i] = sdhci_read(sd, BUFFER);
-	cache_clean_invalidate(to, BLOCK_SECTOR_BYTES);
-}
+	for (u32 i = 0; i < BLOCK_WORDS && reads; i++)
+		words[i] = sdhci_read(sd, BUFFER);
+	for (u64 at = 0, bytes; at < BLOCK_SECTOR_BYTES; at += bytes, pa.raw += bytes) {
+		void *memory = mmu_window(WINDOW_TARGET, pa), *part = (u8 *)words + at;
 
-static void write_block(struct sdhci *sd)
-{
-	const u32 *from = block_memory(sd, WINDOW_SOURCE);
-
-	cache_clean_invalidate(from, BLOCK_SECTOR_BYTES);
-	for (u32 i = 0; i < BLOCK_WORDS; i++)
-		sdhci_write(sd, BUFFER, from[i]);
+		bytes = min(BLOCK_SECTOR_BYTES - at, PAGE_SIZE - pa.raw % PAGE_SIZE);
+		if (reads)
+			memcpy(memory, part, bytes);
+		cache_clean_invalidate(memory, bytes);
+		if (!reads)
+			memcpy(part, memory, bytes);
+	}
+	for (u32 i = 0; i < BLOCK_WORDS && !reads; i++)
+		sdhci_write(sd, BUFFER, words[i]);
 }
 
 /*
@@ -343,10 +347,7 @@ static void move_block(struct sdhci *sd, u32 status)
 
 	if (sd->done_blocks == sd->blocks)
 		return;
-	if (status & STATUS_READ)
-		read_block(sd);
-	else
-		write_block(sd);
+	copy_block(sd, status & STATUS_READ);
 	ticks = timer_now() - ticks;
 	sd->request->ticks += ticks;
 	sd->place.worked(ticks);

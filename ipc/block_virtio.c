@@ -108,15 +108,21 @@ static enum weir_status start_next(struct virtio_request *request)
 
 	io->segment_count = 0;
 	io->ticks = 0;
-	while (request->next < request->count && request->data[request->next].sectors <= room &&
+	while (request->next < request->count && room &&
 	       io->segment_count < disk->disk->device->max_segments) {
 		u64 from = request->data[request->next].from;
-		u32 sectors = request->data[request->next++].sectors;
+		u64 left = request->data[request->next].sectors, sectors = min(left, room);
+		u32 bytes = (u32)sectors * BLOCK_SECTOR_BYTES;
 
 		io->segment[io->segment_count++] =
-			(struct block_segment){ PA(vm->ram.raw + from * BLOCK_SECTOR_BYTES),
-						sectors * BLOCK_SECTOR_BYTES };
+			(struct block_segment){ PA(vm->ram.raw + from), bytes };
 		room -= sectors;
+		if (sectors == left) {
+			request->next++;
+			continue;
+		}
+		request->data[request->next].from = from + bytes;
+		request->data[request->next].sectors = left - sectors;
 	}
 	return block_start(vm, disk->disk, io);
 }
@@ -155,24 +161,21 @@ static void done(struct block_request *io, enum weir_status status)
 
 /* ---- The beginning of a request -------------------------------------------------------------- */
 
-/* One more piece of data, joined to the last where they touch. False: not whole sectors, or too many. */
-static bool add_data(struct virtio_request *request, u64 offset, u64 bytes)
-{
-	u64 from = offset / BLOCK_SECTOR_BYTES, sectors = bytes / BLOCK_SECTOR_BYTES;
-	u64 most = request->disk->disk->max_sectors;
-	u32 last = request->count - 1u;
+/* What is known of the last data while they are gathered: their pieces need not be whole sectors. */
+struct gathered {
+	u64 from, end;
+};
 
-	if (!bytes)
-		return true;
-	if ((offset | bytes) % BLOCK_SECTOR_BYTES || sectors > most)
-		return false;
-	if (request->count && request->data[last].from + request->data[last].sectors == from &&
-	    request->data[last].sectors + sectors <= most) {
-		request->data[last].sectors += (u32)sectors;
-		return true;
+/* One more piece of data, joined to the last where they touch. False: what is behind it is in mid-sector. */
+static bool add_data(struct virtio_request *request, struct gathered *last, u64 offset, u64 bytes)
+{
+	if (offset != last->end || last->end - last->from > UINT32_MAX) {
+		if ((last->end - last->from) % BLOCK_SECTOR_BYTES)
+			return false;
+		request->data[request->count++].from = last->from = offset;
 	}
-	request->data[request->count].from = (u32)from;
-	request->data[request->count++].sectors = (u32)sectors;
+	last->end = offset + bytes;
+	request->data[request->count - 1].sectors = (last->end - last->from) / BLOCK_SECTOR_BYTES;
 	return true;
 }
 
@@ -180,6 +183,7 @@ static bool add_data(struct virtio_request *request, u64 offset, u64 bytes)
 static bool gather(struct virtio_request *request, const struct virtio_chain *chain, bool read)
 {
 	u32 last = chain->count - 1;
+	struct gathered data = { UINT64_MAX, UINT64_MAX }; /* no offset */
 
 	for (u32 i = read ? chain->readable : 0; i <= (read ? last : chain->readable - 1); i++) {
 		u64 offset = chain->piece[i].pa.raw - request->disk->device.vm->ram.raw;
@@ -189,10 +193,10 @@ static bool gather(struct virtio_request *request, const struct virtio_chain *ch
 			offset += sizeof(struct header);
 			bytes -= sizeof(struct header);
 		}
-		if (!add_data(request, offset, bytes))
+		if (bytes && !add_data(request, &data, offset, bytes))
 			return false;
 	}
-	return true;
+	return (data.end - data.from) % BLOCK_SECTOR_BYTES == 0;
 }
 
 static void account(struct virtio_disk *disk, struct vcpu *self, u64 sectors)
@@ -267,7 +271,7 @@ static u8 begin(struct virtio_request *request, const struct virtio_chain *chain
 	}
 }
 
-/* Which pieces are shared, or too large to be looked at, a bit each. */
+/* Which pieces are shared, or have too much of the pool to be looked at, a bit each. */
 static u32 shared_pieces(struct vm *vm, const struct virtio_chain *chain,
 			 const struct block_reach *reach)
 {
@@ -282,9 +286,11 @@ static u32 shared_pieces(struct vm *vm, const struct virtio_chain *chain,
 	}
 	for (u32 i = 0; i < chain->count; i++) {
 		const struct virtio_piece *piece = &chain->piece[i];
-		bool large = piece->bytes > REACH_LOOKED_AT; /* than any transfer: refused */
+		u64 end = piece->pa.raw + piece->bytes;
+		u64 from = max(piece->pa.raw, vm->ipc->grant.pool.raw);
 
-		if ((large ? grant_in_pool : grant_pages_shared)(vm, piece->pa, piece->bytes))
+		if (end > from &&
+		    (end - from > REACH_LOOKED_AT || grant_pages_shared(vm, PA(from), end - from)))
 			shared |= 1u << i;
 	}
 	grant_unlock(vm);
@@ -305,7 +311,7 @@ static void note_reach(struct virtio_request *request, const struct vm *vm,
 		u64 end = piece->pa.raw + piece->bytes;
 
 		if (end > pool) {
-			reach.from = min(reach.from, piece->pa.raw);
+			reach.from = min(reach.from, max(piece->pa.raw, pool));
 			reach.to = max(reach.to, end);
 		}
 	}

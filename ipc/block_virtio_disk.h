@@ -19,7 +19,7 @@ struct virtio_request {
 	u16 head;
 	u8 count, next; /* of the data below; the next one that goes to the device */
 	struct {
-		u32 from, sectors; /* `from` the start of RAM */
+		u64 from : 40, sectors : 24; /* bytes `from` the start of RAM: any, 5.2.6 */
 	} data[VIRTIO_CHAIN_MAX];
 };
 

@@ -9,6 +9,7 @@
 #define SECTORS	     4096u
 #define DEVICE_1     8192u
 #define SECTOR	     512u
+#define LARGE	     (1028u << 10) /* bytes: more than go at once */
 
 #define BASE	  0x0a000000ul
 #define SLOT	  0x200u
@@ -297,6 +298,39 @@ TEST(what_was_written_and_flushed_is_read_back)
 	CHECK_IS(word(buffer, 0, 0), FIRST_SECTOR + 199);
 }
 
+TEST(data_may_begin_anywhere)
+{
+	static const uint32_t from[] = { 64, 4096 - 64, 8192 - 509 };
+
+	start(0);
+	for (unsigned int i = 0; i < sizeof(from) / sizeof(from[0]); i++) {
+		uint8_t *data = buffer + from[i];
+
+		for (uint64_t at = 0; at < 2 * SECTOR; at++)
+			data[at] = (uint8_t)(at * 3 + at / 512 + i);
+		CHECK_IS(run(OUT, 300 + i, data, 2 * SECTOR), 0);
+		memset(buffer, 0xa5, 16384);
+		CHECK_IS(run(IN, 300 + i, data, 2 * SECTOR), 0);
+		for (uint64_t at = 0; at < 2 * SECTOR; at++)
+			CHECK_IS(data[at], (uint8_t)(at * 3 + at / 512 + i));
+		CHECK_IS(data[-1], 0xa5);
+		CHECK_IS(data[2 * SECTOR], 0xa5);
+	}
+}
+
+/* Without SIZE_MAX, which this driver did not take, a piece may be of any length (5.2.3). */
+TEST(a_piece_may_be_larger_than_what_goes_at_once)
+{
+	uint8_t *large = memory_pages(LARGE / 4096);
+
+	CHECK(large != NULL);
+	start(0);
+	CHECK_IS(run(IN, 1400, large, LARGE), 0);
+	CHECK_IS(queue->used.ring[0].bytes, LARGE + 1);
+	for (uint64_t i = 0; i < LARGE / SECTOR; i++)
+		CHECK_IS(word(large, i, 0), FIRST_SECTOR + 1400 + i);
+}
+
 TEST(a_driver_that_cannot_flush_writes_through)
 {
 	slot = 0;
@@ -332,7 +366,7 @@ TEST(what_cannot_be_done_is_an_error)
 	CHECK_IS(run(IN, DEVICE_1 - 1, buffer, 2 * SECTOR), 1);
 	CHECK_IS(run(IN, ~0ull, buffer, SECTOR), 1);
 	CHECK_IS(run(IN, 0, buffer, 100), 1);
-	CHECK_IS(run(IN, 0, buffer + 8, SECTOR), 1);
+	CHECK_IS(run(IN, 0, buffer, SECTOR + 8), 1);
 	CHECK_IS(run(IN, 0, NULL, 0), 1);
 	CHECK_IS(run(77, 0, buffer, SECTOR), 2);
 	CHECK_IS(run(IN, 3, buffer, SECTOR), 0);
@@ -564,6 +598,8 @@ TESTS = {
 	RUN(features_that_are_not_offered_are_not_taken),
 	RUN(reads_come_from_the_right_sectors),
 	RUN(what_was_written_and_flushed_is_read_back),
+	RUN(data_may_begin_anywhere),
+	RUN(a_piece_may_be_larger_than_what_goes_at_once),
 	RUN(a_driver_that_cannot_flush_writes_through),
 	RUN(the_id_is_the_name_of_the_disk),
 	RUN(what_cannot_be_done_is_an_error),

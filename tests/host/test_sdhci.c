@@ -186,6 +186,30 @@ TEST(each_block_goes_past_the_caches)
 	}
 }
 
+/* As a driver of virtio's wants it: the window shows one page. */
+TEST(block_may_lie_across_two_pages)
+{
+	struct test_request *read;
+	u8 *page = (u8 *)align_up((u64)memory + SECTOR, PAGE_SIZE), *from = page - 100;
+
+	probe_good();
+	fake_cache_reset();
+	read = request(0, BLOCK_READ, 3, 1);
+	read->request.segment[0].pa = PA((u64)from);
+	check_runs(read, WEIR_OK);
+	assert_memory_equal(from, medium + 3 * SECTOR, SECTOR);
+	assert_int_equal(fake_cache_count(), 2);
+	assert_int_equal(fake_cache_get(0).bytes, 100);
+	assert_ptr_equal(fake_cache_get(1).start, page);
+	assert_int_equal(fake_cache_get(1).bytes, SECTOR - 100);
+	read->request.operation = BLOCK_WRITE;
+	read->request.sector = 9;
+	read->ends = 0;
+	check_runs(read, WEIR_OK);
+	assert_memory_equal(medium + 9 * SECTOR, medium + 3 * SECTOR, SECTOR);
+	assert_int_equal(fake_cache_count(), 4);
+}
+
 TEST(all_that_comes_in_one_interrupt_is_served)
 {
 	probe_good();
@@ -492,6 +516,7 @@ int main(void)
 		RUN_AFTER(prepare, clock_is_slow_enough_if_its_base_is_not_known),
 		RUN_AFTER(prepare, blocks_go_to_the_pieces_of_a_request),
 		RUN_AFTER(prepare, each_block_goes_past_the_caches),
+		RUN_AFTER(prepare, block_may_lie_across_two_pages),
 		RUN_AFTER(prepare, all_that_comes_in_one_interrupt_is_served),
 		RUN_AFTER(prepare, last_block_and_the_end_come_together),
 		RUN_AFTER(prepare, timeout_that_comes_with_the_end_is_none),

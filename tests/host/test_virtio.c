@@ -191,6 +191,55 @@ TEST(an_error_of_the_device_reaches_the_driver)
 	assert_int_equal(virtio_get(0, STATUS), LIVE);
 }
 
+/* What a driver that did not take SIZE_MAX may offer (5.2.3); the device of this test takes eight sectors. */
+TEST(a_piece_that_is_larger_than_the_device_takes_goes_in_parts)
+{
+	u32 before;
+
+	memory = virtio_drive(0, 0, 0, 0);
+	before = virtio_disk_requests();
+	assert_int_equal(run(0, IN, 3, virtio_ram(8 * PAGE_SIZE + 64), 20 * 512), 0);
+	assert_int_equal(virtio_disk_requests() - before, 3);
+	for (u32 i = 0; i < 20; i++)
+		assert_int_equal(*virtio_ram(8 * PAGE_SIZE + 64 + i * 512), 3 + i);
+	assert_int_equal(memory->used.ring[0].bytes, 20 * 512 + 1);
+	offer(0, IN, 3, virtio_ram(8 * PAGE_SIZE), 20 * 512);
+	virtio_set(0, NOTIFY, 0);
+	virtio_disk_done(WEIR_OK);
+	virtio_disk_done(WEIR_IO); /* of its second part: it ends there */
+	assert_false(virtio_disk_done(WEIR_OK));
+	assert_int_equal(*answer(0), 1);
+}
+
+/* 5.2.6 and 2.7.4: neither addresses nor the pieces of a chain have to be multiples of anything. */
+TEST(data_may_begin_anywhere_and_come_in_any_pieces)
+{
+	struct virtio_header *header = (void *)virtio_ram(PAGE_SIZE);
+	u8 *data = virtio_ram(9 * PAGE_SIZE - 257);
+
+	memory = virtio_drive(0, 0, 0, 0);
+	for (u32 i = 0; i < 1024; i++)
+		data[i] = (u8)(i * 5 + i / 512);
+	assert_int_equal(run(0, OUT, 6, data, 1024), 0);
+	memset(data, 0, 1024);
+	*header = (struct virtio_header){ IN, 0, 6 };
+	memory->descriptor[0].next = 1;
+	descriptor(1, data, 257, 3);
+	descriptor(2, data + 257, 511, 3);
+	descriptor(3, data + 768, 256, 3);
+	descriptor(4, answer(0), 1, 2);
+	memory->available.ring[1] = 0;
+	memory->available.index = 2;
+	virtio_set(0, NOTIFY, 0);
+	while (virtio_disk_done(WEIR_OK))
+		;
+	assert_int_equal(*answer(0), 0);
+	for (u32 i = 0; i < 1024; i++)
+		assert_int_equal(data[i], (u8)(i * 5 + i / 512));
+	assert_int_equal(run(0, IN, 6, data, 511), 1); /* all of them are whole sectors */
+	assert_int_equal(run(0, IN, 6, data, 512), 0);
+}
+
 TEST(segments_that_touch_are_joined_and_many_are_split)
 {
 	struct virtio_header *header = (void *)virtio_ram(PAGE_SIZE);
@@ -572,6 +621,8 @@ int main(void)
 		RUN_MADE(a_disk_that_two_vms_may_write_is_read_only),
 		RUN_MADE(the_id_is_the_name_as_far_as_it_goes),
 		RUN_MADE(an_error_of_the_device_reaches_the_driver),
+		RUN_MADE(a_piece_that_is_larger_than_the_device_takes_goes_in_parts),
+		RUN_MADE(data_may_begin_anywhere_and_come_in_any_pieces),
 		RUN_MADE(segments_that_touch_are_joined_and_many_are_split),
 		RUN_MADE(a_notification_serves_two_and_is_executed_again),
 		RUN_MADE(what_waits_in_a_full_queue_is_found_when_others_are_done),

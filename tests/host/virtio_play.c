@@ -46,7 +46,7 @@ static void scribble(u32 (*next)(void))
 			memory->descriptor[(i + part) % VIRTIO_QUEUE].address =
 				VM_RAM_BASE +
 				(part == 1 ? 32 + next() % 32 : 5 + part) * PAGE_SIZE +
-				i * 16 * !(part & 1);
+				(part == 1 ? next() % 16 * 100 : i * 16);
 			memory->descriptor[(i + part) % VIRTIO_QUEUE].bytes =
 				part == 0   ? 16
 				: part == 1 ? 512 * (next() % 17)
