@@ -5,15 +5,15 @@ BENCH_IMAGES := $(patsubst tests/bench/%.dts,$(B)/tests/bench/%.dtb,$(sort $(wil
 # The hypervisor that counts inside EL2 is built into a folder of its own (BENCH=1).
 BENCH_WEIR := build/$(patsubst -%,%,$(subst -bench,,$(VARIANT))-bench)/weir.bin
 
-# It is the product with one file around core/trap.c, which the linker puts there.
+# It is the product with two files around core/trap.c, which the linker puts there.
 ifdef BENCH
-WEIR_OBJECTS += $(B)/weir/tests/bench/hypervisor/exit_stats.c.o
-$(B)/weir.elf: $(B)/weir/tests/bench/hypervisor/exit_stats.c.o
+BENCH_OBJECTS := $(patsubst %,$(B)/weir/%.o,$(wildcard tests/bench/hypervisor/*.c))
+WEIR_OBJECTS += $(BENCH_OBJECTS)
+$(B)/weir.elf: $(BENCH_OBJECTS)
 BENCH_WRAPPED := trap_hvc trap_sent trap_sync trap_irq trap_serror vm_step irq_handle cpu_wait cpu_power_off
 $(B)/weir.elf: private WEIR_LD_FLAGS += $(BENCH_WRAPPED:%=--wrap=%)
 # A call inside of what is compiled as one could not be wrapped.
-$(B)/weir/tests/bench/hypervisor/exit_stats.c.o $(B)/weir/core/life.c.o $(B)/weir/core/vm.c.o \
-	$(B)/weir/core/irq.c.o: \
+$(BENCH_OBJECTS) $(B)/weir/core/life.c.o $(B)/weir/core/vm.c.o $(B)/weir/core/irq.c.o: \
 	private WEIR_FLAGS += -fno-lto
 endif
 

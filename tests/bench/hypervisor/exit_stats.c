@@ -1,6 +1,6 @@
 /*
  * The benchmark build's measuring inside EL2: the longest path of each class of exit, EL2's ticks
- * by VM, how long an upcall takes, and all instructions of a guest's life, below EL2 and at EL2.
+ * by VM, and how long an upcall takes; where all instructions of a life are counted (life_count.h), these alone.
  *
  * It stands around the entries of core/trap.c by the linker's --wrap, so the product knows nothing
  * of it. A path begins at the first C instruction after entry.S, ends at the last before it, and is
@@ -20,6 +20,7 @@
 #include "core/sched.h"
 #include "drivers/gic.h"
 #include "ipc/upcall.h"
+#include "tests/bench/hypervisor/life_count.h"
 #include "tests/bench/hypervisor/stats_call.h"
 #include "tests/bench/mark.h"
 
@@ -86,45 +87,6 @@ void __wrap_irq_handle(struct vcpu *current);
 void __wrap_cpu_wait(void);
 void __wrap_cpu_power_off(void);
 
-/* ---- All instructions of a guest's life --------------------------------------------------------- */
-
-/* PMEVTYPER_EL0 (DDI 0487 D19.5.11): INST_RETIRED at EL0 and EL1; at EL2 only, by P, U and NSH. */
-#define EVENT_BELOW 0x00000008ul
-#define EVENT_EL2   0xc8000008ul
-
-/*
- * From the last step that built the VM to the first that takes it down: for an image of one VM on one core.
- * Elsewhere the figures mean nothing, and nobody looks at them.
- */
-static struct {
-	bool on, over;
-	u64 below;		   /* EL0 and EL1 */
-	u64 el2_before, el2_after; /* EL2, at the beginning and at the end */
-} life;
-
-static void count_before_step(void)
-{
-	if (!life.on) {
-		WRITE_SYSREG(pmevtyper0_el0, EVENT_BELOW);
-		WRITE_SYSREG(pmevtyper1_el0, EVENT_EL2);
-		WRITE_SYSREG(pmcntenset_el0, 3ul);
-		WRITE_SYSREG(pmcr_el0, 3ul); /* E, and P: from 0 */
-		isb();
-		life.on = true;
-	}
-	life.below = life.over ? life.below : READ_SYSREG(pmevcntr0_el0);
-	if (!life.below || life.over)
-		return;
-	life.el2_after = READ_SYSREG(pmevcntr1_el0);
-	life.over = true;
-}
-
-static void count_behind_step(void)
-{
-	if (!life.over)
-		life.el2_before = READ_SYSREG(pmevcntr1_el0);
-}
-
 /* ---- The longest path ------------------------------------------------------------------------ */
 
 static struct core_stats *begin(void)
@@ -177,7 +139,7 @@ void __wrap_vm_step(struct vm *vm)
 
 	if (core->entered)
 		cut(core);
-	count_before_step();
+	life_before_step(vm);
 	core->class = VM_STEP;
 	core->detail = vm->state;
 	core->entered = timer_now();
@@ -193,7 +155,7 @@ void __wrap_irq_handle(struct vcpu *current)
 	if (core->stepped) {
 		core->stepped = false;
 		cut(core);
-		count_behind_step();
+		life_behind_step();
 		core->class = EXIT_INTERRUPT;
 		core->entered = timer_now();
 	}
@@ -293,6 +255,8 @@ struct arch_vcpu *__wrap_trap_hvc(struct arch_vcpu *arch, u64 number)
 {
 	struct core_stats *core;
 
+	if (life_alone)
+		return __real_trap_hvc(arch, number);
 	if (arch->x[0] == WEIR_FN(STATS_CALL))
 		return serve_stats(vcpu_of(arch));
 	core = begin();
@@ -333,9 +297,13 @@ static enum exit_class class_of(u64 syndrome)
 
 struct arch_vcpu *__wrap_trap_sync(struct arch_vcpu *arch)
 {
-	struct core_stats *core = begin();
-	u64 syndrome = arch_exit_syndrome();
+	struct core_stats *core;
+	u64 syndrome;
 
+	if (life_alone)
+		return life_mark(arch) ? 0 : __real_trap_sync(arch);
+	core = begin();
+	syndrome = arch_exit_syndrome();
 	core->class = class_of(syndrome);
 	core->detail = core->class == EXIT_MMIO ? arch_exit_ipa().raw : syndrome;
 	return end(core, vcpu_of(arch), __real_trap_sync(arch));
@@ -345,6 +313,8 @@ struct arch_vcpu *__wrap_trap_irq(struct arch_vcpu *arch)
 {
 	struct core_stats *core;
 
+	if (life_alone)
+		return __real_trap_irq(arch);
 	if (__atomic_load_n(&ping.state, __ATOMIC_ACQUIRE) == PING_ASKED &&
 	    ping.target->core == cpu_index())
 		ping_ask();
@@ -379,7 +349,7 @@ void __wrap_cpu_power_off(void)
 		log_line("longest %s %lu ticks of %lu, detail %lx", class_name[class], all.ticks,
 			 all.count, all.detail);
 	}
-	log_line("counted %lx %lx", life.below, life.el2_after - life.el2_before);
+	life_report();
 	console_flush();
 	__real_cpu_power_off();
 }

@@ -1,17 +1,20 @@
 /*
  * What stands at EL2 when the kernel runs without Weir: it enters the kernel at EL1, passes its PSCI calls on, and
  * at SYSTEM_OFF prints how many instructions were executed below EL2 and at EL2, as the benchmark build of Weir does
- * (hypervisor/exit_stats.c). tools/bench-linux has QEMU write two words for it: the kernel's address and the tree's.
+ * (hypervisor/life_count.c), and at each mark before. tools/bench-linux has QEMU write two words for it: the kernel's address and the tree's.
  */
 	.equ	PLACE, 0x50100000
+	.equ	MARKS, 0x50101000	// of three words; SP is where the next one goes
 
 	.text
 	.global _start
 _start:
 	adr	x0, vectors
 	msr	vbar_el2, x0
-	mov	x0, #(1 << 31)		// HCR_EL2.RW: EL1 is of 64 bits; nothing is trapped
+	ldr	x0, =0x80800000		// HCR_EL2.RW: EL1 is of 64 bits; TPCP: cache maintenance to memory traps
 	msr	hcr_el2, x0
+	ldr	x0, =MARKS
+	mov	sp, x0
 	mov	x0, #0x33ff		// CPTR_EL2: only its RES1 bits
 	msr	cptr_el2, x0
 	msr	hstr_el2, xzr
@@ -53,8 +56,23 @@ _start:
 off:
 	mrs	x19, pmevcntr0_el0
 	mrs	x20, pmevcntr1_el0
-	adr	x0, text
 	mov	x21, #0x09000000	// PL011: DR, FR; the MMU is off at EL2
+	ldr	x22, =MARKS
+1:	mov	x23, sp
+	cmp	x22, x23
+	b.eq	2f
+	adr	x0, mark_text
+	bl	put_text
+	ldr	x0, [x22], #8
+	bl	put_hex
+	ldr	x0, [x22], #8
+	bl	put_hex
+	ldr	x0, [x22], #8
+	bl	put_hex
+	mov	w0, #'\n'
+	bl	put
+	b	1b
+2:	adr	x0, text
 	bl	put_text
 	mov	x0, x19
 	bl	put_hex
@@ -100,6 +118,8 @@ put:					// w0: a character
 
 text:
 	.asciz	"native: counted"
+mark_text:
+	.asciz	"native: mark"
 bad_text:
 	.asciz	"native: an exit that is no PSCI call\n"
 	.balign	8
@@ -111,9 +131,11 @@ vectors:
 	b	bad
 	.balign	0x80
 	.endr
-	msr	tpidr_el2, x17		// from below: HVC only
+	msr	tpidr_el2, x17		// from below: HVC and cache maintenance only
 	mrs	x17, esr_el2
 	lsr	x17, x17, #26
+	cmp	x17, #0x18
+	b.eq	maintenance
 	cmp	x17, #0x16
 	b.ne	bad
 	movz	w17, #0x8400, lsl #16	// PSCI SYSTEM_OFF
@@ -128,6 +150,20 @@ vectors:
 	b	bad
 	.balign	0x80
 	.endr
+maintenance:				// passed over, for there are no caches; at EL0 it is a mark
+	mrs	x17, elr_el2
+	add	x17, x17, #4
+	msr	elr_el2, x17
+	mrs	x17, spsr_el2
+	tst	x17, #0xc
+	b.ne	1f
+	str	x0, [sp], #8
+	mrs	x17, pmevcntr0_el0
+	str	x17, [sp], #8
+	mrs	x17, pmevcntr1_el0
+	str	x17, [sp], #8
+1:	mrs	x17, tpidr_el2
+	eret
 bad:
 	adr	x0, bad_text
 	mov	x21, #0x09000000
