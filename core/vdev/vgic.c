@@ -292,66 +292,6 @@ bool vgic_mmio_distributor(struct vcpu *self, struct mmio *access)
 	return vgic_v2_distributor(self, access);
 }
 
-/* --- Whether to wake -------------------------------------------------------------------------- */
-
-/* Would this one be signalled? */
-static bool passes(const struct list_regs_interface *guest, u32 priority, bool group1)
-{
-	return (group1 ? guest->group1 : guest->group0) && priority < guest->mask &&
-	       priority < guest->running;
-}
-
-/* If any of these would be, the most urgent one is. */
-static COLD bool some_pass(const struct vgic_bank *bank, u32 bits,
-			   const struct list_regs_interface *guest)
-{
-	u32 n;
-
-	bits &= vgic_bank_let_through(bank, guest);
-	if (!bits)
-		return false;
-	n = vgic_most_urgent(bank, bits);
-	return passes(guest, bank->priority[n], bank->group1 >> n & 1);
-}
-
-static COLD bool some_pass_of_all(const struct vcpu *vcpu)
-{
-	const struct vgic *gic = &vcpu->vm->vgic;
-	struct list_regs_interface guest =
-		list_regs_interface(vcpu->vgic.loaded ? 0 : &vcpu->arch.list_regs);
-	u32 bits;
-
-	for (u32 used = vcpu->vgic.used; used; used &= used - 1) {
-		u64 reg = list_reg_read((u32)__builtin_ctz(used));
-
-		/* Pending and active: not before it is ended. */
-		if (reg & LIST_REG_PENDING && !(reg & LIST_REG_ACTIVE) &&
-		    passes(&guest, reg >> 48 & 0xff, reg & LIST_REG_GROUP1))
-			return true;
-	}
-	bits = vgic_bank_deliverable(gic, &vcpu->vgic.private);
-	if (bits && some_pass(&vcpu->vgic.private, bits, &guest))
-		return true;
-	for (u32 banks = gic->wanted; banks; banks &= banks - 1) {
-		const struct vgic_spi_bank *spi = &gic->spi[__builtin_ctz(banks)];
-
-		bits = vgic_bank_deliverable(gic, &spi->bank) & spi->routed[vcpu->index];
-		if (bits && some_pass(&spi->bank, bits, &guest))
-			return true;
-	}
-	return false;
-}
-
-/* Usually there is nothing at all, and the interface is not asked. */
-static bool any_passes(const struct vcpu *vcpu)
-{
-	const struct vgic *gic = &vcpu->vm->vgic;
-	const struct vgic_vcpu *v = &vcpu->vgic;
-
-	return (v->used | gic->wanted | vgic_bank_deliverable(gic, &v->private)) &&
-	       some_pass_of_all(vcpu);
-}
-
 /* --- Public --------------------------------------------------------------------------------- */
 
 RARE void vgic_init(struct vm *vm)
@@ -445,8 +385,7 @@ void vgic_pend(struct vcpu *target, u32 intid)
 		vgic_raise_elsewhere(target, intid);
 }
 
-/* The vCPUs of the mask are to look; the caller may run one of them. */
-static void look_anywhere(struct vm *vm, u32 vcpus)
+void vgic_look_anywhere(struct vm *vm, u32 vcpus)
 {
 	struct vcpu *current = sched_current();
 
@@ -469,54 +408,10 @@ void vgic_set_line(struct vm *vm, u32 intid, bool level)
 		spi->bank.latched |= bit & spi->bank.edge;
 	look = spi->bank.line != before ? vgic_spi_changed(vm, spi, bit) : 0;
 	spin_unlock(&vm->vgic.lock);
-	look_anywhere(vm, look);
+	vgic_look_anywhere(vm, look);
 }
 
-/* --- SPIs of the machine ---------------------------------------------------------------------- */
-
-RARE COLD void vgic_hardware_release(struct vgic_spi_bank *spi)
-{
-	struct vgic_bank *bank = &spi->bank;
-	u32 over = bank->physical & ~(bank->latched | bank->listed | bank->active);
-
-	bank->physical &= ~over;
-	for (; over; over &= over - 1)
-		gic_set(GIC_DEACTIVATE, vgic_spi_intid(spi, over));
-}
-
-RARE COLD void vgic_hardware_came(struct vm *vm, u32 intid)
-{
-	struct vgic_spi_bank *spi = vgic_spi_of(vm, intid);
-	u32 bit = 1u << intid % 32, look = 0;
-
-	spin_lock(&vm->vgic.lock);
-	if (spi->bank.hardware & bit) {
-		spi->bank.physical |= bit;
-		spi->bank.latched |= bit;
-		look = vgic_spi_changed(vm, spi, bit);
-	} else { /* it was taken from the VM meanwhile */
-		gic_set(GIC_DEACTIVATE, intid);
-	}
-	spin_unlock(&vm->vgic.lock);
-	/* The next one comes where its vCPU is. */
-	if (look)
-		gic_route(intid, vm->vcpu[__builtin_ctz(look)]->core);
-	look_anywhere(vm, look);
-}
-
-RARE COLD void vgic_hardware_set(struct vm *vm, u32 intid, bool given)
-{
-	struct vgic_bank *bank = &vgic_spi_of(vm, intid)->bank;
-	u32 bit = 1u << intid % 32;
-
-	spin_lock(&vm->vgic.lock);
-	bank->hardware = given ? bank->hardware | bit : bank->hardware & ~bit;
-	bank->physical &= ~bit;
-	gic_set(GIC_DISABLE, intid);
-	gic_set(GIC_DEACTIVATE, intid);
-	gic_set(GIC_UNPEND, intid);
-	spin_unlock(&vm->vgic.lock);
-}
+/* --- The virtual timer's interrupt arrives ---------------------------------------------------- */
 
 /* False: the long way. The last one's list register is empty, for the interrupt could come again.
  */
@@ -557,7 +452,7 @@ static RARE COLD void timer_passed(struct vcpu *vcpu)
 
 	spin_lock(&vcpu->vm->vgic.lock);
 	vcpu->vgic.private.line |= VGIC_TIMER_BIT;
-	wake = any_passes(vcpu);
+	wake = vgic_any_passes(vcpu);
 	spin_unlock(&vcpu->vm->vgic.lock);
 	if (wake)
 		sched_wake(vcpu);
@@ -644,7 +539,7 @@ bool vgic_pending(struct vcpu *vcpu)
 		look |= vgic_unlist_all(vcpu);
 	else if (v->loaded)
 		vgic_timer_look(vcpu);
-	pending = any_passes(vcpu);
+	pending = vgic_any_passes(vcpu);
 	spin_unlock(&vcpu->vm->vgic.lock);
 	if (look)
 		kick_all(vcpu->vm, look);

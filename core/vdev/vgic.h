@@ -8,7 +8,7 @@
  *
  * Locks: vm->vgic.lock guards all banks (SPIs and every vCPU's private bank) and the list registers
  * of a loaded vCPU; `inbox` is atomic.
- * Source: vgic.c, vgic_lists.c, vgic_registers.c, vgic_v2.c, vgic_v3.c
+ * Source: vgic.c, vgic_wake.c, vgic_hardware.c, vgic_lists.c, vgic_registers.c, vgic_v2.c, vgic_v3.c
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * Between the files of the virtual interrupt controller: vgic.c, vgic_lists.c, vgic_registers.c,
- * vgic_v2.c, vgic_v3.c.
+ * Between the files of the virtual interrupt controller: vgic.c, vgic_wake.c, vgic_hardware.c, vgic_lists.c,
+ * vgic_registers.c, vgic_v2.c, vgic_v3.c.
  */
 #pragma once
 
@@ -159,6 +159,12 @@ static inline void vgic_timer_look(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 
 /* Lets the vCPUs of the mask look: `self` at once, the others by a kick. Releases the lock. */
 void vgic_attend(struct vcpu *self, u32 vcpus) RELEASES(self->vm->vgic.lock);
+
+/* The vCPUs of the mask are to look; the caller may run one of them. */
+void vgic_look_anywhere(struct vm *vm, u32 vcpus);
+
+/* vgic_pending() of what is known here: what is in the banks and in the list registers. */
+bool vgic_any_passes(const struct vcpu *vcpu);
 
 /* Everything about the loaded `self` is in its bank afterwards; vgic_attend(), which gets the mask
  * that this returns, lists it again. */

@@ -8,9 +8,7 @@
  * in any state: what is in list registers is what the banks say, nothing is in two of them, and what a guest
  * would be signalled is the most urgent that it may have.
  *
- * Sources: core/vdev/vgic.c core/vdev/vgic_lists.c core/vdev/vgic_registers.c
- * Sources: core/vdev/vgic_v2.c core/vdev/vgic_v3.c
- * Sources: tests/host/vgic_model.c tests/fuzz/input.c
+ * Sources: core/vdev/vgic.c tests/host/vgic_model.c tests/fuzz/input.c
  * Sources: tests/host/fake/list_regs.c tests/host/fake/sched.c tests/host/fake/timer.c
  * Sources: tests/host/fake/cpu.c tests/host/fake/panic.c
  */

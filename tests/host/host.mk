@@ -22,11 +22,11 @@ $(HOST_OUT)/trees/%.dtb: tests/host/trees/%.dts
 	@mkdir -p $(@D)
 	$(Q)dtc -q -I dts -O dtb -o $@ $<
 
-# A module of ipc/ in several files is named by the first: with ipc/grant.c come ipc/grant_*.c. With ipc/ipc.c come
-# those that every VM has, and for which no test has another.
+# A module of ipc/ in several files, or the vGIC, is named by the first: with ipc/grant.c come ipc/grant_*.c. With
+# ipc/ipc.c come those that every VM has, and for which no test has another.
 IPC_WITH := ipc/submit.c ipc/copy.c ipc/store.c $(wildcard ipc/store_*.c) core/manifest_store.c
 # With ipc/block.c come the virtio devices of its disks.
-ipc_modules = $(sort $(1) $(if $(filter ipc/ipc.c,$(1)),$(IPC_WITH)) $(wildcard $(patsubst %.c,%_*.c,$(filter ipc/%,$(1)))) \
+ipc_modules = $(sort $(1) $(if $(filter ipc/ipc.c,$(1)),$(IPC_WITH)) $(wildcard $(patsubst %.c,%_*.c,$(filter ipc/% core/vdev/vgic.c,$(1)))) \
 	$(if $(filter ipc/block.c,$(1)),core/vdev/virtio.c tests/host/fake/exit.c))
 host_sources = tests/host/$(1).c $(call ipc_modules,$(shell sed -n 's/^ \* Sources: *//p' tests/host/$(1).c))
 define HOST_PROGRAM

@@ -2,9 +2,7 @@
  * The virtual interrupt controller against a model without list registers (vgic_model.h), in random
  * sequences.
  *
- * Sources: tests/host/vgic_model.c
- * Sources: core/vdev/vgic.c core/vdev/vgic_lists.c core/vdev/vgic_registers.c
- * Sources: core/vdev/vgic_v2.c core/vdev/vgic_v3.c
+ * Sources: core/vdev/vgic.c tests/host/vgic_model.c
  * Sources: tests/host/fake/list_regs.c tests/host/fake/sched.c tests/host/fake/timer.c
  * Sources: tests/host/fake/cpu.c tests/host/fake/panic.c
  */
