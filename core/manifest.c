@@ -2,7 +2,7 @@
  * Reads the system image and checks all of it.
  *
  * The tables, here and in manifest_vm.c, are the format: each property's kind, range and what to do about a wrong
- * value. They say the same as tools/weirlib/manifest.py, which a manifest normally has passed already; so lines
+ * value. They say the same as tools/weirlib/properties.py, which a manifest normally has passed already; so lines
  * here are short. Order: disks, then the names of all VMs, then what each VM says (it refers to
  * both), channels last. A channel that is wrong is left out; a VM or a disk that is wrong keeps its
  * place and is refused, and so is a VM that names such a disk.

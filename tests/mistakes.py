@@ -1,7 +1,7 @@
 """
 The mistakes that a manifest can have, each with the node and the property that are to blame and what
 the hypervisor says. tests/qemu/test_refused.py boots them, past the checks of tools/weir;
-tests/host/test_weir.py shows that the tool refuses the same ones.
+tests/host/test_weir_check.py shows that the tool refuses the same ones.
 
 A mistake stands in a node of its own beside others that are right, so many of them share one manifest.
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
-from weirlib import manifest  # noqa: E402
+from weirlib import properties  # noqa: E402
 
 # PSCI SYSTEM_OFF: movz w0, #8; movk w0, #0x8400, lsl #16; hvc #0; b .
 KERNEL = bytes.fromhex("00018052" "0080b072" "020000d4" "00000014")
@@ -60,9 +60,9 @@ PARTNERS = {"budget-us": " period-us = <10>;", "period-us": " budget-us = <5>;"}
 
 def numbers():
     """Each number: of another type, too long, empty, below and above its range, not a multiple."""
-    for kind, table in manifest.GROUPS.items():
+    for kind, table in properties.GROUPS.items():
         for name, rule in table.items():
-            if not isinstance(rule, manifest.Number):
+            if not isinstance(rule, properties.Number):
                 continue
             lacks = "memory-mib" if name == "memory-kib" else ""
             wrong = {"[61 62 00]": "has 3 bytes; write one number",

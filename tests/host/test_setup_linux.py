@@ -1,10 +1,10 @@
-"""tools/setup: Debian's Linux and busybox, out of packages of arm64, on the made-up machine of test_setup.py."""
+"""tools/setup: Debian's Linux and busybox, out of packages of arm64, on the made-up machine of setup_machine.py."""
 
 import os
 
 import pytest
 
-from test_setup import KERNEL, NEWER, Machine
+from setup_machine import KERNEL, NEWER, Machine
 
 XZ = """#!/bin/sh
 [ "$1" = --version ] && echo 'xz (XZ Utils) 5.4.1' && exit
