@@ -10,13 +10,13 @@
  * Sources: ipc/manage.c core/life.c core/timeout.c core/base/log.c drivers/block_device.c
  * Sources: tests/fuzz/machine.c tests/fuzz/disk.c tests/fuzz/events.c tests/fuzz/grants.c
  * Sources: tests/fuzz/events_check.c tests/fuzz/sources.c tests/fuzz/moves_port.c tests/fuzz/moves_grant.c
+ * Sources: tests/fuzz/moves_block.c tests/fuzz/moves_submit.c tests/fuzz/moves_store.c tests/fuzz/moves_upcall.c
+ * Sources: tests/fuzz/moves_life.c
  * Sources: tests/fuzz/requests.c tests/fuzz/commands.c tests/fuzz/nodes.c tests/fuzz/input.c
  * Sources: tests/host/fake/heap.c tests/host/fake/stage2.c tests/host/fake/timer.c
  * Sources: tests/host/fake/cpu.c tests/host/fake/panic.c
  */
-#include <stdlib.h>
 #include <string.h>
-#include <weir/store.h>
 #include "commands.h"
 #include "events.h"
 #include "grants.h"
@@ -28,31 +28,16 @@
 #include "requests.h"
 #include "sources.h"
 #include "core/life.h"
-#include "ipc/grant.h"
-#include "ipc/store_node.h"
-#include "ipc/submit.h"
-#include "ipc/upcall.h"
-#include <weir/submit.h>
 
 #define STEPS_MAX 2000u
 #define MARK	  0xdead0000ul /* what the guest has in the registers behind the arguments */
-#define ANSWERS	  (1u << -WEIR_FAULT)
-#define QUESTIONS 4096u
 
 static struct {
 	u32 gaps; /* so many times a lock is about to be taken before the other core comes in */
 	bool wanted, happened;
 } outer;
 
-static struct {
-	u32 asked, answered;
-	bool over[QUESTIONS];
-} upcalls;
-
-static bool returning; /* the answer of a guest */
-
 static bool step(bool inner);
-static void follow(void);
 
 /* ---- Another core in between ----------------------------------------------------------------- */
 
@@ -82,6 +67,16 @@ static void begin_outer(u32 how)
 	machine.between = between;
 }
 
+bool disturbed(void)
+{
+	return outer.happened && !inside;
+}
+
+void more_gaps(u32 count)
+{
+	outer.gaps += count;
+}
+
 static void end_outer(void)
 {
 	machine.between = 0;
@@ -94,7 +89,7 @@ struct vcpu *self;
 u32 me;
 bool sure;
 static u64 lives[MACHINE_VMS]; /* as last seen */
-static bool inside;	       /* this step came in between another */
+bool inside;
 
 static enum weir_status call_any(u64 x0, const u64 x[6])
 {
@@ -173,269 +168,17 @@ void learn(void)
 	sources_learn();
 }
 
-/* Around what has effects one by one, and is no call. */
-static void begin_parts(void)
+void begin_parts(void)
 {
 	events_loose();
 	events_begin_blind();
 }
 
-static void end_parts(void)
+void end_parts(void)
 {
 	events_end_blind();
-	if (outer.happened && !inside)
+	if (disturbed())
 		learn();
-}
-
-static void move_info(void)
-{
-	u32 byte = input_byte();
-	u64 x[] = { byte < 248 ? byte & 3 : input_word() };
-	const struct vm *vm = self->vm;
-	u32 errors = 0;
-
-	if (x[0] >= vm->config->disk_count)
-		errors = 1u << -WEIR_NOT_FOUND;
-	else if (!vm->ipc->block.disk[x[0]].device)
-		errors = 1u << -WEIR_IO;
-	if (call(WEIR_FN_BLOCK_INFO, x, 1, junk(), errors, 0))
-		assert_int_equal(self->arch.x[1], vm->ipc->block.disk[x[0]].sectors);
-}
-
-/* Somewhere in RAM, mostly in the pool; or around its ends. */
-static u64 some_buffer(void)
-{
-	u32 place = input_below(65536);
-	u64 sectors = self->vm->ram_bytes / WEIR_SECTOR_SIZE;
-
-	if (place < 0xf000)
-		return VM_RAM_BASE + place % sectors * WEIR_SECTOR_SIZE;
-	if (place < 0xf800)
-		return VM_RAM_BASE + (sectors - (place & 15)) * WEIR_SECTOR_SIZE + (place >> 4 & 1);
-	if (place < 0xfc00)
-		return VM_RAM_BASE - (place & 3) * WEIR_SECTOR_SIZE;
-	if (place < 0xfe00)
-		return VM_WINDOW_BASE;
-	return BIT(place & 63);
-}
-
-/* A disk that is broken answers at once. */
-static void submit(const u64 x[6], u32 errors, u32 maybe)
-{
-	bool broken = maybe >> -WEIR_IO & 1;
-
-	if (broken)
-		begin_parts();
-	if (call(WEIR_FN_BLOCK_SUBMIT, &x[1], 5, 0, errors, maybe))
-		requests_accepted(self, x[5]);
-	if (broken)
-		end_parts();
-}
-
-static void move_submit(void)
-{
-	u32 what = input_byte(), maybe = 0, errors, byte;
-	u64 x[6] = { 0 };
-
-	/* As x1 to x5, for the registers' numbers. */
-	x[1] = what < 240 ? (what & 3) | (what >> 2) % 3 << 8 : BIT(what - 240) | (what & 3) << 8;
-	if (x[1] >> 8 != WEIR_BLOCK_FLUSH || what & 0x80) {
-		byte = input_byte();
-		x[2] = byte < 128 ? byte : byte < 224 ? 490 + (byte & 31) : input_word();
-		byte = input_byte();
-		x[3] = byte < 192 ? byte & 31 : byte < 250 ? byte - 180 : BIT(10 * (byte - 250));
-		x[4] = some_buffer();
-	}
-	x[5] = requests_cookie();
-	errors = requests_submit_errors(self, x, &maybe);
-	submit(x, errors, maybe);
-}
-
-/* Many at a time, until there is no slot left. */
-static void move_submit_many(void)
-{
-	u64 x[6] = { 0, WEIR_BLOCK_FLUSH << 8, 0, 0, 0, 0 };
-
-	for (u32 times = 1 + (input_byte() & 63); times; times--) {
-		u32 maybe = 0, errors = requests_submit_errors(self, x, &maybe);
-
-		x[5] = requests_cookie();
-		submit(x, errors, maybe);
-	}
-}
-
-/* ---- The store ---- */
-
-static weir_handle some_node(void)
-{
-	u32 byte = input_byte();
-
-	if (byte < 160)
-		return nodes_recent(byte);
-	if (byte < 192)
-		return 0;
-	if (byte < 224)
-		return 0x10000 | byte % 34; /* the root, and homes */
-	return byte < 248 ? nodes_recent(byte) + (BIT(16) >> (byte & 1)) : input_word();
-}
-
-static bool store_call(u32 function, const u64 *x, u32 count)
-{
-	weir_handle touched = x[0] ? x[0] : store_node(self->vm->ipc->store.base)->handle;
-	bool done;
-
-	sources_before_store();
-	events_begin_blind();
-	done = call(function, x, count, junk(), nodes_errors(function),
-		    nodes_errors(function) | 1u << -WEIR_OK);
-	events_end_blind();
-	if (!sure)
-		learn();
-	else
-		sources_after_store(self, STORE_TELL_CALL,
-				    done && function == WEIR_FN_STORE_ALLOW ? touched : 0);
-	if (sure && function == WEIR_FN_STORE_WATCH_NEXT && (s64)self->arch.x[0] == WEIR_NOT_FOUND)
-		sources_searched(me);
-	return done;
-}
-
-/* Any call of it; what it tells has to be the VM's to read. */
-static void move_store(void)
-{
-	static const char *const names[] = { "a", "b", "the-name-of-31-bytes-if-one-cou" };
-	struct weir_in *in = (struct weir_in *)(uintptr_t)self->ipc->in;
-	u32 function = WEIR_FN_STORE_FIND + input_below(9), byte = input_byte(), count = 0;
-	u64 x[5] = { 0 };
-
-	strcpy((char *)in->buffer, names[byte % 3]);
-	if (function == WEIR_FN_STORE_WATCH + 1)
-		function = WEIR_FN_STORE_WATCH_NEXT;
-	else
-		x[count++] = some_node();
-	if (function == WEIR_FN_STORE_FIND || function == WEIR_FN_STORE_MAKE)
-		x[count++] = byte < 250 ? strlen(names[byte % 3]) : input_word();
-	else if (function != WEIR_FN_STORE_READ && function != WEIR_FN_STORE_WATCH_NEXT)
-		x[count++] = byte < 240 ? byte & 1 : input_word();
-	if (function == WEIR_FN_STORE_WRITE)
-		x[1] = byte;
-	for (u32 i = function == WEIR_FN_STORE_FIND || function == WEIR_FN_STORE_WRITE ? 1
-		     : function == WEIR_FN_STORE_ALLOW				       ? 2
-		     : function == WEIR_FN_STORE_MAKE				       ? 3
-										       : 0;
-	     i; i--)
-		x[count++] = input_byte() & 1 ? 0 : input_word();
-	if (!store_call(function, x, count) || !sure)
-		return;
-	if (function == WEIR_FN_STORE_MAKE)
-		nodes_made(self->arch.x[1]);
-	if (function == WEIR_FN_STORE_READ && x[0])
-		nodes_told(me, x[0]);
-	if ((function <= WEIR_FN_STORE_MAKE || function == WEIR_FN_STORE_LIST) && self->arch.x[1])
-		nodes_told(me, self->arch.x[1]);
-	if (function == WEIR_FN_STORE_WATCH_NEXT && self->arch.x[1] && !self->arch.x[2])
-		nodes_told(me, self->arch.x[1]);
-}
-
-/* ---- The submission ring ---- */
-
-/* RAM, the window, and what lies around them; mostly for a few words. */
-static u64 some_place(void)
-{
-	u32 byte = input_byte();
-	u64 place =
-		byte & 1 ? VM_WINDOW_BASE + some_page(self->vm->ipc->grant.window_pages) * PAGE_SIZE
-			 : align_down(some_buffer(), 8);
-
-	return byte < 240 ? place + (byte & 0xf0) * 8 : place + (byte & 15);
-}
-
-static void move_put(void)
-{
-	u32 byte = input_byte(), size;
-
-	if (byte < 100) {
-		commands_put(self, WEIR_COMMAND_EVENT | (byte < 98 ? 0 : input_word() << 8),
-			     some_port(), 0);
-	} else if (byte < 150) {
-		commands_put(self,
-			     WEIR_COMMAND_BLOCK | (u64)input_below(4) << 8 |
-				     (u64)input_below(4) << 16 | (u64)input_below(32) << 32,
-			     byte & 1 ? 0 : input_byte(), byte & 1 ? 0 : some_buffer());
-	} else if (byte < 250) {
-		size = input_byte();
-		size = size < 240 ? size * 8 : size < 250 ? (size - 230) * 1024 : (u32)input_word();
-		commands_put(self, WEIR_COMMAND_COPY | (u64)size << 32, some_place(), some_place());
-	} else {
-		commands_put(self, input_word(), 0, 0);
-	}
-}
-
-/* No event, for what happened to a port is not known any more. */
-static void move_ring_lie(void)
-{
-	u32 byte = input_byte();
-	u64 head = self->ipc->out->submit_head;
-
-	commands_lie(self, byte < 128	? head + (byte & 127)
-			   : byte < 192 ? head - (byte & 63)
-					: input_word());
-}
-
-static void move_ring_call(void)
-{
-	events_loose();
-	commands_before(self);
-	call(WEIR_FN_SUBMIT, 0, 0, junk(), 0, 1u << -WEIR_AGAIN | 1);
-	commands_after(self, sure);
-}
-
-/* A communication core: whatever the VM does. */
-static void move_drain(void)
-{
-	u32 byte = input_byte();
-	u64 quantum = byte < 128 ? (byte & 15) * 1024 : UINT64_MAX, used;
-	struct vcpu *vcpu = self;
-
-	events_loose();
-	commands_before(vcpu);
-	used = submit_drain(vcpu, quantum);
-	/* In the midst of a call of the vCPU's it is not known how many requests that has. */
-	commands_after(vcpu,
-		       inside ? !events_are_blind() && vcpu->run != VCPU_RUNNING : !outer.happened);
-	if (byte & 64)
-		submit_sleep(vcpu);
-	assert_true(used == 0 || used < quantum || used - quantum < 2 * PAGE_SIZE);
-}
-
-static void move_register(void)
-{
-	u32 byte = input_byte();
-	u64 x[] = { byte < 248 ? byte & 3 : BIT(byte - 246) };
-	const struct upcall_vcpu *upcall = &self->ipc->upcall;
-	bool open = upcall->open && upcall->life == self->vm->ipc->upcall.ends;
-
-	call(WEIR_FN_UPCALL_REGISTER, x, 1, junk(),
-	     (x[0] > 3 ? 1u << -WEIR_INVALID : 0) | (open ? 1u << -WEIR_BUSY : 0), 0);
-}
-
-static void move_return(void)
-{
-	const struct upcall_vcpu *upcall = &self->ipc->upcall;
-	bool open = upcall->open && upcall->life == self->vm->ipc->upcall.ends;
-	u32 byte = input_byte(), errors = 0;
-	u64 x[] = { upcall->sequence, -(u64)(byte & 15) };
-
-	if (byte >= 240)
-		x[1] = input_word();
-	if ((byte >> 4 & 7) > 5)
-		x[0] += (byte >> 4 & 1) * 2 - 1;
-	if (x[1] && (x[1] + 12 > 10))
-		errors = 1u << -WEIR_INVALID;
-	if (!open || x[0] != upcall->sequence)
-		errors |= 1u << -WEIR_STALE;
-	returning = true;
-	call(WEIR_FN_UPCALL_RETURN, x, 2, junk(), errors, 0);
-	returning = false;
 }
 
 /* The calls that only tell, and numbers that are no call of ours. */
@@ -482,19 +225,6 @@ static void move_receive(void)
 	}
 }
 
-static void move_take(void)
-{
-	u32 byte = input_byte();
-
-	if (byte & 1) {
-		machine.raised[me][self->index][WEIR_INTID_BLOCK] = false;
-		while (requests_receive(self))
-			;
-	} else {
-		requests_receive(self);
-	}
-}
-
 /* A head that lies: near what it should be, or anywhere. */
 static void move_lie(void)
 {
@@ -519,165 +249,6 @@ static void move_scribble(void)
 
 	in->upcall_reply[input_below(6)] = input_word();
 	in->upcall_reply[input_below(6)] = input_word();
-}
-
-/* ---- What happens to the machine ------------------------------------------------------------- */
-
-static void move_disk(void)
-{
-	u32 byte = input_byte(), device = byte & 1, count = 0;
-
-	while (disk_request(device, count))
-		count++;
-	if (!count)
-		return;
-	begin_parts();
-	disk_complete(device, (byte >> 1) % count, byte >> 5 == 7);
-	end_parts();
-}
-
-static void move_disk_break(void)
-{
-	if (input_byte() == 1)
-		requests_device_broken(input_byte() & 1);
-}
-
-static void move_time(void)
-{
-	static const u64 steps[] = { 1000, 1000000, 5000000, 1000000000, 100000000000 };
-
-	u64 ticks = steps[input_below(ARRAY_SIZE(steps))];
-
-	sources_before_time();
-	begin_parts();
-	machine_wait(ticks);
-	end_parts();
-	if (inside || !outer.happened)
-		sources_after_time();
-}
-
-/* A VM that manages, or would like to; positions and lives that are, were or are to come. */
-static void move_manage(void)
-{
-	static const u32 functions[] = { WEIR_FN_VM_START, WEIR_FN_VM_STOP, WEIR_FN_VM_RESTART };
-	u32 function = functions[input_below(ARRAY_SIZE(functions))], byte = input_byte();
-	const struct vm *vm = machine.vm[byte & 3];
-	u64 life = vm ? vm->life : 1, x[] = { 0 };
-	u32 errors = me ? 1u << -WEIR_DENIED : 0;
-
-	life += byte < 240 ? 0 : byte < 248 ? -1 : 1;
-	x[0] = life << 16 | (byte & 3);
-	if (byte == 255)
-		x[0] = input_word();
-	byte = x[0] & 0xffff;
-	vm = vm_get(byte);
-	if (!x[0])
-		errors |= 1u << -WEIR_INVALID;
-	else if (!vm)
-		errors |= 1u << -WEIR_NOT_FOUND;
-	else if (x[0] >> 16 != vm->life)
-		errors |= 1u << -WEIR_STALE;
-	else if (function == WEIR_FN_VM_START && vm->state != VM_OFF)
-		errors |= 1u << -WEIR_BUSY;
-	call(function, x, 1, junk(), errors, 0);
-}
-
-static void move_vm_info(void)
-{
-	u32 byte = input_byte(), errors = me ? 1u << -WEIR_DENIED : 0;
-	u64 x[] = { byte < 248 ? byte % 5 : input_word() };
-
-	if (x[0] >= MACHINE_VMS)
-		errors |= 1u << -WEIR_NOT_FOUND;
-	else if (!machine.vm[x[0]])
-		errors |= 1u << -WEIR_CLOSED;
-	if (!call(WEIR_FN_VM_INFO, x, 1, junk(), errors, 0) || !sure)
-		return;
-	assert_int_equal(self->arch.x[1], machine.vm[x[0]]->life << 16 | x[0]);
-	assert_int_equal(self->arch.x[2], machine.vm[x[0]]->state);
-	assert_string_equal((char *)self->ipc->out->name, machine.vm[x[0]]->config->name);
-}
-
-/* By PSCI, or by a fault. */
-static void move_end(void)
-{
-	u32 byte = input_byte();
-
-	if ((byte & 15) < 2)
-		vm_stop(self->vm, byte & 1 ? VM_END_RESET : VM_END_FAULT);
-}
-
-/* A turn of the VM's vCPU 0, or several. What it has revoked, the peer was told. */
-static void move_vm_step(void)
-{
-	const struct grant_vm *table = &self->vm->ipc->grant;
-	u32 id = me, times = input_byte() & 1 ? 100 : 1;
-	struct grants_told revoked[256], returned[256];
-	enum vm_state state;
-	bool stepped;
-
-	outer.gaps += input_byte() & 31; /* it has more of them than a call */
-	while (times--) {
-		for (u32 i = 0; i < table->pool_pages; i++)
-			revoked[i] = grants_revoke_tells(id, i);
-		for (u32 i = 0; i < table->window_pages; i++)
-			returned[i] = grants_unmap_tells(id, i);
-		state = machine.vm[id]->state;
-		sources_before_store();
-		events_loose();
-		events_begin_blind();
-		stepped = machine_vm_step(id);
-		events_end_blind();
-		if (stepped)
-			sources_stepped(id, state);
-		else
-			times = 0;
-		for (u32 i = 0; i < table->pool_pages; i++)
-			if (revoked[i].port < EVENTS_PORTS && !table->grant[i].mapped)
-				events_raise(revoked[i].vm, revoked[i].port);
-		for (u32 i = 0; i < table->window_pages; i++)
-			if (returned[i].port < EVENTS_PORTS && !table->window[i].pages)
-				events_raise(returned[i].vm, returned[i].port);
-		if (outer.happened && !inside) {
-			learn(); /* in which order they were told is not known */
-		} else {
-			sources_after_store(machine.vm[id]->vcpu[0], STORE_TELL_STEP, 0);
-			follow();
-		}
-		events_settle();
-	}
-}
-
-static void answered(void *context, enum weir_status status, const u64 reply[6])
-{
-	bool *over = context;
-
-	assert_false(*over);
-	*over = true;
-	upcalls.answered++;
-	if (returning) /* the status is the service's own */
-		return;
-	assert_true(status == WEIR_TIMEOUT || status == WEIR_CLOSED);
-	for (u32 i = 0; i < 6; i++)
-		assert_int_equal(reply[i], 0);
-}
-
-static void move_ask(void)
-{
-	static const u64 argument[4] = { 1, 2, 3, 4 };
-	u64 deadline = machine.now + 1000 * (1 + input_byte());
-	enum weir_service service = input_byte() & 1;
-	bool known = self->ipc->upcall.services >> service & 1 &&
-		     self->ipc->upcall.life == self->vm->ipc->upcall.ends;
-	enum weir_status status;
-
-	if (upcalls.asked == QUESTIONS)
-		return;
-	status = upcall_request(self, service, argument, deadline, answered,
-				&upcalls.over[upcalls.asked]);
-	assert_int_equal(status == WEIR_NOT_FOUND, !known);
-	if (status == WEIR_OK)
-		upcalls.asked++;
 }
 
 /* ---- Steps ----------------------------------------------------------------------------------- */
@@ -723,8 +294,7 @@ static struct vcpu *choose(u32 byte)
 	return machine.vm[vm[byte & 7]]->vcpu[vcpu[byte & 7]];
 }
 
-/* VMs may have begun a life by any step. */
-static void follow(void)
+void follow(void)
 {
 	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++) {
 		if (machine.vm[vm]->life != lives[vm]) {
@@ -791,8 +361,6 @@ static bool step(bool inner)
 
 static void check(void)
 {
-	u32 open = 0;
-
 	events_settle();
 	events_check();
 	sources_check();
@@ -800,14 +368,7 @@ static void check(void)
 	requests_check();
 	commands_check();
 	nodes_check();
-	for (u32 vm = 0; vm < MACHINE_VMS - 1; vm++)
-		for (u32 i = 0; i < machine.vm[vm]->vcpu_count; i++) {
-			const struct upcall_vcpu *upcall = &machine.vm[vm]->vcpu[i]->ipc->upcall;
-
-			open += upcall->open && upcall->answered == answered;
-			assert_int_equal(timeout_pending(&upcall->deadline), upcall->open);
-		}
-	assert_int_equal(upcalls.asked - upcalls.answered, open);
+	upcalls_check();
 }
 
 /* Every VM ends, and the disks get done: nothing is left. */
@@ -840,7 +401,7 @@ static void finish(void)
 		machine_on(core);
 		machine_wait(UINT64_MAX - 1 - machine.now);
 	}
-	assert_int_equal(upcalls.asked, upcalls.answered);
+	upcalls_check_done();
 	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
 }
 
@@ -850,8 +411,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
 {
 	input_set(data, bytes);
 	memset(&outer, 0, sizeof(outer));
-	memset(&upcalls, 0, sizeof(upcalls));
-	returning = false;
+	upcalls_reset();
 	machine_make();
 	events_reset();
 	grants_reset();
