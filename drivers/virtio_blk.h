@@ -3,7 +3,7 @@
  *
  * No cache maintenance is done: a device that needs it for DMA offers VIRTIO_F_ACCESS_PLATFORM and
  * insists on it (VIRTIO 1.1, 6 and 6.1), and one that insists is refused with a line that says why.
- * Source: virtio_blk.c. Tests: tests/host/test_block.c
+ * Source: virtio_blk.c. Tests: tests/host/test_virtio_blk.c
  */
 #pragma once
 

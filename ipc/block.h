@@ -3,7 +3,7 @@
  *
  * Locks, outer first: the VM's grant lock (only for a buffer in the pool), a device's waiting list,
  * a vCPU's slots and completion ring; the driver's own is taken under the second at most. Source:
- * block.c. Tests: tests/host/test_block.c
+ * block.c. Tests: tests/host/test_block*.c
  */
 #pragma once
 

@@ -37,7 +37,7 @@
  * done when the VM ended reached the medium is not said.
  *
  * Source: ipc/block.c. Tests: tests/guest/block.c, tests/guest/block_error.c,
- * tests/host/test_block.c. Since ABI 1.
+ * tests/host/test_block*.c. Since ABI 1.
  */
 #pragma once
 
