@@ -163,4 +163,5 @@ u32 fake_cpu_power_offs(void);
 void *tree_load(const char *name);
 void *tree_exact(const void *tree, u64 *bytes);
 int tree_node(const void *tree, const char *path); /* fails the test if there is none */
+void tree_set(void *tree, const char *path, const char *property, const void *value, int bytes);
 void tree_free(void);

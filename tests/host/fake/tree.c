@@ -49,6 +49,11 @@ int tree_node(const void *tree, const char *path)
 	return node;
 }
 
+void tree_set(void *tree, const char *path, const char *property, const void *value, int bytes)
+{
+	assert_int_equal(fdt_setprop(tree, tree_node(tree, path), property, value, bytes), 0);
+}
+
 void tree_free(void)
 {
 	free(loaded);
