@@ -3,7 +3,7 @@
  *
  * Nothing here waits: a VM that is told to end is dying at once, and off or built anew some time
  * later; `state` of struct vm says how far it is. Any core, any context.
- * Source: life.c. Tests: tests/host/test_life.c, tests/guest/restart.c
+ * Source: life.c. Tests: tests/host/test_life*.c, tests/guest/restart.c
  */
 #pragma once
 
