@@ -47,14 +47,6 @@ static inline int machine_make(void **state)
 	return 0;
 }
 
-static inline int machine_free(void **state)
-{
-	(void)state;
-	ipc_memory_free();
-	ipc_vms_free();
-	return 0;
-}
-
 static inline enum weir_status try_open_as(u32 vm, struct weir_channel *channel, const char *name)
 {
 	struct weir_pages pages = ipc_pages(vm, 0);
@@ -148,4 +140,4 @@ static inline bool window_is_empty(u32 vm)
 	return true;
 }
 
-#define RUN_MADE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define RUN_MADE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_memory_end)

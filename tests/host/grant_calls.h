@@ -21,13 +21,6 @@ static inline int machine_make(void **state)
 	return 0;
 }
 
-static inline int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
 static inline weir_handle share(u32 vm, u32 port, u64 first, u32 pages, enum weir_access access)
 {
 	weir_handle grant = 0;
@@ -54,14 +47,6 @@ static inline enum weir_status revoke(u32 vm, weir_handle grant)
 {
 	ipc_run(vm, 0);
 	return weir_grant_revoke(grant);
-}
-
-static inline s32 next(u32 vm)
-{
-	struct weir_pages pages = ipc_pages(vm, 0);
-	u32 number;
-
-	return weir_event_next(&pages, &number) ? (s32)number : -1;
 }
 
 /* What a VM sees at a page of its window. */

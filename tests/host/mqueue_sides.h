@@ -94,14 +94,6 @@ static inline int machine_make(void **state)
 	return 0;
 }
 
-static inline int machine_free(void **state)
-{
-	(void)state;
-	ipc_memory_free();
-	ipc_vms_free();
-	return 0;
-}
-
 /* a looks at what has happened, and receives the next message into `buffer`. */
 static inline enum weir_status receive_to(void *buffer, u64 room, uint32_t *bytes,
 					  struct weir_lane **from)
@@ -193,4 +185,4 @@ static inline void restart(u32 vm)
 	vm_born(vm);
 }
 
-#define RUN_MADE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define RUN_MADE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_memory_end)

@@ -71,14 +71,6 @@ static weir_handle port_of(u32 vm, u32 number)
 	return ipc_vm(vm)->ipc->event.port[number].handle;
 }
 
-static s32 next(u32 vm, u32 index)
-{
-	struct weir_pages pages = ipc_pages(vm, index);
-	u32 number;
-
-	return weir_event_next(&pages, &number) ? (s32)number : -1;
-}
-
 static u32 entered(u32 vm)
 {
 	u64 sum = 0;
@@ -110,7 +102,7 @@ TEST(xsa_107_rings_are_there_before_a_vcpu_has_ever_run)
 				ipc_run(A, 0);
 				assert_int_equal(weir_event_send(port_of(A, 0)), WEIR_OK);
 				assert_int_equal(ipc_pages(B, vcpu).out->event_tail[priority], 1);
-				assert_int_equal(next(B, vcpu), 0);
+				assert_int_equal(ipc_next(B, vcpu), 0);
 			}
 		}
 		ipc_vm_renew(B);
@@ -297,11 +289,11 @@ static void check_arrived(void)
 	ipc_run(B, 0);
 	assert_int_equal(weir_port_peer(port_of(B, 1), &word, 0), WEIR_OK);
 	assert_int_equal(word, sent[1] == WEIR_OK ? 77 : 0);
-	while ((number = next(B, 0)) >= 0)
+	while ((number = ipc_next(B, 0)) >= 0)
 		if (number < 2)
 			got |= 1u << number;
 	assert_int_equal(got, expected);
-	assert_int_equal(next(B, 1), -1);
+	assert_int_equal(ipc_next(B, 1), -1);
 }
 
 TEST(xsa_340_a_port_is_open_when_all_of_it_is_there)
@@ -342,8 +334,8 @@ static void check_all_at_once(u32 ports)
 			assert_int_equal(weir_event_send(1ul << 16 | i), WEIR_OK);
 		assert_int_equal(weir_event_send(1ul << 16 | ports), WEIR_INVALID);
 		for (u32 i = 0; i < ports; i++)
-			assert_int_equal(next(B, 0), i);
-		assert_int_equal(next(B, 0), -1);
+			assert_int_equal(ipc_next(B, 0), i);
+		assert_int_equal(ipc_next(B, 0), -1);
 	}
 }
 
@@ -429,11 +421,11 @@ static void check_ends_agree(void)
 			continue;
 		ipc_run(B, 0);
 		assert_int_equal(weir_event_send(b->handle), WEIR_OK);
-		while (next(B, 0) >= 0)
+		while (ipc_next(B, 0) >= 0)
 			;
 		ipc_run(A, 0);
 		assert_int_equal(weir_event_send(a->handle), WEIR_OK);
-		assert_int_equal(next(B, 0), i);
+		assert_int_equal(ipc_next(B, 0), i);
 	}
 }
 
@@ -529,7 +521,7 @@ static void wrapped(void)
 	for (u32 times = 0; times < 2; times++) {
 		ipc_run(A, 0);
 		assert_int_equal(weir_event_send(port_of(A, 0)), WEIR_OK);
-		assert_int_equal(next(B, 0), 0);
+		assert_int_equal(ipc_next(B, 0), 0);
 	}
 }
 
@@ -545,7 +537,7 @@ TEST(xsa_359_an_entry_is_read_and_written_on_its_own_side_of_the_tail)
 
 	wrapped();
 	fake_order_at("R2", false, send_second, 0);
-	assert_int_equal(next(B, 0), 1);
+	assert_int_equal(ipc_next(B, 0), 1);
 	assert_true(fake_order_happened());
 }
 

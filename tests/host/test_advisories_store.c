@@ -29,13 +29,6 @@ static int machine_make(void **state)
 	return 0;
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
 static void assert_nodes_left(u32 vm, u32 count)
 {
 	weir_handle node[NODES], one_more;
@@ -310,7 +303,7 @@ TEST(lengths_and_numbers_may_be_anything)
 	assert_nodes_left(B, NODES);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_vms_end)
 
 int main(void)
 {

@@ -106,13 +106,6 @@ static void prepare(u32 number)
 	fake_locks_taken();
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
 static void make_good(u32 row, u64 x[ARGUMENTS])
 {
 	for (u32 i = 0; i < ARGUMENTS; i++)
@@ -315,7 +308,7 @@ TEST(quota_of_grants_that_begin_at_a_page)
 	assert_int_equal(weir_grant_share(call_have.to_b, 39, 3, WEIR_READ, &grant), WEIR_OK);
 }
 
-#define CASE(name) cmocka_unit_test_teardown(name, machine_free)
+#define CASE(name) cmocka_unit_test_teardown(name, ipc_vms_end)
 
 int main(void)
 {

@@ -138,13 +138,6 @@ static void random_page(u32 vm)
 	ask(ipc_vcpu(vm, 0));
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
 /* Nothing is left of what was: as much can be had as of a machine that is new. */
 static void check_nothing_leaked(void)
 {
@@ -230,7 +223,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(calls_in_any_order_leak_nothing_and_reach_nobody_else,
-					  machine_free),
+					  ipc_vms_end),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);

@@ -271,7 +271,7 @@ TEST(who_waits_learns_that_the_peer_has_gone)
 		assert_int_equal(status, WEIR_CLOSED);
 		assert_int_equal(send(A, "x"), WEIR_CLOSED);
 		assert_int_equal(receive(A), WEIR_CLOSED);
-		machine_free(0);
+		ipc_memory_end(0);
 	}
 	machine_make(0);
 }

@@ -44,7 +44,7 @@ TEST(the_one_who_closes_can_open_again_and_so_can_the_other)
 		assert_int_equal(try_open(first), WEIR_OK);
 		send(A, "new");
 		expect(B, "new");
-		machine_free(0);
+		ipc_memory_end(0);
 	}
 	machine_make(0);
 }

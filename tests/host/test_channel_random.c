@@ -137,7 +137,7 @@ TEST(whatever_happened_both_open_and_nothing_is_lost_or_doubled_in_a_session)
 			if (draw(20) == 0)
 				settle();
 		}
-		machine_free(0);
+		ipc_memory_end(0);
 	}
 	printf("# %lu sessions, %lu records, %lu restarts\n", (unsigned long)opened,
 	       (unsigned long)records, (unsigned long)restarts);

@@ -70,13 +70,6 @@ static void make(u32 vms, u32 vcpus, const u8 *priorities, u32 cores)
 	ipc_comm_create(&manifest);
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
 /* What a guest does; a port that is none, which is as much work. */
 static u32 put(u32 vm, u32 vcpu, u32 count)
 {
@@ -463,7 +456,7 @@ TEST(the_work_is_charged_to_the_vm)
 	assert_int_equal(ipc_vcpu(0, 0)->account.ring.events, WEIR_COMMANDS);
 }
 
-#define CASE(name) cmocka_unit_test_teardown(name, machine_free)
+#define CASE(name) cmocka_unit_test_teardown(name, ipc_vms_end)
 
 int main(void)
 {

@@ -60,14 +60,6 @@ static int machine_make(void **state)
 	return 0;
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_memory_free();
-	ipc_vms_free();
-	return 0;
-}
-
 static struct vcpu *self(void)
 {
 	return ipc_vcpu(A, 0);
@@ -397,5 +389,5 @@ int main(void)
 		RUN_AFTER(machine_make, copy_and_revocation_exclude_each_other),
 	};
 
-	return cmocka_run_group_tests(tests, 0, machine_free);
+	return cmocka_run_group_tests(tests, 0, ipc_memory_end);
 }

@@ -24,13 +24,6 @@ static int machine_make(void **state)
 	return 0;
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
 static weir_handle port_of(u32 vm, const char *name)
 {
 	struct weir_pages pages = ipc_pages(vm, 0);
@@ -46,15 +39,6 @@ static void send(u32 vm, const char *name)
 	weir_handle port = port_of(vm, name);
 
 	assert_int_equal(weir_event_send(port), WEIR_OK);
-}
-
-/* The next event of a vCPU, -1 if there is none. */
-static s32 next(u32 vm, u32 index)
-{
-	struct weir_pages pages = ipc_pages(vm, index);
-	u32 number;
-
-	return weir_event_next(&pages, &number) ? (s32)number : -1;
 }
 
 TEST(ports_are_numbered_in_the_order_of_the_manifest)
@@ -97,10 +81,10 @@ TEST(send_makes_the_peer_s_port_pending_and_interrupts)
 	send(0, "ab2");
 	assert_int_equal(ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT), 1);
 	assert_int_equal(ipc_pends(ipc_vcpu(1, 1), WEIR_INTID_EVENT), 0);
-	assert_int_equal(next(1, 0), 1);
-	assert_int_equal(next(1, 0), -1);
-	assert_int_equal(next(0, 0), -1);
-	assert_int_equal(next(2, 0), -1);
+	assert_int_equal(ipc_next(1, 0), 1);
+	assert_int_equal(ipc_next(1, 0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
+	assert_int_equal(ipc_next(2, 0), -1);
 }
 
 TEST(sends_to_a_pending_port_coalesce)
@@ -108,11 +92,11 @@ TEST(sends_to_a_pending_port_coalesce)
 	for (u32 i = 0; i < 1000; i++)
 		send(0, "ab");
 	assert_int_equal(ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT), 1);
-	assert_int_equal(next(1, 0), 0);
-	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 0), 0);
+	assert_int_equal(ipc_next(1, 0), -1);
 	send(0, "ab");
 	assert_int_equal(ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT), 2);
-	assert_int_equal(next(1, 0), 0);
+	assert_int_equal(ipc_next(1, 0), 0);
 }
 
 TEST(sends_and_publications_are_counted_by_their_sender)
@@ -136,10 +120,10 @@ TEST(events_of_a_priority_arrive_in_the_order_of_their_sends)
 	send(2, "ac");
 	send(1, "ab");
 	send(2, "ac");
-	assert_int_equal(next(0, 0), 2);
-	assert_int_equal(next(0, 0), 1);
-	assert_int_equal(next(0, 0), 0);
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), 2);
+	assert_int_equal(ipc_next(0, 0), 1);
+	assert_int_equal(ipc_next(0, 0), 0);
+	assert_int_equal(ipc_next(0, 0), -1);
 }
 
 TEST(the_highest_priority_arrives_first)
@@ -149,9 +133,9 @@ TEST(the_highest_priority_arrives_first)
 	send(1, "ab");
 	send(1, "ab2");
 	send(2, "ac");
-	assert_int_equal(next(0, 0), 1);
-	assert_int_equal(next(0, 0), 2);
-	assert_int_equal(next(0, 0), 0);
+	assert_int_equal(ipc_next(0, 0), 1);
+	assert_int_equal(ipc_next(0, 0), 2);
+	assert_int_equal(ipc_next(0, 0), 0);
 }
 
 TEST(calls_on_ports_reject_handles_of_no_port)
@@ -199,8 +183,8 @@ TEST(bind_moves_later_events_to_another_vcpu)
 	assert_int_equal(weir_port_bind(port_of(1, "ab"), 1, 2), WEIR_OK);
 	send(0, "ab");
 	assert_int_equal(ipc_pends(ipc_vcpu(1, 1), WEIR_INTID_EVENT), 1);
-	assert_int_equal(next(1, 0), -1);
-	assert_int_equal(next(1, 1), 0);
+	assert_int_equal(ipc_next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 1), 0);
 }
 
 TEST(bind_waits_until_an_old_event_was_read)
@@ -212,11 +196,11 @@ TEST(bind_waits_until_an_old_event_was_read)
 	assert_int_equal(weir_port_bind(port, 1, 0), WEIR_BUSY);
 	assert_int_equal(weir_port_bind(port, 0, 1), WEIR_BUSY);
 	assert_int_equal(weir_port_bind(port, 0, 0), WEIR_OK); /* where it is */
-	assert_int_equal(next(1, 0), 0);
+	assert_int_equal(ipc_next(1, 0), 0);
 	assert_int_equal(weir_port_bind(port, 1, 0), WEIR_OK);
 	assert_int_equal(weir_port_bind(port, 0, 0), WEIR_OK);
 	send(0, "ab");
-	assert_int_equal(next(1, 0), 0);
+	assert_int_equal(ipc_next(1, 0), 0);
 }
 
 TEST(publish_leaves_a_word_and_tells_the_peer)
@@ -237,8 +221,8 @@ TEST(publish_leaves_a_word_and_tells_the_peer)
 	assert_int_equal(word, 0); /* its own is not what the peer published */
 
 	ipc_run(1, 0);
-	assert_int_equal(next(1, 0), 0);
-	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 0), 0);
+	assert_int_equal(ipc_next(1, 0), -1);
 	assert_int_equal(weir_port_peer(b, &word, &open), WEIR_OK);
 	assert_true(word == UINT64_MAX);
 	assert_true(open);
@@ -252,11 +236,11 @@ TEST(peer_of_a_vm_that_stopped_is_told_and_gets_closed)
 
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_publish(port_of(1, "ab"), 5), WEIR_OK);
-	assert_int_equal(next(0, 0), 0);
+	assert_int_equal(ipc_next(0, 0), 0);
 	ipc_vm_end(1);
-	assert_int_equal(next(0, 0), 0);
-	assert_int_equal(next(0, 0), 2);
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), 0);
+	assert_int_equal(ipc_next(0, 0), 2);
+	assert_int_equal(ipc_next(0, 0), -1);
 
 	ipc_run(0, 0);
 	assert_int_equal(weir_event_send(a), WEIR_CLOSED);
@@ -267,7 +251,7 @@ TEST(peer_of_a_vm_that_stopped_is_told_and_gets_closed)
 	assert_int_equal(weir_port_peer(other, 0, &open), WEIR_OK);
 	assert_true(open);
 	assert_int_equal(weir_event_send(other), WEIR_OK);
-	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 0), -1);
 }
 
 TEST(both_ends_may_stop)
@@ -278,17 +262,17 @@ TEST(both_ends_may_stop)
 	pends = ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT);
 	ipc_vm_end(0);
 	assert_int_equal(ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT), pends);
-	assert_int_equal(next(2, 0), 0);
+	assert_int_equal(ipc_next(2, 0), 0);
 }
 
 /* It was stopped again before it had been rebuilt. */
 TEST(a_port_that_is_closed_already_tells_nobody_again)
 {
 	ipc_vm_end(1);
-	while (next(0, 0) >= 0)
+	while (ipc_next(0, 0) >= 0)
 		;
 	ipc_vm_end(1);
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
 }
 
 TEST(peer_of_a_vm_that_started_again_is_told_and_goes_on)
@@ -299,23 +283,23 @@ TEST(peer_of_a_vm_that_started_again_is_told_and_goes_on)
 
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_publish(port_of(1, "ab"), 5), WEIR_OK);
-	assert_int_equal(next(0, 0), 0);
+	assert_int_equal(ipc_next(0, 0), 0);
 	ipc_vm_end(1);
-	while (next(0, 0) >= 0)
+	while (ipc_next(0, 0) >= 0)
 		;
 	for (struct vm_work work = { 0 }; ipc_vm_rebuild(ipc_vm(1), &work);)
 		;
-	assert_int_equal(next(0, 0), 0);
-	assert_int_equal(next(0, 0), 2);
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), 0);
+	assert_int_equal(ipc_next(0, 0), 2);
+	assert_int_equal(ipc_next(0, 0), -1);
 	ipc_run(0, 0);
 	assert_int_equal(weir_port_peer(a, &word, &open), WEIR_OK);
 	assert_int_equal(word, 0);
 	assert_true(open);
 	assert_int_equal(weir_event_send(a), WEIR_OK);
-	assert_int_equal(next(1, 0), 0);
+	assert_int_equal(ipc_next(1, 0), 0);
 	send(1, "ab");
-	assert_int_equal(next(0, 0), 0);
+	assert_int_equal(ipc_next(0, 0), 0);
 }
 
 TEST(old_handles_of_a_vm_that_started_again_are_stale)
@@ -355,14 +339,14 @@ TEST(vm_that_started_again_has_rings_and_ports_as_new)
 		pages = ipc_pages(1, vcpu);
 		assert_memory_equal(pages.in, &zero, sizeof(zero));
 		assert_memory_equal(pages.out, &expected, sizeof(expected));
-		assert_int_equal(next(1, vcpu), -1);
+		assert_int_equal(ipc_next(1, vcpu), -1);
 	}
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_peer(port_of(1, "ab"), &word, 0), WEIR_OK);
 	assert_int_equal(word, 0);
 	send(0, "ab");
-	assert_int_equal(next(1, 1), -1);
-	assert_int_equal(next(1, 0), 0);
+	assert_int_equal(ipc_next(1, 1), -1);
+	assert_int_equal(ipc_next(1, 0), 0);
 }
 
 TEST(both_ends_may_start_again)
@@ -379,23 +363,23 @@ TEST(both_ends_may_start_again)
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_peer(port_of(1, "ab"), 0, &open), WEIR_OK);
 	assert_true(open);
-	while (next(1, 0) >= 0 || next(0, 0) >= 0)
+	while (ipc_next(1, 0) >= 0 || ipc_next(0, 0) >= 0)
 		;
 	send(1, "ab");
-	assert_int_equal(next(0, 0), 0);
+	assert_int_equal(ipc_next(0, 0), 0);
 	send(0, "ab");
-	assert_int_equal(next(1, 0), 0);
+	assert_int_equal(ipc_next(1, 0), 0);
 }
 
 TEST(raise_makes_a_port_pending_until_its_vm_stops)
 {
 	event_raise(ipc_vm(0), 2);
 	event_raise(ipc_vm(0), 2);
-	assert_int_equal(next(0, 0), 2);
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), 2);
+	assert_int_equal(ipc_next(0, 0), -1);
 	ipc_vm_end(0);
 	event_raise(ipc_vm(0), 2);
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
 }
 
 TEST(channels_beyond_the_vm_s_ports_are_not_joined)
@@ -411,7 +395,7 @@ TEST(channels_beyond_the_vm_s_ports_are_not_joined)
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_find(&pages, "ab2", &port), WEIR_NOT_FOUND);
 	send(0, "ac");
-	assert_int_equal(next(2, 0), 0);
+	assert_int_equal(ipc_next(2, 0), 0);
 }
 
 TEST(channels_to_a_refused_vm_are_not_joined)
@@ -422,7 +406,7 @@ TEST(channels_to_a_refused_vm_are_not_joined)
 				 "refused; correct it"));
 	assert_int_equal(port_of(0, "ac"), 1 << 16 | 0);
 	send(0, "ac");
-	assert_int_equal(next(2, 0), 0);
+	assert_int_equal(ipc_next(2, 0), 0);
 }
 
 TEST(a_vm_without_ports_gets_one_slot_and_no_port)
@@ -452,7 +436,7 @@ TEST(rings_have_a_slot_for_every_port)
 			for (u64 n = 0; n < 2 * slots; n++) {
 				ipc_run(1, 0);
 				assert_int_equal(weir_event_send(1ul << 16), WEIR_OK);
-				assert_int_equal(next(0, 0), 0);
+				assert_int_equal(ipc_next(0, 0), 0);
 			}
 		}
 	}
@@ -516,7 +500,7 @@ TEST(random_events_reach_an_honest_receiver_each_once)
 			pending[number] = true;
 			break;
 		case 2:
-			got = next(1, index);
+			got = ipc_next(1, index);
 			if (got >= 0) {
 				assert_true(pending[got] && bound_to[got] == index);
 				pending[got] = false;
@@ -580,7 +564,7 @@ TEST(a_head_that_lies_harms_its_owner_only)
 		assert_int_equal(weir_event_send(1ul << 16 | i), WEIR_OK);
 	}
 	for (u32 i = 0; i < RANDOM_PORTS; i++)
-		assert_true(next(1, 0) >= 0 || next(1, 1) >= 0);
+		assert_true(ipc_next(1, 0) >= 0 || ipc_next(1, 1) >= 0);
 }
 
 /*
@@ -624,17 +608,17 @@ TEST(no_send_is_lost_in_a_race_with_the_receiver)
 		if (pends == seen_pends)
 			continue;
 		seen_pends = pends;
-		while ((number = next(1, 0)) >= 0)
+		while ((number = ipc_next(1, 0)) >= 0)
 			seen[number] = __atomic_load_n(&race_word[number], __ATOMIC_RELAXED);
 	}
 	for (u32 i = 0; i < 2; i++)
 		pthread_join(thread[i], 0);
 	alarm(0);
-	next(1, 0);
+	ipc_next(1, 0);
 	assert_rings(1);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_vms_end)
 
 int main(void)
 {

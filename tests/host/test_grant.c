@@ -197,11 +197,11 @@ TEST(grant_revoked_in_use_shows_scratch_and_raises_an_event)
 	weir_handle grant = share(0, 0, 2, 3, WEIR_READ);
 
 	assert_int_equal(map(1, 0, grant, 1), WEIR_OK);
-	assert_int_equal(next(1), -1);
+	assert_int_equal(ipc_next(1, 0), -1);
 	assert_int_equal(revoke(0, grant), WEIR_OK);
 	for (u64 i = 1; i < 4; i++)
 		assert_sees(1, i, STAGE2_SHARED, ipc_scratch_pa(1));
-	assert_int_equal(next(1), 0);
+	assert_int_equal(ipc_next(1, 0), 0);
 	assert_int_equal(unmap(1, 1), WEIR_OK);
 	assert_sees(1, 1, STAGE2_NONE, 0);
 }
@@ -236,14 +236,14 @@ TEST(the_remains_of_a_grant_have_nothing_to_do_with_its_successor)
 
 	assert_int_equal(map(1, 0, grant, 1), WEIR_OK);
 	assert_int_equal(revoke(0, grant), WEIR_OK);
-	assert_int_equal(next(1), 0);
+	assert_int_equal(ipc_next(1, 0), 0);
 	grant = share(0, 0, 2, 3, WEIR_READ);
 	assert_int_equal(map(1, 0, grant, 10), WEIR_OK);
 	assert_int_equal(unmap(1, 1), WEIR_OK);
 	assert_int_equal(map(1, 0, grant, 20), WEIR_BUSY);
 	assert_int_equal(revoke(0, grant), WEIR_OK);
 	assert_sees(1, 10, STAGE2_SHARED, ipc_scratch_pa(1));
-	assert_int_equal(next(1), 0);
+	assert_int_equal(ipc_next(1, 0), 0);
 }
 
 TEST(a_scratch_page_belongs_to_one_vm_and_is_zero)
@@ -261,7 +261,7 @@ TEST(grant_revoked_out_of_use_raises_nothing)
 	assert_int_equal(map(1, 0, grant, 1), WEIR_OK);
 	assert_int_equal(unmap(1, 1), WEIR_OK);
 	assert_int_equal(revoke(0, grant), WEIR_OK);
-	assert_int_equal(next(1), -1);
+	assert_int_equal(ipc_next(1, 0), -1);
 	assert_sees(1, 1, STAGE2_NONE, 0);
 }
 
@@ -300,8 +300,8 @@ TEST(the_end_of_the_sharer_leaves_scratch)
 	for (u64 i = 3; i < 7; i++)
 		assert_sees(1, i, STAGE2_SHARED, ipc_scratch_pa(1));
 	assert_sees(2, 9, STAGE2_SHARED, ipc_scratch_pa(2));
-	assert_int_equal(next(1), 0);
-	assert_int_equal(next(2), 0);
+	assert_int_equal(ipc_next(1, 0), 0);
+	assert_int_equal(ipc_next(2, 0), 0);
 	assert_int_equal(map(1, 0, one, 20), WEIR_STALE);
 	assert_int_equal(unmap(1, 3), WEIR_OK);
 }
@@ -382,7 +382,7 @@ TEST(a_page_out_of_generations_is_not_given_again)
 	assert_int_equal(share_status(0, PORT(0), 4, 1, 0), WEIR_OK);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_vms_end)
 
 int main(void)
 {

@@ -66,7 +66,7 @@ TEST(a_piece_is_shared_mapped_and_revoked)
 	assert_own();
 	assert_int_equal(revoke(0, grant), WEIR_OK);
 	assert_window(1, STAGE2_SHARED, ipc_scratch_pa(1), 0);
-	assert_int_equal(next(1), 0);
+	assert_int_equal(ipc_next(1, 0), 0);
 	assert_int_equal(unmap(1, PLACE), WEIR_OK);
 	assert_window(1, STAGE2_NONE, 0, 0);
 	assert_own();
@@ -86,7 +86,7 @@ TEST(a_piece_is_passed_along_a_chain_and_returned)
 	assert_int_equal(unmap(2, PLACE), WEIR_OK);
 	assert_window(2, STAGE2_NONE, 0, 0);
 	assert_own();
-	assert_int_equal(next(0), 0);
+	assert_int_equal(ipc_next(0, 0), 0);
 }
 
 TEST(what_is_no_piece_is_invalid)
@@ -240,7 +240,7 @@ TEST(a_vm_without_pieces_has_no_table_for_them)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define HERE(test) cmocka_unit_test_setup_teardown(test, large_make, machine_free)
+#define HERE(test) cmocka_unit_test_setup_teardown(test, large_make, ipc_vms_end)
 		HERE(a_piece_is_shared_mapped_and_revoked),
 		HERE(a_piece_is_passed_along_a_chain_and_returned),
 		HERE(what_is_no_piece_is_invalid),

@@ -127,7 +127,7 @@ TEST(a_call_looks_at_so_much_and_says_where_to_go_on)
 	table->pool_pages = pages;
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_vms_end)
 
 int main(void)
 {

@@ -30,9 +30,9 @@ TEST(a_passed_page_goes_along_a_chain_and_home)
 	assert_int_equal(map(2, 1, grant, 7), WEIR_OK);
 	assert_sees(2, 8, STAGE2_SHARED, ipc_pool_pa(0, 4));
 	assert_int_equal(map(1, 1, grant, 5), WEIR_DENIED); /* b cannot take it back */
-	assert_int_equal(next(0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
 	assert_int_equal(unmap(2, 7), WEIR_OK);
-	assert_int_equal(next(0), 0);
+	assert_int_equal(ipc_next(0, 0), 0);
 	assert_int_equal(fake_stage2_pa(&ipc_vm(0)->stage2, pool), ipc_pool_pa(0, 3));
 	assert_int_equal(fake_stage2_kind(&ipc_vm(0)->stage2, pool), STAGE2_RAM);
 	assert_int_equal(revoke(0, grant), WEIR_STALE);
@@ -137,7 +137,7 @@ TEST(a_page_in_two_grants_is_a_failed_assertion)
 	expect_assert_failure(map(1, 0, grant, 5));
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_vms_end)
 
 int main(void)
 {

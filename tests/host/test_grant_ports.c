@@ -31,21 +31,13 @@ static weir_handle join(u32 from, u32 from_channel, u32 to, u32 to_channel, weir
 	return port;
 }
 
-static s32 next(u32 vm)
-{
-	struct weir_pages pages = ipc_pages(vm, 0);
-	u32 number;
-
-	return weir_event_next(&pages, &number) ? (s32)number : -1;
-}
-
 static void begin(void)
 {
 	fake_lock_reset();
 	ipc_vms_make(VMS, 2, channels);
 	ab = join(A, 0, B, 0, &ba);
 	bc = join(B, 1, C, 1, &cb);
-	while (next(A) >= 0 || next(B) >= 0 || next(C) >= 0)
+	while (ipc_next(A, 0) >= 0 || ipc_next(B, 0) >= 0 || ipc_next(C, 0) >= 0)
 		;
 }
 
@@ -111,7 +103,7 @@ TEST(a_grant_goes_by_a_port_that_was_opened)
 	assert_int_equal(map(B, ba, grant, 20), WEIR_BUSY);
 	assert_int_equal(revoke(grant), WEIR_OK);
 	assert_int_equal(seen(B, 7), ipc_scratch_pa(B));
-	assert_int_equal(next(B), weir_port_number(ba));
+	assert_int_equal(ipc_next(B, 0), weir_port_number(ba));
 	assert_int_equal(unmap(B, 7), WEIR_OK);
 	assert_int_equal(seen(B, 7), 0);
 }
@@ -135,7 +127,7 @@ TEST(what_was_passed_by_such_a_port_is_returned_by_it)
 
 	assert_int_equal(map(B, ba, grant, 7), WEIR_OK);
 	assert_int_equal(unmap(B, 7), WEIR_OK);
-	assert_int_equal(next(A), weir_port_number(ab));
+	assert_int_equal(ipc_next(A, 0), weir_port_number(ab));
 	assert_int_equal(close_port(A, ab), WEIR_OK);
 }
 
@@ -176,7 +168,7 @@ TEST(what_is_not_mapped_when_the_peer_closes_waits_to_be_revoked)
 	weir_handle grant = give(3, 1, WEIR_READ), other, theirs, none;
 
 	assert_int_equal(close_port(B, ba), WEIR_OK);
-	assert_int_equal(next(A), weir_port_number(ab));
+	assert_int_equal(ipc_next(A, 0), weir_port_number(ab));
 	assert_int_equal(weir_grant_share(ab, 5, 1, WEIR_READ, &none), WEIR_STALE); /* b's call */
 	ipc_run(A, 0);
 	assert_int_equal(weir_grant_share(ab, 5, 1, WEIR_READ, &none), WEIR_CLOSED);
@@ -196,7 +188,7 @@ TEST(no_grant_becomes_that_of_a_pair_with_the_same_numbers)
 	assert_int_equal(revoke(grant), WEIR_OK);
 	assert_int_equal(close_port(A, ab), WEIR_OK);
 	assert_int_equal(close_port(B, ba), WEIR_OK);
-	while (next(A) >= 0 || next(B) >= 0)
+	while (ipc_next(A, 0) >= 0 || ipc_next(B, 0) >= 0)
 		;
 	ipc_vm(A)->ipc->event.fresh = ipc_vm(A)->ipc->event.port_count;
 	ipc_vm(B)->ipc->event.fresh = ipc_vm(B)->ipc->event.port_count;
@@ -226,10 +218,10 @@ TEST(along_a_chain_each_port_is_held_by_who_gives_by_it_or_has_by_it)
 	assert_int_equal(close_port(B, bc), WEIR_OK);
 	assert_int_equal(close_port(C, cb), WEIR_BUSY);
 	assert_int_equal(close_port(A, ab), WEIR_BUSY);
-	while (next(A) >= 0 || next(C) >= 0)
+	while (ipc_next(A, 0) >= 0 || ipc_next(C, 0) >= 0)
 		;
 	assert_int_equal(revoke(grant), WEIR_OK);
-	assert_int_equal(next(C), weir_port_number(cb)); /* its other end is closed */
+	assert_int_equal(ipc_next(C, 0), weir_port_number(cb)); /* its other end is closed */
 	assert_int_equal(close_port(A, ab), WEIR_OK);
 	assert_int_equal(unmap(C, 1), WEIR_OK);
 	assert_int_equal(close_port(C, cb), WEIR_OK);

@@ -76,13 +76,6 @@ static int machine_make(void **state)
 	return 0;
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
 static const u64 *registers(void)
 {
 	return ipc_vcpu(0, 0)->arch.x;
@@ -220,7 +213,7 @@ TEST(memory_rejects_what_is_no_region)
 	assert_int_equal(ipc_call(WEIR_FN(WEIR_FN_MEMORY), 1ul << 32, 0, 0, 0, 0, 0), WEIR_INVALID);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_vms_end)
 
 int main(void)
 {

@@ -25,13 +25,6 @@ static int machine_make(void **state)
 	return 0;
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
 TEST(info_tells_what_there_is)
 {
 	struct weir_pages pages = ipc_pages(0, 0);
@@ -99,7 +92,7 @@ TEST(commands_to_none)
 	assert_null(ipc_command.vm);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_vms_end)
 
 int main(void)
 {

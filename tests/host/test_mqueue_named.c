@@ -59,14 +59,6 @@ static int machine_make(void **state)
 	return 0;
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_memory_free();
-	ipc_vms_free();
-	return 0;
-}
-
 /* Tells the inbox of a's events; how many a VM had. */
 static u32 events(u32 vm)
 {
@@ -434,7 +426,7 @@ TEST(more_changes_than_a_step_takes_are_looked_at_in_the_next)
 	joined(2, "all the same");
 }
 
-#define RUN_MADE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define RUN_MADE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_memory_end)
 
 int main(void)
 {

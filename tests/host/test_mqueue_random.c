@@ -196,7 +196,7 @@ static void run(bool with_lies)
 		for (u32 k = 0; k < STEPS; k++)
 			step(with_lies);
 		settle();
-		machine_free(NULL);
+		ipc_memory_end(NULL);
 	}
 	printf("# from seed %lu: %lu messages, %lu restarts, %lu lies\n", (unsigned long)first,
 	       (unsigned long)received, (unsigned long)restarts, (unsigned long)lies);

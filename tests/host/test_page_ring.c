@@ -45,14 +45,6 @@ static int machine_make(void **state)
 	return 0;
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_memory_free();
-	ipc_vms_free();
-	return 0;
-}
-
 static u32 run(const struct weir_page_ring *ring)
 {
 	u32 vm = ring == &a ? 0 : ring == &c ? 2 : 1;
@@ -450,7 +442,7 @@ TEST(pages_on_a_chain_come_home_when_its_middle_or_end_ends)
 			weir_page_ring_recall(&b);
 		}
 		assert_true(all_home());
-		machine_free(0);
+		ipc_memory_end(0);
 	}
 	machine_make(0);
 }
@@ -543,7 +535,7 @@ TEST(a_peer_that_takes_the_witness_makes_pass_busy_until_it_is_opened_again)
 	expect(&b, 1, 8);
 }
 
-#define RUN_MADE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define RUN_MADE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_memory_end)
 
 int main(void)
 {

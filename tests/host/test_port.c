@@ -25,22 +25,6 @@ static int machine_make(void **state)
 	return 0;
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
-/* The next event of a vCPU, -1 if there is none. */
-static s32 next(u32 vm, u32 index)
-{
-	struct weir_pages pages = ipc_pages(vm, index);
-	u32 number;
-
-	return weir_event_next(&pages, &number) ? (s32)number : -1;
-}
-
 /* Its end of the channel between a and b; of c's, that to a. */
 static weir_handle channel(u32 vm)
 {
@@ -147,8 +131,8 @@ TEST(a_port_that_waits_has_nobody_at_its_other_end)
 	assert_false(peer_open(0, port));
 	assert_int_equal(weir_event_send(port), WEIR_CLOSED);
 	assert_int_equal(weir_port_publish(port, 1), WEIR_CLOSED);
-	assert_int_equal(next(0, 0), -1);
-	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
+	assert_int_equal(ipc_next(1, 0), -1);
 }
 
 TEST(ipi_goes_to_the_vcpu_it_is_bound_to)
@@ -161,8 +145,8 @@ TEST(ipi_goes_to_the_vcpu_it_is_bound_to)
 	assert_int_equal(weir_event_send(port), WEIR_OK);
 	assert_int_equal(weir_port_publish(port, 77), WEIR_OK);
 	assert_int_equal(ipc_pends(ipc_vcpu(0, 1), WEIR_INTID_EVENT), 1);
-	assert_int_equal(next(0, 0), -1);
-	assert_int_equal(next(0, 1), weir_port_number(port));
+	assert_int_equal(ipc_next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 1), weir_port_number(port));
 	assert_int_equal(weir_port_peer(port, &word, 0), WEIR_OK);
 	assert_int_equal(word, 77);
 }
@@ -174,15 +158,15 @@ TEST(connect_joins_the_two_and_tells_who_opened)
 	weir_handle b = open_peer(1), a = connect_to(0, b);
 	u64 word = 0;
 
-	assert_int_equal(next(1, 0), weir_port_number(b));
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(1, 0), weir_port_number(b));
+	assert_int_equal(ipc_next(0, 0), -1);
 	assert_true(peer_open(0, a));
 	assert_true(peer_open(1, b));
 	assert_int_equal(weir_event_send(b), WEIR_OK);
-	assert_int_equal(next(0, 0), weir_port_number(a));
+	assert_int_equal(ipc_next(0, 0), weir_port_number(a));
 	ipc_run(0, 1);
 	assert_int_equal(weir_port_publish(a, 5), WEIR_OK);
-	assert_int_equal(next(1, 0), weir_port_number(b));
+	assert_int_equal(ipc_next(1, 0), weir_port_number(b));
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_peer(b, &word, 0), WEIR_OK);
 	assert_int_equal(word, 5);
@@ -311,17 +295,17 @@ TEST(close_tells_the_peer_who_sees_it_closed)
 {
 	weir_handle b = open_peer(1), a = connect_to(0, b);
 
-	assert_int_equal(next(1, 0), weir_port_number(b));
+	assert_int_equal(ipc_next(1, 0), weir_port_number(b));
 	ipc_run(0, 0);
 	assert_int_equal(weir_port_close(a), WEIR_OK);
-	assert_int_equal(next(1, 0), weir_port_number(b));
-	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 0), weir_port_number(b));
+	assert_int_equal(ipc_next(1, 0), -1);
 	assert_false(peer_open(1, b));
 	assert_int_equal(weir_event_send(b), WEIR_CLOSED);
 	assert_int_equal(weir_port_publish(b, 3), WEIR_CLOSED);
 	assert_int_equal(weir_port_bind(b, 1, 1), WEIR_OK);
 	assert_int_equal(weir_port_close(b), WEIR_OK);
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
 }
 
 TEST(all_calls_say_stale_of_a_port_that_was_closed)
@@ -348,18 +332,18 @@ TEST(a_peer_that_stays_does_not_reach_the_next_port_of_the_number)
 {
 	weir_handle b = open_peer(1), a = connect_to(0, b), ipi = 0;
 
-	assert_int_equal(next(1, 0), weir_port_number(b));
+	assert_int_equal(ipc_next(1, 0), weir_port_number(b));
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_close(b), WEIR_OK);
 	for (u32 i = 1; i < PORTS; i++)
 		ipi = open_ipi(1);
 	assert_int_equal(ipi, b + GENERATION);
-	assert_int_equal(next(0, 0), weir_port_number(a));
+	assert_int_equal(ipc_next(0, 0), weir_port_number(a));
 	ipc_run(0, 0);
 	assert_int_equal(weir_event_send(a), WEIR_CLOSED);
 	assert_int_equal(weir_port_publish(a, 1), WEIR_CLOSED);
 	assert_int_equal(weir_port_close(a), WEIR_OK);
-	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 0), -1);
 }
 
 /* A sender that has read its `peer` just before the other end was closed and taken by another. */
@@ -369,7 +353,7 @@ TEST(a_send_that_comes_too_late_does_not_arrive)
 	struct port *sender = &ipc_vm(0)->ipc->event.port[weir_port_number(a)];
 	struct port *peer = sender->peer;
 
-	assert_int_equal(next(1, 0), weir_port_number(b));
+	assert_int_equal(ipc_next(1, 0), weir_port_number(b));
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_close(b), WEIR_OK);
 	for (u32 i = 1; i < PORTS; i++)
@@ -379,7 +363,7 @@ TEST(a_send_that_comes_too_late_does_not_arrive)
 	ipc_run(0, 0);
 	assert_int_equal(weir_event_send(a), WEIR_CLOSED);
 	assert_int_equal(weir_port_publish(a, 9), WEIR_CLOSED);
-	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 0), -1);
 }
 
 /* ---- Numbers ---- */
@@ -393,7 +377,7 @@ TEST(a_number_is_not_given_out_while_its_last_event_is_unread)
 	for (u32 i = 3; i < PORTS; i++)
 		assert_true(weir_port_number(open_ipi(0)) != weir_port_number(first));
 	assert_int_equal(open_call(WEIR_PORT_IPI, 0), WEIR_QUOTA);
-	assert_int_equal(next(0, 0), weir_port_number(first));
+	assert_int_equal(ipc_next(0, 0), weir_port_number(first));
 	assert_int_equal(open_ipi(0), first + GENERATION);
 }
 
@@ -415,7 +399,7 @@ TEST(all_numbers_are_free_when_all_events_were_read)
 			assert_int_equal(weir_port_close(port[i]), WEIR_OK);
 		for (u32 i = 0; i < 20; i++)
 			assert_int_equal(open_call(WEIR_PORT_IPI, 0), WEIR_QUOTA);
-		while (next(0, 0) >= 0 || next(0, 1) >= 0)
+		while (ipc_next(0, 0) >= 0 || ipc_next(0, 1) >= 0)
 			;
 	}
 }
@@ -430,7 +414,7 @@ TEST(a_port_that_has_had_its_last_generation_is_not_used_again)
 	port = open_ipi(0);
 	assert_true(port == UINT64_MAX << 16);
 	assert_int_equal(weir_event_send(port), WEIR_OK);
-	assert_int_equal(next(0, 0), 0);
+	assert_int_equal(ipc_next(0, 0), 0);
 	assert_int_equal(weir_port_close(port), WEIR_OK);
 	assert_int_equal(weir_event_send(port), WEIR_STALE);
 	assert_int_equal(open_ipi(0), GENERATION | 1);
@@ -459,14 +443,14 @@ TEST(a_masked_port_keeps_its_event_until_it_is_unmasked)
 	assert_int_equal(weir_event_send(CHANNEL), WEIR_OK);
 	assert_int_equal(weir_event_send(CHANNEL), WEIR_OK);
 	assert_int_equal(ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT), 0);
-	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 0), -1);
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_mask(CHANNEL, true), WEIR_OK); /* and forgets nothing */
 	assert_int_equal(weir_port_mask(CHANNEL, false), WEIR_OK);
 	assert_int_equal(ipc_pends(ipc_vcpu(1, 0), WEIR_INTID_EVENT), 1);
-	assert_int_equal(next(1, 0), 0);
+	assert_int_equal(ipc_next(1, 0), 0);
 	assert_int_equal(weir_port_mask(CHANNEL, false), WEIR_OK);
-	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 0), -1);
 }
 
 TEST(a_masked_port_that_nobody_sent_to_has_no_event)
@@ -476,9 +460,9 @@ TEST(a_masked_port_that_nobody_sent_to_has_no_event)
 	assert_int_equal(weir_event_send(CHANNEL), WEIR_OK); /* coalesced, not latched */
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_mask(CHANNEL, true), WEIR_OK);
-	assert_int_equal(next(1, 0), 0); /* what was pending before stays so */
+	assert_int_equal(ipc_next(1, 0), 0); /* what was pending before stays so */
 	assert_int_equal(weir_port_mask(CHANNEL, false), WEIR_OK);
-	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 0), -1);
 }
 
 TEST(a_port_that_was_pending_when_it_was_masked_is_not_entered_twice)
@@ -491,8 +475,8 @@ TEST(a_port_that_was_pending_when_it_was_masked_is_not_entered_twice)
 	assert_int_equal(weir_event_send(CHANNEL), WEIR_OK);
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_mask(CHANNEL, false), WEIR_OK);
-	assert_int_equal(next(1, 0), 0);
-	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 0), 0);
+	assert_int_equal(ipc_next(1, 0), -1);
 }
 
 TEST(a_masked_port_is_bound_as_others_are)
@@ -502,15 +486,15 @@ TEST(a_masked_port_is_bound_as_others_are)
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_mask(CHANNEL, true), WEIR_OK);
 	assert_int_equal(weir_port_bind(CHANNEL, 1, 2), WEIR_BUSY);
-	assert_int_equal(next(1, 0), 0);
+	assert_int_equal(ipc_next(1, 0), 0);
 	assert_int_equal(weir_port_bind(CHANNEL, 1, 2), WEIR_OK);
 	ipc_run(0, 0);
 	assert_int_equal(weir_event_send(CHANNEL), WEIR_OK);
-	assert_int_equal(next(1, 1), -1);
+	assert_int_equal(ipc_next(1, 1), -1);
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_mask(CHANNEL, false), WEIR_OK);
-	assert_int_equal(next(1, 0), -1);
-	assert_int_equal(next(1, 1), 0);
+	assert_int_equal(ipc_next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 1), 0);
 }
 
 TEST(a_masked_port_that_is_closed_leaves_no_mask_behind)
@@ -524,22 +508,22 @@ TEST(a_masked_port_that_is_closed_leaves_no_mask_behind)
 		port = open_ipi(0);
 	assert_int_equal(port >> 16, 2);
 	assert_int_equal(weir_event_send(port), WEIR_OK);
-	assert_int_equal(next(0, 0), weir_port_number(port));
+	assert_int_equal(ipc_next(0, 0), weir_port_number(port));
 }
 
 TEST(closing_latches_at_a_masked_peer)
 {
 	weir_handle b = open_peer(1), a = connect_to(0, b);
 
-	assert_int_equal(next(1, 0), weir_port_number(b));
+	assert_int_equal(ipc_next(1, 0), weir_port_number(b));
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_mask(b, true), WEIR_OK);
 	ipc_run(0, 0);
 	assert_int_equal(weir_port_close(a), WEIR_OK);
-	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 0), -1);
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_mask(b, false), WEIR_OK);
-	assert_int_equal(next(1, 0), weir_port_number(b));
+	assert_int_equal(ipc_next(1, 0), weir_port_number(b));
 }
 
 /* ---- Life and death ---- */
@@ -548,12 +532,12 @@ TEST(ports_of_a_vm_that_ends_close_and_its_peers_are_told)
 {
 	weir_handle waits = open_peer(1), b = open_peer(1), a = connect_to(0, b), ipi = open_ipi(1);
 
-	while (next(0, 0) >= 0)
+	while (ipc_next(0, 0) >= 0)
 		;
 	ipc_vm_end(1);
-	assert_int_equal(next(0, 0), 0); /* the channel */
-	assert_int_equal(next(0, 0), weir_port_number(a));
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), 0); /* the channel */
+	assert_int_equal(ipc_next(0, 0), weir_port_number(a));
+	assert_int_equal(ipc_next(0, 0), -1);
 	assert_false(peer_open(0, a));
 	assert_int_equal(weir_event_send(a), WEIR_CLOSED);
 	assert_int_equal(connect_call(CHANNEL, waits), WEIR_STALE);
@@ -580,7 +564,7 @@ TEST(a_vm_that_started_again_has_all_its_ports_under_new_handles)
 		assert_int_equal(weir_port_close(old[5]), WEIR_OK);
 		ipc_vm_renew(0);
 		ipc_run(0, 0);
-		assert_int_equal(next(0, 0), -1);
+		assert_int_equal(ipc_next(0, 0), -1);
 		for (u32 i = 2; i < PORTS; i++)
 			assert_int_equal(weir_event_send(old[i]), WEIR_STALE);
 	}
@@ -592,8 +576,8 @@ TEST(a_port_waits_for_its_peer_over_the_peer_s_lives)
 
 	ipc_vm_renew(1);
 	connect_to(1, a);
-	assert_int_equal(next(0, 0), 0); /* the channel, closed and open again */
-	assert_int_equal(next(0, 0), weir_port_number(a));
+	assert_int_equal(ipc_next(0, 0), 0); /* the channel, closed and open again */
+	assert_int_equal(ipc_next(0, 0), weir_port_number(a));
 	assert_true(peer_open(0, a));
 }
 
@@ -632,7 +616,7 @@ TEST(thousands_of_ports_close_in_bounded_steps)
 	assert_int_equal(open_ipi(0), 2 * GENERATION);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_vms_end)
 
 int main(void)
 {

@@ -338,18 +338,11 @@ TEST(ports_fit_together_whatever_two_cores_do_with_them)
 	assert_true(gaps > 500);
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(ports_fit_together_whatever_two_cores_do_with_them,
-					  machine_free),
+					  ipc_vms_end),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);

@@ -37,14 +37,6 @@ static int machine_free(void **state)
 	return 0;
 }
 
-static s32 next(u32 vm, u32 index)
-{
-	struct weir_pages pages = ipc_pages(vm, index);
-	u32 number;
-
-	return weir_event_next(&pages, &number) ? (s32)number : -1;
-}
-
 static weir_handle open_timer(u32 vm, u32 index)
 {
 	weir_handle port = 0;
@@ -109,7 +101,7 @@ TEST(nobody_sends_on_a_port_that_weir_raises)
 		assert_false(open);
 		assert_int_equal(open_call(WEIR_PORT_PEER, ports[i]), WEIR_INVALID);
 	}
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
 }
 
 /* ---- Timers ---- */
@@ -121,11 +113,11 @@ TEST(timer_raises_its_port_once_at_the_deadline)
 	assert_int_equal(weir_port_timer(port, 2000), WEIR_OK);
 	assert_int_equal(fake_timer_el2_deadline(), 2000);
 	at(1999);
-	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 0), -1);
 	at(2000);
-	assert_int_equal(next(1, 0), weir_port_number(port)); /* bound to vCPU 0 */
+	assert_int_equal(ipc_next(1, 0), weir_port_number(port)); /* bound to vCPU 0 */
 	at(5000);
-	assert_int_equal(next(1, 0), -1);
+	assert_int_equal(ipc_next(1, 0), -1);
 }
 
 TEST(timer_is_replaced_and_cancelled)
@@ -135,14 +127,14 @@ TEST(timer_is_replaced_and_cancelled)
 	assert_int_equal(weir_port_timer(port, 2000), WEIR_OK);
 	assert_int_equal(weir_port_timer(port, 3000), WEIR_OK);
 	at(2500);
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
 	assert_int_equal(weir_port_timer(port, 0), WEIR_OK);
 	assert_int_equal(weir_port_timer(port, 0), WEIR_OK);
 	at(4000);
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
 	assert_int_equal(weir_port_timer(port, 1), WEIR_OK); /* over already */
 	at(4000);
-	assert_int_equal(next(0, 0), weir_port_number(port));
+	assert_int_equal(ipc_next(0, 0), weir_port_number(port));
 }
 
 TEST(timer_goes_where_the_port_is_bound_and_waits_while_it_is_masked)
@@ -153,9 +145,9 @@ TEST(timer_goes_where_the_port_is_bound_and_waits_while_it_is_masked)
 	assert_int_equal(weir_port_mask(port, true), WEIR_OK);
 	assert_int_equal(weir_port_timer(port, 2000), WEIR_OK);
 	at(2000);
-	assert_int_equal(next(0, 1), -1);
+	assert_int_equal(ipc_next(0, 1), -1);
 	assert_int_equal(weir_port_mask(port, false), WEIR_OK);
-	assert_int_equal(next(0, 1), weir_port_number(port));
+	assert_int_equal(ipc_next(0, 1), weir_port_number(port));
 	assert_int_equal(ipc_pends(ipc_vcpu(0, 0), WEIR_INTID_EVENT), 0);
 }
 
@@ -185,7 +177,7 @@ TEST(timer_of_a_port_that_was_closed_raises_nothing)
 		assert_int_equal(weir_port_open_ipi(&ipi), WEIR_OK);
 	assert_int_equal(ipi, port + GENERATION);
 	at(2000);
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
 }
 
 TEST(timer_of_a_former_port_or_life_is_not_the_next_one_s)
@@ -196,15 +188,15 @@ TEST(timer_of_a_former_port_or_life_is_not_the_next_one_s)
 	assert_int_equal(weir_port_close(port), WEIR_OK);
 	port = open_timer(0, 0);
 	at(2000);
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
 	assert_int_equal(weir_port_timer(port, 3000), WEIR_OK);
 	ipc_vm_renew(0);
 	port = open_timer(0, 0);
 	at(3000);
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
 	assert_int_equal(weir_port_timer(port, 4000), WEIR_OK);
 	at(4000);
-	assert_int_equal(next(0, 0), weir_port_number(port));
+	assert_int_equal(ipc_next(0, 0), weir_port_number(port));
 }
 
 /* ---- Block requests ---- */
@@ -218,10 +210,10 @@ TEST(completions_raise_the_vcpu_s_port_in_place_of_the_interrupt)
 	port = open_block(0, 0);
 	event_block_done(ipc_vcpu(0, 0));
 	assert_int_equal(ipc_pends(ipc_vcpu(0, 0), WEIR_INTID_BLOCK), 1);
-	assert_int_equal(next(0, 0), weir_port_number(port));
+	assert_int_equal(ipc_next(0, 0), weir_port_number(port));
 	event_block_done(ipc_vcpu(0, 1)); /* has none */
 	assert_int_equal(ipc_pends(ipc_vcpu(0, 1), WEIR_INTID_BLOCK), 1);
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
 	assert_int_equal(weir_port_close(port), WEIR_OK);
 	event_block_done(ipc_vcpu(0, 0));
 	assert_int_equal(ipc_pends(ipc_vcpu(0, 0), WEIR_INTID_BLOCK), 2);
@@ -240,18 +232,18 @@ TEST(changes_of_vms_raise_the_ports_that_watch_them)
 	assert_int_equal(weir_port_open_vm_state(0, &any), WEIR_OK);
 	assert_int_equal(weir_port_open_vm_state(GENERATION | 1, &b), WEIR_OK);
 	ipc_vm_changed(ipc_vm(2));
-	assert_int_equal(next(0, 0), weir_port_number(any));
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), weir_port_number(any));
+	assert_int_equal(ipc_next(0, 0), -1);
 	ipc_vm(1)->life++;
 	ipc_vm_changed(ipc_vm(1));
-	assert_int_equal(next(0, 0), weir_port_number(any));
-	assert_int_equal(next(0, 0), weir_port_number(b));
+	assert_int_equal(ipc_next(0, 0), weir_port_number(any));
+	assert_int_equal(ipc_next(0, 0), weir_port_number(b));
 	assert_int_equal(weir_port_close(any), WEIR_OK);
 	ipc_vm_changed(ipc_vm(2));
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
 	ipc_vm_renew(0);
 	ipc_vm_changed(ipc_vm(1));
-	assert_int_equal(next(0, 0), -1);
+	assert_int_equal(ipc_next(0, 0), -1);
 }
 
 TEST(only_who_may_manage_watches)
@@ -284,8 +276,8 @@ TEST(eight_ports_watch_at_most)
 	assert_int_equal(open_call(WEIR_PORT_VM_STATE, 0), WEIR_OK);
 	ipc_vm_changed(ipc_vm(1));
 	for (u32 i = 0; i < 8; i++)
-		assert_true(next(0, 0) > 0);
-	assert_int_equal(next(0, 0), -1);
+		assert_true(ipc_next(0, 0) > 0);
+	assert_int_equal(ipc_next(0, 0), -1);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)

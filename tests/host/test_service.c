@@ -30,13 +30,6 @@ static int machine_make(void **state)
 	return 0;
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
 static enum weir_status offer(u64 who)
 {
 	struct weir_pages pages = ipc_pages(A, 0);
@@ -334,7 +327,7 @@ TEST(a_port_is_opened_for_whom_the_manifest_lets_talk)
 	assert_int_equal(weir_port_open_peer(other, &port), WEIR_OK);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_vms_end)
 
 int main(void)
 {

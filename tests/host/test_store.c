@@ -23,13 +23,6 @@ static int machine_make(void **state)
 	return 0;
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
 /* ---- Names ---- */
 
 TEST(a_name_that_is_too_long_empty_or_of_other_characters_is_invalid)
@@ -414,7 +407,7 @@ TEST(nothing_is_made_below_a_vm_that_ends)
 		assert_int_not_equal(make(B, b, "x", 0, 0, 0, &node), WEIR_OK);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_vms_end)
 
 /* b cannot count what c has, to which it may not talk. The ranges are more numbers than a call looks at. */
 TEST(where_a_list_goes_on_does_not_depend_on_what_others_have)

@@ -22,13 +22,6 @@ static int machine_make(void **state)
 	return 0;
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
 TEST(a_change_makes_the_port_pending_and_is_told_once)
 {
 	weir_handle node = made(A, 0, "n", ALL, 0, 0), port = open_store(B);
@@ -301,7 +294,7 @@ TEST(no_change_is_missed_by_who_looks_only_at_events)
 	}
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_vms_end)
 
 int main(void)
 {

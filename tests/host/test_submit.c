@@ -37,13 +37,6 @@ static int machine_make(void **state)
 	return 0;
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
 static weir_handle channel(u32 vm)
 {
 	return ipc_vm(vm)->ipc->event.port[0].handle;
@@ -536,5 +529,5 @@ int main(void)
 		RUN_AFTER(machine_make, vm_ends_and_starts_again_while_its_ring_is_drained),
 	};
 
-	return cmocka_run_group_tests(tests, 0, machine_free);
+	return cmocka_run_group_tests(tests, 0, ipc_vms_end);
 }

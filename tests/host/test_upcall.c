@@ -48,13 +48,6 @@ static int machine_make(void **state)
 	return 0;
 }
 
-static int machine_free(void **state)
-{
-	(void)state;
-	ipc_vms_free();
-	return 0;
-}
-
 static enum weir_status request(enum weir_service service)
 {
 	return upcall_request(ipc_vcpu(0, 0), service, argument, timer_now() + 100 * MS, answered,
@@ -450,7 +443,7 @@ TEST(without_upcall_ms_nothing_is_asked)
 	assert_int_equal(interrupts(), 0);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, machine_free)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, machine_make, ipc_vms_end)
 
 int main(void)
 {

@@ -120,6 +120,12 @@ void ipc_memory_free(void)
 	memset(&memory, 0, sizeof(memory));
 }
 
+int ipc_memory_end(void **state)
+{
+	ipc_memory_free();
+	return ipc_vms_end(state);
+}
+
 struct weir_space ipc_memory_space(u32 vm)
 {
 	return (struct weir_space){ .pool = memory.view[vm].base,

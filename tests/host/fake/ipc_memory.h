@@ -11,6 +11,7 @@
 /* After ipc_vms_make(): all pools are zero. From now on each call of a guest's changes the views. */
 void ipc_memory_make(u32 vms);
 void ipc_memory_free(void);
+int ipc_memory_end(void **state); /* that and ipc_vms_free(), as what cmocka calls after a test */
 
 /* What Weir did without a call of a guest's (the end of a VM), now the guests see it. */
 void ipc_memory_sync(void);

@@ -1,6 +1,7 @@
 /* VMs for the tests of ipc/ (ipc_vms.h). */
 #include <stdlib.h>
 #include <string.h>
+#include <weir/event.h>
 #include "hvc.h"
 #include "ipc_vms.h"
 #include "core/memory.h"
@@ -304,6 +305,13 @@ void ipc_vms_free(void)
 	fake_log_reset();
 }
 
+int ipc_vms_end(void **state)
+{
+	(void)state;
+	ipc_vms_free();
+	return 0;
+}
+
 void ipc_vms_set_ports(u32 ports)
 {
 	next_ports = ports;
@@ -387,6 +395,14 @@ struct weir_pages ipc_pages(u32 vm, u32 index)
 	pages.event_rings = (const u32 *)(ipc->out + 1);
 	pages.event_slots = ipc->out->event_slots;
 	return pages;
+}
+
+s32 ipc_next(u32 vm, u32 index)
+{
+	struct weir_pages pages = ipc_pages(vm, index);
+	u32 number;
+
+	return weir_event_next(&pages, &number) ? (s32)number : -1;
 }
 
 s64 ipc_call(u64 x0, u64 x1, u64 x2, u64 x3, u64 x4, u64 x5, u64 x6)

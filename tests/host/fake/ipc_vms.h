@@ -29,6 +29,7 @@
  */
 void ipc_vms_make(u32 vms, u32 vcpus, const char *const *channels);
 void ipc_vms_free(void);
+int ipc_vms_end(void **state); /* the same, as what cmocka calls after a test */
 
 /* Before ipc_vms_make(), for the next one: ports of each VM (128), upcall-ms (0), a refused VM. */
 void ipc_vms_set_ports(u32 ports);
@@ -57,6 +58,7 @@ extern struct ipc_command {
 /* From now on this thread is that vCPU: its guest's calls come from there. */
 void ipc_run(u32 vm, u32 index);
 struct weir_pages ipc_pages(u32 vm, u32 index);
+s32 ipc_next(u32 vm, u32 index); /* the port of its next event, -1 if there is none */
 
 /* A call with all registers as given; the guest's x0 afterwards. x1..x3 are in arch.x. */
 s64 ipc_call(u64 x0, u64 x1, u64 x2, u64 x3, u64 x4, u64 x5, u64 x6);
