@@ -297,11 +297,11 @@ bool console_has_room(void)
 /* The next VM whose turn it is, 0 if none waits. */
 static struct vm *next_waiting(void) NEEDS(lock)
 {
+	u64 behind = waiting & ~1ul << last_served;
+
 	if (!waiting)
 		return 0;
-	do
-		last_served = (last_served + 1) % MAX_VMS;
-	while (!(waiting & BIT(last_served)));
+	last_served = (u32)__builtin_ctzl(behind ? behind : waiting);
 	waiting &= ~BIT(last_served);
 	return vm_get(last_served);
 }

@@ -1,4 +1,10 @@
-/* Deadlines of each core (timeout.h). Owns: one sorted list a core. */
+/*
+ * Deadlines of each core (timeout.h). Owns: one heap of them a core.
+ *
+ * It is a leftist heap (Knuth, The Art of Computer Programming, volume 3, 5.2.3): nobody is later than those below it,
+ * and a rank is one more than the lower of those below, which is on the right. So a way to the right is not longer than
+ * log2 of how many there are, and all is done by joining two heaps along such ways.
+ */
 #include "core/timeout.h"
 
 #include "arch/arm64/cpu.h"
@@ -7,61 +13,112 @@
 /* An interrupt handles so many, for some wake a vCPU. */
 #define EXPIRED_AT_ONCE 4u
 
-static struct list queues[MAX_PCPUS];
+static struct timeout *heaps[MAX_PCPUS]; /* the first of each core; 0: nothing is pending */
 
-static struct list *queue(void)
+static struct timeout **heap(void)
 {
-	return &queues[cpu_index()];
+	return &heaps[cpu_index()];
 }
 
-static struct timeout *first(void)
+static inline void program(const struct timeout *first)
 {
-	return list_empty(queue()) ? 0 : container_of(queue()->next, struct timeout, link);
+	timer_set_el2(first ? first->deadline : UINT64_MAX);
 }
 
-static void program(void)
+static u64 rank_of(const struct timeout *timeout)
 {
-	struct timeout *timeout = first();
+	return timeout ? timeout->rank : 0;
+}
 
-	timer_set_el2(timeout ? timeout->deadline : UINT64_MAX);
+/* Has the higher rank on the left again. False: the rank is what it was. */
+static bool balance(struct timeout *timeout)
+{
+	struct timeout *left = timeout->below[0], *right = timeout->below[1];
+	u64 rank = min(rank_of(left), rank_of(right)) + 1;
+	bool changed = timeout->rank != rank;
+
+	timeout->rank = rank;
+	if (rank_of(left) < rank_of(right)) {
+		timeout->below[0] = right;
+		timeout->below[1] = left;
+	}
+	return changed;
+}
+
+/* Joins the heap `other` to the one at `place`, which is below `above`; 0: one that is empty, or the core's. */
+static void join(struct timeout **place, struct timeout *above, struct timeout *other)
+{
+	struct timeout *last = above;
+
+	while (other) {
+		struct timeout *here = *place;
+
+		if (!here || other->deadline < here->deadline) {
+			*place = other;
+			other->up = last;
+			other = here;
+		}
+		last = *place;
+		place = &last->below[1];
+	}
+	for (; last != above; last = last->up)
+		balance(last);
+	while (last && balance(last))
+		last = last->up;
+}
+
+/* Returns who is the first then. */
+static inline struct timeout *take_out(struct timeout *timeout)
+{
+	struct timeout *above = timeout->up, *left = timeout->below[0], *right = timeout->below[1];
+	struct timeout **first = heap(), **place = first;
+
+	timeout->rank = 0;
+	if (above)
+		place = &above->below[above->below[1] == timeout];
+	*place = left;
+	if (left)
+		left->up = above;
+	if (!above && !right)
+		return left;
+	join(place, above, right);
+	return *first;
 }
 
 void timeout_init_core(void)
 {
-	list_init(queue());
-	program();
+	*heap() = 0;
+	program(0);
 }
 
 void timeout_init(struct timeout *timeout, void (*expired)(struct timeout *))
 {
-	list_init(&timeout->link);
+	timeout->rank = 0;
 	timeout->expired = expired;
-}
-
-bool timeout_pending(const struct timeout *timeout)
-{
-	return !list_empty(&timeout->link);
 }
 
 void timeout_set(struct timeout *timeout, u64 deadline)
 {
-	struct list *at;
+	struct timeout *first;
 
-	list_remove(&timeout->link);
-	timeout->deadline = deadline;
-	for (at = queue()->next; at != queue(); at = at->next)
-		if (container_of(at, struct timeout, link)->deadline > deadline)
-			break;
-	list_insert_before(at, &timeout->link);
-	program();
+	if (timeout_pending(timeout))
+		take_out(timeout);
+	first = *heap();
+	*timeout = (struct timeout){ .rank = 1, .deadline = deadline, .expired = timeout->expired };
+	if (first && deadline >= first->deadline) {
+		join(heap(), 0, timeout);
+	} else { /* what is earlier than all is so by far most often */
+		timeout->below[0] = first;
+		if (first)
+			first->up = timeout;
+		*heap() = timeout;
+	}
+	program(*heap());
 }
 
-void timeout_cancel(struct timeout *timeout)
+void timeout_remove(struct timeout *timeout)
 {
-	if (!timeout_pending(timeout))
-		return;
-	list_remove(&timeout->link);
-	program();
+	program(take_out(timeout));
 }
 
 void timeout_interrupt(void)
@@ -73,10 +130,10 @@ void timeout_interrupt(void)
 	 * What a callback sets anew lies after `now`, or fires at the next interrupt; and so does
 	 * what is too much for this one, for the timer is set to a time that is over.
 	 */
-	for (u32 i = 0; i < EXPIRED_AT_ONCE && (timeout = first()) && timeout->deadline <= now;
+	for (u32 i = 0; i < EXPIRED_AT_ONCE && (timeout = *heap()) && timeout->deadline <= now;
 	     i++) {
-		list_remove(&timeout->link);
+		take_out(timeout);
 		timeout->expired(timeout);
 	}
-	program();
+	program(*heap());
 }

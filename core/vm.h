@@ -11,6 +11,7 @@
 #include "arch/arm64/stage2.h"
 #include "arch/arm64/vcpu.h"
 #include "core/account.h"
+#include "core/base/list.h"
 #include "core/guest_tree.h"
 #include "core/manifest.h"
 #include "core/timeout.h"

@@ -42,15 +42,21 @@ static void blank_vcpu(struct vcpu *vcpu)
 	memset(&vcpu->account, 0, sizeof(vcpu->account));
 }
 
+/* Where it stands in the core's heap, which is a matter of the others; whether it does stays. */
+static void blank_timeout(struct timeout *timeout)
+{
+	timeout->rank = timeout->rank != 0;
+	timeout->up = timeout->below[0] = timeout->below[1] = 0;
+}
+
 static void blank_vcpu_ipc(struct vcpu_ipc *ipc)
 {
 	memset(&ipc->results, 0, sizeof(ipc->results));
 	blank_lock(&ipc->block.lock);
-	/* In the core's list, among those of others. */
-	memset(&ipc->upcall.deadline.link, 0, sizeof(ipc->upcall.deadline.link));
-	memset(&ipc->upcall.period.link, 0, sizeof(ipc->upcall.period.link));
-	memset(&ipc->event.timer.link, 0, sizeof(ipc->event.timer.link));
-	memset(&ipc->store_more.link, 0, sizeof(ipc->store_more.link));
+	blank_timeout(&ipc->upcall.deadline);
+	blank_timeout(&ipc->upcall.period);
+	blank_timeout(&ipc->event.timer);
+	blank_timeout(&ipc->store_more);
 }
 
 /* Numbers of ports go round: a call that fails may have taken one and given it back. */
