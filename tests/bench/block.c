@@ -46,6 +46,7 @@ int main(void)
 {
 	uint64_t sample[SAMPLES];
 
+	settle();
 	lean_start();
 	if (weir_pages_get(&pages) != WEIR_OK || !read_all())
 		return 1;

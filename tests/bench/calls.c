@@ -171,6 +171,7 @@ static void ignore(uint32_t intid, void *arg)
 int main(void)
 {
 	irq_handle(SGI, ignore, NULL);
+	settle();
 	lean_start();
 	measure("hypercall.null", BATCH, null_calls);
 	measure("psci.version", BATCH, psci_calls);

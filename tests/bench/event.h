@@ -28,6 +28,7 @@ static void on_interrupt(uint64_t at, uint32_t intid)
 
 static inline bool event_start(void)
 {
+	settle();
 	lean_start();
 	if (weir_pages_get(&pages) != WEIR_OK ||
 	    weir_port_find(&pages, "bench", &port) != WEIR_OK || weir_port_number(port) >= 8)

@@ -57,6 +57,7 @@ int main(void)
 {
 	if (weir_port_find(weir_here(), "bench", &port) != WEIR_OK)
 		return 1;
+	settle();
 	for (uint32_t i = 0; i < SAMPLES; i++)
 		if (!measure(i))
 			return 1;

@@ -2,7 +2,7 @@
 #include <weir/store.h>
 #include "guests/lib/runtime.h"
 
-#define LONG_ENOUGH_NS 100000000u
+#define LONG_ENOUGH_NS 1000000000u
 
 int main(void)
 {

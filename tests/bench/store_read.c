@@ -67,8 +67,10 @@ static bool measure(const char *name, weir_handle node, bool (*once)(weir_handle
 
 int main(void)
 {
-	weir_handle theirs = find(), mine;
+	weir_handle theirs, mine;
 
+	settle();
+	theirs = find();
 	irq_save();
 	if (!theirs || !measure("store.read", theirs, read_once_more, reads))
 		return 1;

@@ -64,6 +64,7 @@ int main(void)
 
 	if (weir_port_find(weir_here(), "bench", &port) != WEIR_OK || !map())
 		return 1;
+	settle();
 	weir_submit_init(&ring, weir_here());
 	for (uint32_t i = 0; i < PASSAGES; i++) {
 		measure_send(i);
