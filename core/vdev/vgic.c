@@ -396,19 +396,40 @@ void vgic_look_anywhere(struct vm *vm, u32 vcpus)
 	kick_all(vm, vcpus);
 }
 
+/*
+ * An edge of an SPI that the vCPU which is loaded here has in a list register, most often an empty one by now, for
+ * nothing else of its kind has come since. As raise_quickly(); it got there by a latch, so it is `taken`.
+ */
+static inline bool edge_came_again(const struct vm *vm, const struct vgic_spi_bank *spi, u32 intid)
+	NEEDS(vm->vgic.lock)
+{
+	u32 bit = 1u << (intid % 32);
+	struct vcpu *self;
+
+	if (!(spi->bank.listed & spi->bank.edge & ~spi->bank.hardware & bit))
+		return false;
+	self = sched_current();
+	return self && self->vm == vm && quiet(self) && raise_again(self, intid);
+}
+
+/* That it falls means something for a level only. */
 void vgic_set_line(struct vm *vm, u32 intid, bool level)
 {
 	struct vgic_spi_bank *spi = vgic_spi_of(vm, intid);
-	u32 bit = 1u << (intid % 32), before, look;
+	u32 bit = 1u << (intid % 32), look = 0;
+	struct vgic_bank *bank = &spi->bank;
 
 	spin_lock(&vm->vgic.lock);
-	before = spi->bank.line;
-	spi->bank.line = level ? before | bit : before & ~bit;
-	if (spi->bank.line != before && level)
-		spi->bank.latched |= bit & spi->bank.edge;
-	look = spi->bank.line != before ? vgic_spi_changed(vm, spi, bit) : 0;
+	if (level != !!(bank->line & bit)) {
+		bank->line ^= bit;
+		if (!(bank->edge & bit) || (level && !edge_came_again(vm, spi, intid))) {
+			bank->latched |= bank->line & bank->edge & bit;
+			look = vgic_spi_changed(vm, spi, bit);
+		}
+	}
 	spin_unlock(&vm->vgic.lock);
-	vgic_look_anywhere(vm, look);
+	if (look)
+		vgic_look_anywhere(vm, look);
 }
 
 /* --- The virtual timer's interrupt arrives ---------------------------------------------------- */

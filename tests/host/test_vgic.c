@@ -112,6 +112,20 @@ TEST(edge_line_that_stays_up_is_one_interrupt)
 	expect_nothing();
 }
 
+TEST(edge_behind_another_vcpu_s_clearing_is_not_lost)
+{
+	start(3, 2);
+	vgic_set_line(&vm, SPI, true);
+	on(1);
+	gicd_write(0x280 + 4, 1u << (SPI - 32));
+	on(0);
+	vgic_set_line(&vm, SPI, false);
+	vgic_set_line(&vm, SPI, true);
+	vgic_sync(&vcpus[0]);
+	expect(SPI);
+	expect_nothing();
+}
+
 TEST(active_state_is_read_set_and_cleared)
 {
 	start(3, 1);
@@ -171,6 +185,7 @@ int main(void)
 		RUN(level_that_falls_unseen_is_taken_back),
 		RUN(level_pended_by_software_is_delivered_once_though_the_line_falls),
 		RUN(edge_line_that_stays_up_is_one_interrupt),
+		RUN(edge_behind_another_vcpu_s_clearing_is_not_lost),
 		RUN(active_state_is_read_set_and_cleared),
 		RUN(two_step_end_keeps_it_active_until_deactivated),
 		RUN(groups_are_forwarded_as_the_distributor_says),
