@@ -4,7 +4,7 @@
  *
  * Weir's own lines that do not fit are counted, and `weir: N lines lost` follows. A VM's line that
  * does not fit stays with the VM, which is told when there is room: VMs wait, and take turns.
- * Source: console.c. Tests: tests/host/test_console.c
+ * Source: console.c. Tests: tests/host/test_console*.c
  */
 #pragma once
 

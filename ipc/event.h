@@ -3,7 +3,7 @@
  *
  * Owns:  struct port, struct event_ring: the ports and the event rings of each VM.
  * Locks: vm->ipc->event.lock guards that VM's ports and rings; no call holds two of them.
- * ABI:   guests/include/weir/event.h. Source: event.c, port.c, port_source.c. Tests: tests/host/test_event.c
+ * ABI:   guests/include/weir/event.h. Source: event.c, port.c, port_source.c. Tests: tests/host/test_event*.c
  */
 #pragma once
 

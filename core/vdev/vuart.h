@@ -6,7 +6,7 @@
  * As on QEMU's virt machine: transmission takes no time, the receive interrupt rises with the first
  * byte, and what the guest sets in CR does not stop the model.
  * Locks: `lock` guards the model; inside it vm->vgic.lock and the console's may be taken.
- * Source: vuart.c. Tests: tests/host/test_vuart.c
+ * Source: vuart.c. Tests: tests/host/test_vuart*.c
  */
 #pragma once
 

@@ -107,7 +107,7 @@
  * Grants go by each port that is joined to another VM, of a channel or opened by call (grant.h).
  *
  * Source: ipc/event.c, ipc/port.c, ipc/port_source.c. Tests: tests/guest/event.c, tests/guest/port.c,
- * tests/guest/restart_peer.c, tests/host/test_event.c, tests/host/test_port.c. Since ABI 1.
+ * tests/guest/restart_peer.c, tests/host/test_event*.c, tests/host/test_port*.c. Since ABI 1.
  */
 #pragma once
 
