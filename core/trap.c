@@ -65,6 +65,9 @@ static bool access_register(struct vcpu *self, u64 ipa, struct mmio *access)
 	access->offset = ipa - VM_VIRTIO_BASE;
 	if (access->offset < VM_VIRTIO_BYTES)
 		return virtio_mmio(self, access);
+	access->offset = ipa - VM_GICC_DIR;
+	if (access->offset < VM_GICC_DIR_BYTES && gic_version() == 2)
+		return vgic_mmio_deactivate(self, access);
 	access->value = 0; /* of the flash: nothing is in it, and it takes nothing */
 	return ipa < VM_FLASH_BYTES;
 }

@@ -204,7 +204,7 @@ u32 vm_create_all(const struct manifest *manifest, const struct gic_registers *g
 
 	if (gic->version == 2) {
 		gicv = gic->virtual_interface;
-		gicv_bytes = min(gic->virtual_interface_bytes, VM_GICC_BYTES);
+		gicv_bytes = min(gic->virtual_interface_bytes, VM_GICC_BYTES - VM_GICC_DIR_BYTES);
 	}
 	count = manifest->vm_count;
 	/* First those that had best not lie anywhere. */

@@ -21,16 +21,18 @@
 
 /* Guest physical layout: the part of QEMU's virt machine that kernels rely on, and Weir's own.
  */
-#define VM_FLASH_BYTES 0x08000000ul /* from 0 on, with nothing in it */
-#define VM_GICD_BASE   0x08000000ul
-#define VM_GICD_BYTES  0x10000ul
-#define VM_GICC_BASE   0x08010000ul
-#define VM_GICC_BYTES  0x2000ul
-#define VM_GICR_BASE   0x080a0000ul
-#define VM_GICR_STRIDE 0x20000ul
-#define VM_UART_BASE   0x09000000ul
-#define VM_UART_BYTES  0x1000ul
-#define VM_UART_INTID  33u
+#define VM_FLASH_BYTES	  0x08000000ul /* from 0 on, with nothing in it */
+#define VM_GICD_BASE	  0x08000000ul
+#define VM_GICD_BYTES	  0x10000ul
+#define VM_GICC_BASE	  0x08010000ul
+#define VM_GICC_BYTES	  0x2000ul
+#define VM_GICC_DIR	  0x08011000ul /* its second page is not mapped */
+#define VM_GICC_DIR_BYTES 0x1000ul
+#define VM_GICR_BASE	  0x080a0000ul
+#define VM_GICR_STRIDE	  0x20000ul
+#define VM_UART_BASE	  0x09000000ul
+#define VM_UART_BYTES	  0x1000ul
+#define VM_UART_INTID	  33u
 /* Frames of virtio devices (core/vdev/virtio.h), VIRTIO_SLOT_BYTES each; slot n raises INTID 48 + n. */
 #define VM_VIRTIO_BASE	0x0a000000ul
 #define VM_VIRTIO_BYTES 0x4000ul

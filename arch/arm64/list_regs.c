@@ -17,11 +17,14 @@
 #define GICH_LR	   0x100
 
 #define HCR_EN		   1u
+#define HCR_TRAP_DIR	   (1u << 14)  /* ICH_HCR_EL2.TDIR */
+#define VTR_CAN_TRAP_DIR   (1ul << 19) /* ICH_VTR_EL2.TDS */
 #define HCR_EOI_COUNT(hcr) ((u32)(hcr) >> 27 & 0x1f)
 
 /* VMCR; the two forms differ in the width of the priority mask. */
 #define VMCR_GROUP0	   1u
 #define VMCR_GROUP1	   2u
+#define VMCR_EOI_1	   (1u << 9)
 #define VMCR_MASK_V3(vmcr) ((u8)((vmcr) >> 24))
 #define VMCR_MASK_V2(vmcr) ((u8)((vmcr) >> 27 << 3))
 
@@ -171,9 +174,18 @@ u32 list_regs_empty(void)
 void list_regs_maintenance(u32 when)
 {
 	if (is_v3)
-		WRITE_SYSREG(S3_4_C12_C11_0, when | HCR_EN); /* ICH_HCR_EL2 */
+		WRITE_SYSREG(S3_4_C12_C11_0, when | HCR_EN | HCR_TRAP_DIR); /* ICH_HCR_EL2 */
 	else
 		gich_write(GICH_HCR, when | HCR_EN);
+}
+
+RARE bool list_regs_deactivation_trapped(void)
+{
+	if (!is_v3)
+		return gich_read(GICH_VMCR) & VMCR_EOI_1;
+	/* ICH_VMCR_EL2, ICH_VTR_EL2 */
+	return READ_SYSREG(S3_4_C12_C11_7) & VMCR_EOI_1 &&
+	       READ_SYSREG(S3_4_C12_C11_1) & VTR_CAN_TRAP_DIR;
 }
 
 u32 list_regs_lost_ends(void)

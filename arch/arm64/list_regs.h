@@ -55,6 +55,12 @@ struct list_regs_interface {
  */
 void list_regs_init(u32 version, void *gich, bool loses_lines);
 bool list_regs_lose_lines(void);
+/*
+ * The guest's end of an interrupt is two steps (EOImode 1), and the second, the deactivation, is trapped: for it
+ * may name an interrupt that no list register of its core has, in any order. GICv3's is ICC_DIR_EL1, if it can be
+ * trapped by itself; GICv2's is a page of its own, which no guest has. Of the vCPU that is loaded.
+ */
+bool list_regs_deactivation_trapped(void);
 void list_regs_init_core(void);
 
 void list_regs_reset(struct list_regs *state);
@@ -71,7 +77,10 @@ void list_reg_pend(u32 index);
 u32 list_regs_empty(void);
 /* Which maintenance interrupts to have; forgets the ends that were lost before. */
 void list_regs_maintenance(u32 when);
-/* Ends of interrupts that no list register had, since the last list_regs_maintenance(). */
+/*
+ * Ends of interrupts that no list register had, since the last list_regs_maintenance(). Means nothing where
+ * deactivation is trapped: some count the first steps then.
+ */
 u32 list_regs_lost_ends(void);
 /* Of a vCPU that is not loaded, or, with 0, of the one that is. */
 struct list_regs_interface list_regs_interface(const struct list_regs *state);

@@ -266,7 +266,7 @@ void vgic_attend(struct vcpu *self, u32 vcpus)
 	kick_all(self->vm, vcpus & ~(1u << self->index));
 }
 
-void vgic_set_control(struct vcpu *self, u32 control)
+RARE void vgic_set_control(struct vcpu *self, u32 control)
 {
 	struct vm *vm = self->vm;
 	struct vgic *gic = &vm->vgic;

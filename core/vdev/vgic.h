@@ -36,6 +36,7 @@ struct vgic_bank {
 	u32 taken;  /* listed, and pending because of a latch, which goes back if it is taken out */
 	u32 clear;  /* listed, and to be no more pending when the owner looks */
 	u32 deactivate; /* listed, and to be no more active when the owner looks */
+	u32 forced; /* if active, then by software: the guest did not acknowledge it and does not end it */
 	/*
 	 * SPIs of the machine that the VM has, and which of them came and were not deactivated in
 	 * the physical GIC since: those are latched, listed or active here.
@@ -56,6 +57,8 @@ struct vgic_spi_bank {
 	u32 owned[MAX_VCPUS];  /* by vCPU: what it has listed or active; the same */
 	u32 route[32];	       /* as the guest wrote it: v2 the mask of ITARGETSR, v3 IROUTER's
 			  affinity 2.1.0 */
+	u32 unused
+		[4]; /* the size makes an index short to compute on the way of every register access */
 };
 
 /* `state` of a vCPU that is loaded, little-endian, and nothing else. */
@@ -142,5 +145,9 @@ bool vgic_pending(struct vcpu *vcpu);
 /* Register frames; false: the access raises an external abort. */
 bool vgic_mmio_distributor(struct vcpu *self, struct mmio *access);
 bool vgic_mmio_redistributor(struct vcpu *self, struct mmio *access);
+/* The guest's page with GICC_DIR (v2), which is trapped. */
+bool vgic_mmio_deactivate(struct vcpu *self, struct mmio *access);
+/* ICC_DIR_EL1 written (v3). */
+void vgic_deactivate(struct vcpu *self, u32 intid);
 /* ICC_SGI1R_EL1 written (v3). */
 void vgic_sgi1r(struct vcpu *self, u64 value);

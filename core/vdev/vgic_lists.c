@@ -27,6 +27,7 @@ static inline struct vgic_bank *bank_of(struct vcpu *vcpu, u32 intid)
 
 struct candidates {
 	u32 open[2]; /* by group: bits of what the guest lets through; the others come last */
+	u32 forced;  /* bits of those that come last if software has made them active */
 	u32 banks;   /* bit b: bits[b] is not 0 */
 	u32 bits[BANKS];
 	u32 best[BANKS]; /* key: what counts most in front, the INTID in bits 9:0 */
@@ -40,6 +41,7 @@ static inline void no_candidates(struct candidates *of, bool group0, bool group1
 {
 	of->open[0] = group0 ? ~0u : 0;
 	of->open[1] = group1 ? ~0u : 0;
+	of->forced = 0;
 	of->banks = 0;
 }
 
@@ -47,7 +49,8 @@ static inline void no_candidates(struct candidates *of, bool group0, bool group1
 static COLD void set_candidates(struct candidates *of, const struct vgic_bank *bank, u32 b,
 				u32 bits)
 {
-	u32 open = bits & ((bank->group1 & of->open[1]) | (~bank->group1 & of->open[0]));
+	u32 open = bits & ((bank->group1 & of->open[1]) | (~bank->group1 & of->open[0])) &
+		   ~(bank->forced & of->forced);
 	u32 n = vgic_most_urgent(bank, open ? open : bits);
 
 	of->banks |= 1u << b;
@@ -78,6 +81,7 @@ static COLD void find_candidates(struct vcpu *vcpu, struct candidates *active,
 
 	/* The guest has let active ones through before. */
 	no_candidates(active, true, true);
+	active->forced = ~0u;
 	no_candidates(pending, guest.group0, guest.group1);
 	add_candidates(gic, &vcpu->vgic.private, 0, ~0u, ~0u, active, pending);
 	for (u32 banks = gic->wanted; banks; banks &= banks - 1) {
@@ -157,6 +161,8 @@ u32 vgic_lists_fold(struct vcpu *vcpu, u32 index, u64 reg)
 	}
 	if (reg & LIST_REG_ACTIVE && !(bank->deactivate & bit)) {
 		bank->active |= bit;
+		if (!(v->list[index] & VGIC_WAS_ACTIVE))
+			bank->forced &= ~bit;
 		if (intid < 16)
 			v->sgi_active[intid] = (u8)LIST_REG_SOURCE_OF(reg);
 	}
@@ -172,9 +178,9 @@ u32 vgic_lists_fold(struct vcpu *vcpu, u32 index, u64 reg)
 
 /*
  * The guest ended interrupts that were active and had no list register: as it ends the most urgent
- * first, those with the highest priority. IHI 0069 12.4.5 (EOIcount).
+ * first, those with the highest priority that it has acknowledged. IHI 0069 12.4.5 (EOIcount).
  */
-static COLD void end_lost(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+static RARE COLD void end_lost(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
 	u32 lost = list_regs_lost_ends();
 	struct candidates active, pending;
@@ -182,6 +188,8 @@ static COLD void end_lost(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 	if (!lost)
 		return;
 	list_regs_maintenance(vcpu->vgic.maintenance); /* counts from 0 again */
+	if (list_regs_deactivation_trapped())
+		return;
 	find_candidates(vcpu, &active, &pending);
 	for (; lost && active.banks; lost--) {
 		u32 intid = take_best(vcpu, &active), bit = 1u << intid % 32;

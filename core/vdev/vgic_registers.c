@@ -38,8 +38,8 @@ static inline struct vgic_bank *bank_at(struct vcpu *self, struct vcpu *of, u64 
  * Pending or active, list registers included: this vCPU's are looked into, which takes them all
  * out; those of another core are not seen, and what was put there counts as still pending.
  */
-static COLD bool read_state(struct vcpu *self, struct vgic_bank *bank, bool active,
-			    struct mmio *access)
+static RARE COLD bool read_state(struct vcpu *self, struct vgic_bank *bank, bool active,
+				 struct mmio *access)
 {
 	struct virtual_timer timer = timer_virtual_read();
 	u32 word, look;
@@ -84,20 +84,21 @@ static u32 write_bits(struct vcpu *of, struct vgic_bank *bank, u32 kind, u32 bit
 	case ISPENDR:
 		bank->latched |= bits;
 		return bits;
-	case ICPENDR:
+	default: /* ICPENDR */
 		bank->latched &= ~bits;
 		bank->clear |= bits & bank->listed;
 		if (of)
 			__atomic_fetch_and(&of->vgic.inbox, ~bits, __ATOMIC_RELAXED);
 		return bits;
-	case ISACTIVER:
-		bank->active |= bits;
-		return bits;
-	default:
-		bank->active &= ~bits;
-		bank->deactivate |= bits & bank->listed;
-		return bits;
 	}
+}
+
+/* Enabling, disabling and clearing go on to the physical GIC; the registers are the same there. */
+static void pass_on(const struct vgic_spi_bank *spi, u32 kind, u32 bits)
+{
+	if (kind == ISENABLER || kind == ICENABLER || kind == ICPENDR)
+		for (bits &= spi->bank.hardware; bits; bits &= bits - 1)
+			gic_set(0x80 * kind, vgic_spi_intid(spi, bits));
 }
 
 /*
@@ -111,12 +112,23 @@ static void own_active(struct vgic_spi_bank *spi, u32 bits, bool active)
 		spi->owned[i] = (spi->owned[i] & ~bits) | (active ? spi->routed[i] & bits : 0);
 }
 
-/* Enabling, disabling and clearing go on to the physical GIC; the registers are the same there. */
-static void pass_on(const struct vgic_spi_bank *spi, u32 kind, u32 bits)
+/* ISACTIVER and ICACTIVER, after change_bits(). What the guest itself has acknowledged has to be known. */
+static RARE COLD bool change_active(struct vcpu *self, struct vcpu *of, struct vgic_bank *bank,
+				    bool active, u32 bits) RELEASES(self->vm->vgic.lock)
 {
-	if (kind == ISENABLER || kind == ICENABLER || kind == ICPENDR)
-		for (bits &= spi->bank.hardware; bits; bits &= bits - 1)
-			gic_set(0x80 * kind, vgic_spi_intid(spi, bits));
+	u32 look = vgic_unlist_all(self);
+
+	if (!of)
+		own_active((struct vgic_spi_bank *)bank, bits, active);
+	if (active) {
+		bank->forced |= bits & ~(bank->active | bank->listed);
+		bank->active |= bits;
+	} else {
+		bank->active &= ~bits;
+		bank->deactivate |= bits & bank->listed;
+	}
+	vgic_attend(self, look | vgic_changed(self->vm, of, bank, bits));
+	return true;
 }
 
 /* `of`: whose private bank it is; 0: an SPI bank. */
@@ -124,13 +136,24 @@ static COLD bool change_bits(struct vcpu *self, struct vcpu *of, struct vgic_ban
 			     u32 bits)
 {
 	spin_lock(&self->vm->vgic.lock);
-	if (kind >= ISACTIVER && !of)
-		own_active((struct vgic_spi_bank *)bank, bits, kind == ISACTIVER);
+	if (kind >= ISACTIVER)
+		return change_active(self, of, bank, kind == ISACTIVER, bits);
 	bits = write_bits(of, bank, kind, bits);
 	if (!of)
 		pass_on((struct vgic_spi_bank *)bank, kind, bits);
 	vgic_attend(self, vgic_changed(self->vm, of, bank, bits));
 	return true;
+}
+
+RARE void vgic_deactivate(struct vcpu *self, u32 intid)
+{
+	struct vgic_bank *bank;
+
+	if (!list_regs_deactivation_trapped()) /* EOImode 0: it does nothing */
+		return;
+	bank = bank_at(self, self, intid / 32);
+	if (bank)
+		change_bits(self, intid < 32 ? self : 0, bank, ICACTIVER, 1u << intid % 32);
 }
 
 static bool access_bits(struct vcpu *self, struct vcpu *of, struct mmio *access, u64 offset)
@@ -173,8 +196,8 @@ static u32 set_priority(struct vgic_bank *bank, u32 n, u8 value)
 	return bit;
 }
 
-static COLD bool access_priority(struct vcpu *self, struct vcpu *of, struct mmio *access,
-				 u64 offset)
+static RARE COLD bool access_priority(struct vcpu *self, struct vcpu *of, struct mmio *access,
+				      u64 offset)
 {
 	u32 first = (u32)offset & 0x3ff, changed = 0;
 	struct vgic_bank *bank = bank_at(self, of, first / 32);
@@ -201,7 +224,8 @@ static COLD bool access_priority(struct vcpu *self, struct vcpu *of, struct mmio
 }
 
 /* Two bits an interrupt, of which the upper one is "edge"; that of SGIs and PPIs is fixed. */
-static COLD bool access_config(struct vcpu *self, struct vcpu *of, struct mmio *access, u64 offset)
+static RARE COLD bool access_config(struct vcpu *self, struct vcpu *of, struct mmio *access,
+				    u64 offset)
 {
 	u32 index = (u32)(offset & 0xff) / 4, shift = index % 2 * 16, edge = 0, look;
 	struct vgic_bank *bank = bank_at(self, of, index / 2);

@@ -118,6 +118,15 @@ static bool access_targets(struct vcpu *self, struct mmio *access, u32 offset)
 	return true;
 }
 
+/* Alone on its page, which reads as zero: IHI 0048 4.4.16. The sender of an SGI is not looked at. */
+RARE COLD bool vgic_mmio_deactivate(struct vcpu *self, struct mmio *access)
+{
+	if (access->write && access->offset == 0)
+		vgic_deactivate(self, access->value & 0x3ff);
+	access->value = 0;
+	return true;
+}
+
 static u32 read_word(const struct vcpu *self, u32 offset)
 {
 	switch (offset) {

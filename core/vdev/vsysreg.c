@@ -12,6 +12,7 @@
 	 (u32)(crm) << 1)
 #define ENCODING_MASK ENCODING(3, 7, 15, 15, 7)
 
+#define ICC_DIR_EL1    ENCODING(3, 0, 12, 11, 1)
 #define ICC_SGI1R_EL1  ENCODING(3, 0, 12, 11, 5)
 #define ICC_ASGI1R_EL1 ENCODING(3, 0, 12, 11, 6)
 #define ICC_SGI0R_EL1  ENCODING(3, 0, 12, 11, 7)
@@ -70,6 +71,10 @@ static bool write(struct vcpu *self, u32 encoding, u64 value)
 		 * state. */
 		if (encoding == ICC_SGI1R_EL1 || encoding == ICC_SGI0R_EL1) {
 			vgic_sgi1r(self, value);
+			return true;
+		}
+		if (encoding == ICC_DIR_EL1) {
+			vgic_deactivate(self, value & 0xffffff);
 			return true;
 		}
 		if (encoding == ICC_ASGI1R_EL1 || encoding == ICC_SRE_EL1)

@@ -476,11 +476,11 @@ static u32 dice(u32 sides)
 	return chosen ? input_below(sides) : random_dice(sides);
 }
 
-static void play_model(u32 version, bool shallow)
+static void play_model(u32 version, bool two_steps)
 {
 	random_state = input_byte();
 	chosen = false;
-	vgic_model_begin(version, shallow, dice);
+	vgic_model_begin(version, two_steps, dice);
 	chosen = true;
 	for (u32 i = 0; i < STEPS_MAX && input_next(); i++)
 		vgic_model_step();

@@ -124,6 +124,16 @@ void make_level(u32 intid)
 	gicd_write(0xc00 + intid / 16 * 4, 0xaaaaaaaa & ~(2u << intid % 16 * 2));
 }
 
+void deactivate(u32 intid)
+{
+	struct mmio access = { .bytes = 4, .write = true, .value = intid };
+
+	if (vm.vgic.version == 3)
+		vgic_deactivate(sched_current(), intid);
+	else
+		assert_true(vgic_mmio_deactivate(sched_current(), &access));
+}
+
 void maintain(void)
 {
 	for (u32 i = 0; i < 4 && fake_maintenance(); i++)

@@ -40,6 +40,8 @@ u32 own_read(u64 offset);
 void set_priority(u32 intid, u8 priority);
 void make_level(u32 intid);
 
+/* ICC_DIR_EL1 or GICC_DIR, by the vCPU that runs: in EOImode 1 the second step, which is trapped. */
+void deactivate(u32 intid);
 /* Takes the maintenance interrupts that there are, as EL2 would before the guest goes on. */
 void maintain(void);
 /* Acknowledges and ends this one, which must be the next. */

@@ -27,9 +27,10 @@ static struct {
 	u32 version;
 	bool loaded, open[2], group[2];
 	u8 mask;
+	u32 point[2];	      /* by group: the lower bits of a priority that do not preempt */
 	u32 depth, stack[64]; /* acknowledged and not ended, indices into `model` */
-	u8 running[65];	      /* their priorities */
-	bool shallow;	      /* few active at once, then states may be set by software too */
+	u32 running[64];      /* their group priorities */
+	bool two_steps;	      /* EOImode 1: the end does not deactivate */
 } guest;
 
 static struct vm vm;
@@ -43,22 +44,49 @@ static bool is_pending(const struct model *m)
 	return m->latched || (m->line && !m->edge);
 }
 
-/* Everything but the order among those that pass. */
-static bool may_come(const struct model *m)
+/* Everything but the order among those that compete, and what is active. */
+static bool competes(const struct model *m)
 {
 	return is_pending(m) && m->enabled && !m->active && guest.open[m->group1] &&
-	       guest.group[m->group1] && m->priority < guest.mask &&
-	       (!guest.depth || m->priority < guest.running[guest.depth - 1]);
+	       guest.group[m->group1];
 }
 
+static u32 group_priority(u32 priority, bool group1)
+{
+	return priority >> guest.point[group1] << guest.point[group1];
+}
+
+/* Its group priority is above that of what is active, and it is not masked. */
+static bool passes(const struct model *m)
+{
+	u32 top = guest.depth ? guest.running[guest.depth - 1] : NOBODY;
+
+	return m->priority < guest.mask &&
+	       group_priority(m->priority, m->group1) < group_priority(top, m->group1);
+}
+
+/* Of those that compete. */
 static u32 best_priority(void)
 {
 	u32 best = NOBODY;
 
 	for (u32 i = 0; i < COUNT; i++)
-		if (may_come(&model[i]))
+		if (competes(&model[i]))
 			best = min(best, (u32)model[i].priority);
 	return best;
+}
+
+/* One of the most urgent ones is signalled; of several of the same priority the interface chooses. */
+static bool is_signalled(bool all)
+{
+	u32 best = best_priority(), count = 0, passing = 0;
+
+	for (u32 i = 0; i < COUNT; i++)
+		if (competes(&model[i]) && model[i].priority == best) {
+			count++;
+			passing += passes(&model[i]);
+		}
+	return all ? count && passing == count : passing;
 }
 
 static u32 index_of(u32 intid)
@@ -70,15 +98,6 @@ static u32 index_of(u32 intid)
 	return 0;
 }
 
-static u32 active_count(void)
-{
-	u32 count = 0;
-
-	for (u32 i = 0; i < COUNT; i++)
-		count += model[i].active;
-	return count;
-}
-
 /* --- The thing under test ------------------------------------------------------------------- */
 
 static void on(u32 n)
@@ -87,14 +106,25 @@ static void on(u32 n)
 	fake_sched_set_current(vcpus[n].vgic.loaded ? &vcpus[n] : 0);
 }
 
-static u32 access_word(u32 intid, u64 offset, u32 bytes, bool write, u64 value)
+/* By vCPU `n`. The registers of its own private interrupts are the only ones that GICv2 shows to it. */
+static u32 access_by(u32 n, u32 intid, u64 offset, u32 bytes, bool write, u64 value)
 {
 	bool gicr = guest.version == 3 && intid < 32;
 	struct mmio access = { gicr ? GICR(offset) : offset, bytes, write, value };
 
-	assert_true(gicr ? vgic_mmio_redistributor(&vcpus[0], &access)
-			 : vgic_mmio_distributor(&vcpus[0], &access));
+	on(n);
+	assert_true(gicr ? vgic_mmio_redistributor(&vcpus[n], &access)
+			 : vgic_mmio_distributor(&vcpus[n], &access));
+	on(0);
 	return (u32)access.value;
+}
+
+/* A write may be anybody's. */
+static u32 access_word(u32 intid, u64 offset, u32 bytes, bool write, u64 value)
+{
+	u32 n = write && (guest.version == 3 || intid >= 32) && dice(4) == 0 ? 1 : 0;
+
+	return access_by(n, intid, offset, bytes, write, value);
 }
 
 static void write_bit(u32 base, u32 intid)
@@ -133,10 +163,11 @@ static void check(void)
 	if (!guest.loaded)
 		return;
 	if (next == FAKE_SPURIOUS) {
-		assert_int_equal(best, NOBODY);
+		assert_false(is_signalled(true));
 		return;
 	}
-	assert_true(may_come(&model[index_of(next & 0x3ff)]));
+	assert_true(competes(&model[index_of(next & 0x3ff)]));
+	assert_true(passes(&model[index_of(next & 0x3ff)]));
 	assert_int_equal(model[index_of(next & 0x3ff)].priority, best);
 }
 
@@ -248,15 +279,17 @@ static void move_group(u32 i)
 
 static void move_active(u32 i)
 {
-	if (!guest.shallow || intids[i] == TIMER || is_v2_sgi(i))
+	if (intids[i] == TIMER)
 		return;
-	for (u32 k = 0; k < guest.depth; k++)
+	/* What is deactivated before its end is not ended any more; nobody does that in EOImode 0. */
+	for (u32 k = 0; k < guest.depth && !guest.two_steps; k++)
 		if (guest.stack[k] == i)
 			return;
-	if (!model[i].active && active_count() >= LIST_REGS_KEPT - 1)
-		return;
 	model[i].active = !model[i].active;
-	write_bit(model[i].active ? 0x300 : 0x380, intids[i]);
+	if (model[i].active) /* by another vCPU it would depend on whether this one had just taken it */
+		access_by(0, intids[i], 0x300 + intids[i] / 32 * 4, 4, true, 1u << intids[i] % 32);
+	else
+		write_bit(0x380, intids[i]);
 }
 
 static void move_read(u32 i)
@@ -278,14 +311,17 @@ static void move_interface(u32 i)
 {
 	(void)i;
 	set_interface(dice(6) ? 0xff : (u8)(dice(16) * 8), dice(8), dice(8));
+	if (guest.depth)
+		return;
+	for (u32 group = 0; group < 2; group++)
+		guest.point[group] = dice(3) ? 3 : 3 + dice(5);
+	fake_binary_point(guest.point[0], guest.point[1]);
 }
 
 static void move_acknowledge(u32 i)
 {
 	u32 next;
 
-	if (guest.shallow && active_count() >= LIST_REGS_KEPT - 1)
-		return;
 	next = fake_acknowledge();
 	if (next == FAKE_SPURIOUS)
 		return;
@@ -298,31 +334,50 @@ static void move_acknowledge(u32 i)
 		model[i].latched = false;
 	}
 	model[i].active = true;
-	guest.running[guest.depth] = model[i].priority;
+	guest.running[guest.depth] = group_priority(model[i].priority, model[i].group1);
 	guest.stack[guest.depth++] = i;
 }
 
 static void move_end(u32 i)
 {
 	/* The deep game goes down as far as priorities allow. */
-	if (!guest.depth || (!guest.shallow && best_priority() != NOBODY && dice(8)))
+	if (!guest.depth || (is_signalled(false) && dice(8)))
 		return;
 	/* Several in a row, before EL2 takes an interrupt. */
 	for (u32 ends = 1 + dice(guest.depth); ends; ends--) {
 		i = guest.stack[--guest.depth];
-		model[i].active = false;
+		model[i].active &= guest.two_steps;
 		fake_end(intids[i]);
 	}
 }
 
-/* WFI: a timer that fell while the vCPU is not loaded may wake it for nothing. */
+/* EOImode 1: the second step, in any order, and of an SPI by any vCPU. In EOImode 0 it does nothing. */
+static void move_deactivate(u32 i)
+{
+	u32 n = intids[i] >= 32 && dice(3) == 0 ? 1 : 0;
+
+	on(n);
+	if (guest.version == 3)
+		vgic_deactivate(&vcpus[n], intids[i]);
+	else
+		vgic_mmio_deactivate(&vcpus[n], &(struct mmio){ 0, 4, true, intids[i] });
+	on(0);
+	model[i].active &= !guest.two_steps;
+}
+
+/*
+ * WFI: a timer that fell while the vCPU is not loaded may wake it for nothing, and so may one that does not
+ * preempt because of a binary point.
+ */
 static void move_wait(u32 i)
 {
 	bool pending = vgic_pending(&vcpus[0]);
 
 	(void)i;
-	if (guest.loaded || !pending)
-		assert_int_equal(pending, best_priority() != NOBODY);
+	if (is_signalled(true))
+		assert_true(pending);
+	else if (guest.loaded && !is_signalled(false) && guest.point[0] + guest.point[1] == 6)
+		assert_false(pending);
 	if (guest.loaded)
 		vgic_settle(&vcpus[0]); /* it runs on: something is pending, or it was woken */
 }
@@ -351,11 +406,12 @@ static const struct {
 	{ move_acknowledge, true }, { move_acknowledge, true }, { move_acknowledge, true },
 	{ move_acknowledge, true }, { move_end, true },		{ move_end, true },
 	{ move_end, true },	    { move_switch, false },	{ move_wait, false },
+	{ move_deactivate, true },  { move_deactivate, true },
 };
 
 /* --- Sequences ------------------------------------------------------------------------------ */
 
-void vgic_model_begin(u32 version, bool shallow, u32 (*from)(u32 sides))
+void vgic_model_begin(u32 version, bool two_steps, u32 (*from)(u32 sides))
 {
 	dice = from;
 	fake_sched_reset();
@@ -369,7 +425,8 @@ void vgic_model_begin(u32 version, bool shallow, u32 (*from)(u32 sides))
 	memset(&guest, 0, sizeof(guest));
 	guest.version = version;
 	guest.loaded = true;
-	guest.shallow = shallow;
+	guest.two_steps = two_steps;
+	guest.point[0] = guest.point[1] = 3;
 	vm.vcpu_count = 3;
 	for (u32 i = 0; i < 3; i++) {
 		vm.vcpu[i] = &vcpus[i];
@@ -388,6 +445,7 @@ void vgic_model_begin(u32 version, bool shallow, u32 (*from)(u32 sides))
 		vgic_save(&vcpus[i]);
 		vcpus[i].vgic.private.line = 0;
 		vgic_load(&vcpus[i]);
+		fake_two_steps(two_steps);
 	}
 	on(0);
 	for (u32 i = 0; i < COUNT; i++) {

@@ -10,9 +10,8 @@
 #include "core/base/types.h"
 
 /*
- * Both begin anew. Whatever is chosen is chosen by `dice`, which gives 0..sides - 1. `shallow`: few
- * interrupts are active at the same time; then software sets active states, too.
+ * Begins anew. Whatever is chosen is chosen by `dice`, which gives 0..sides - 1. `two_steps`: EOImode 1.
  */
-void vgic_model_begin(u32 version, bool shallow, u32 (*dice)(u32 sides));
+void vgic_model_begin(u32 version, bool two_steps, u32 (*dice)(u32 sides));
 /* One move, and the comparison. */
 void vgic_model_step(void);

@@ -15,7 +15,9 @@ static struct core {
 	u32 when, lost;
 	u8 mask;
 	bool group[2];
-	u32 running; /* bit n: priority 8 * n is active */
+	u32 running;  /* bit n: priority 8 * n is active */
+	u32 point[2]; /* binary points: 0 (as 3) or so many bits of a priority do not preempt */
+	bool two_steps;
 	bool timer_active;
 } cores[MAX_PCPUS];
 static struct spi {
@@ -105,6 +107,11 @@ void list_regs_maintenance(u32 when)
 	here()->lost = 0;
 }
 
+bool list_regs_deactivation_trapped(void)
+{
+	return here()->two_steps;
+}
+
 u32 list_regs_lost_ends(void)
 {
 	return here()->lost;
@@ -120,7 +127,8 @@ void list_regs_save(struct list_regs *state)
 	for (u32 i = 0; i < LIST_REGS_KEPT; i++)
 		assert_int_equal(here()->lr[i] >> 62, 0);
 	assert_int_equal(here()->when, 0);
-	state->vmcr = (u64)here()->mask << 24 | here()->group[1] << 1 | here()->group[0];
+	state->vmcr = (u64)here()->mask << 24 | here()->group[1] << 1 | here()->group[0] |
+		      here()->two_steps << 9 | here()->point[0] << 21 | here()->point[1] << 18;
 	state->ap1r0 = here()->running;
 }
 
@@ -129,6 +137,9 @@ void list_regs_load(const struct list_regs *state)
 	here()->mask = (u8)(state->vmcr >> 24);
 	here()->group[0] = state->vmcr & 1;
 	here()->group[1] = state->vmcr >> 1 & 1;
+	here()->two_steps = state->vmcr >> 9 & 1;
+	here()->point[0] = state->vmcr >> 21 & 7;
+	here()->point[1] = state->vmcr >> 18 & 7;
 	here()->running = (u32)state->ap1r0;
 }
 
@@ -216,10 +227,29 @@ void fake_interface_set(u8 mask, bool group0, bool group1)
 	here()->group[1] = group1;
 }
 
+void fake_two_steps(bool on)
+{
+	here()->two_steps = on;
+}
+
+void fake_binary_point(u32 group0, u32 group1)
+{
+	here()->point[0] = group0;
+	here()->point[1] = group1;
+}
+
+u32 fake_group_bits(bool group1)
+{
+	u32 point = here()->point[group1];
+
+	return point > 3 ? ~0u << point : ~7u;
+}
+
+/* The most urgent one, if it is more urgent than what is active: its group priority counts for that. */
 static u64 *highest(struct core *core)
 {
 	u64 *best = 0;
-	u32 best_priority = min((u32)core->mask, running_priority(core->running));
+	u32 best_priority = core->mask, bits;
 
 	for (u32 i = 0; i < LIST_REGS_KEPT; i++) {
 		u64 reg = core->lr[i];
@@ -231,7 +261,10 @@ static u64 *highest(struct core *core)
 		best = &core->lr[i];
 		best_priority = priority;
 	}
-	return best;
+	if (!best)
+		return 0;
+	bits = fake_group_bits(*best & LIST_REG_GROUP1);
+	return (best_priority & bits) < (running_priority(core->running) & bits) ? best : 0;
 }
 
 u32 fake_next(void)
@@ -251,7 +284,8 @@ u32 fake_acknowledge(void)
 	if (!best)
 		return FAKE_SPURIOUS;
 	*best = (*best & ~LIST_REG_PENDING) | LIST_REG_ACTIVE;
-	here()->running |= 1u << (*best >> 51 & 0x1f);
+	here()->running |=
+		1u << ((*best >> 48 & fake_group_bits(*best & LIST_REG_GROUP1) & 0xff) >> 3);
 	return next;
 }
 
@@ -279,10 +313,21 @@ void fake_deactivate(u32 intid)
 	here()->lost++;
 }
 
+static bool is_active(u32 intid)
+{
+	for (u32 i = 0; i < LIST_REGS_KEPT; i++)
+		if ((here()->lr[i] & 0x3ff) == (intid & 0x3ff) && here()->lr[i] & LIST_REG_ACTIVE)
+			return true;
+	return false;
+}
+
 void fake_end(u32 intid)
 {
 	fake_drop();
-	fake_deactivate(intid);
+	if (!here()->two_steps)
+		fake_deactivate(intid);
+	else if (!is_active(intid))
+		here()->lost++;
 }
 
 u32 fake_list_regs_used(void)

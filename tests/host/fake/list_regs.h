@@ -19,11 +19,19 @@ void fake_interface_set(u8 mask, bool group0, bool group1);
 /* Either group's acknowledge: INTID | source << 10, or FAKE_SPURIOUS. */
 u32 fake_acknowledge(void);
 u32 fake_next(void); /* what fake_acknowledge() would give */
-/* Drops the running priority, and (EOImode 0) deactivates. */
+/*
+ * EOIR: drops the running priority and, in EOImode 0, deactivates. In EOImode 1 an end that no list register has
+ * is counted all the same, as QEMU does it.
+ */
 void fake_end(u32 intid);
-/* EOImode 1, the two halves. */
+/* EOImode 1 from now on, or 0: the deactivation is then trapped, and vgic_deactivate() is the guest's. */
+void fake_two_steps(bool on);
+/* The two halves, where deactivation is not trapped. */
 void fake_drop(void);
 void fake_deactivate(u32 intid);
+/* Binary points: bits of the priority that a group's interrupts are not preempted by; 3 (all of them) to 7. */
+void fake_binary_point(u32 group0, u32 group1);
+u32 fake_group_bits(bool group1); /* mask of the others */
 
 u32 fake_list_regs_used(void);	 /* with something pending or active in them */
 bool fake_listed(u32 intid);	 /* pending or active in a list register */
