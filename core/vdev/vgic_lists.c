@@ -324,6 +324,19 @@ static void place_any(struct vcpu *vcpu, u32 intid, u32 index, bool scarce)
 	vgic_spi_summarize(&vcpu->vm->vgic, spi);
 }
 
+/*
+ * The guest opens a group, or shuts one while it has the other: what comes first is another then. To shut the only one
+ * lets nothing through. That is not asked for also because QEMU (10.0) looks at group 1 where it should at group 0
+ * (ICH_MISR_EL2.VGrp0D), and would interrupt a guest that has group 0 alone for ever.
+ */
+static COLD u32 when_groups_change(const struct candidates *pending)
+{
+	if (pending->open[0] && pending->open[1])
+		return LIST_REGS_GROUP0_OFF | LIST_REGS_GROUP1_OFF;
+	return (pending->open[0] ? 0 : LIST_REGS_GROUP0_ON) |
+	       (pending->open[1] ? 0 : LIST_REGS_GROUP1_ON);
+}
+
 u32 vgic_lists_choose(struct vcpu *vcpu)
 {
 	u32 look = vgic_lists_fold_all(vcpu);
@@ -339,11 +352,8 @@ u32 vgic_lists_choose(struct vcpu *vcpu)
 		place_any(vcpu, take_best(vcpu, &active), index, pending.banks != 0);
 	for (; index < LIST_REGS_KEPT && pending.banks; index++)
 		place_any(vcpu, take_best(vcpu, &pending), index, false);
-	if (pending.banks) {
-		when |= LIST_REGS_NO_PENDING;
-		when |= pending.open[0] ? LIST_REGS_GROUP0_OFF : LIST_REGS_GROUP0_ON;
-		when |= pending.open[1] ? LIST_REGS_GROUP1_OFF : LIST_REGS_GROUP1_ON;
-	}
+	if (pending.banks)
+		when |= LIST_REGS_NO_PENDING | when_groups_change(&pending);
 	if (active.banks)
 		when |= LIST_REGS_LOST_EOI;
 	vgic_lists_maintenance(vcpu, when);

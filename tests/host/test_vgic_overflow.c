@@ -144,6 +144,26 @@ TEST(more_than_fit_are_chosen_from_when_the_vcpu_is_settled)
 	expect_nothing();
 }
 
+/* With either, both or none of the groups open: the guest goes on. */
+TEST(no_maintenance_interrupt_comes_again_when_all_is_done)
+{
+	for (u32 open = 0; open < 4; open++) {
+		start(3, 1);
+		gicd_write(0x80 + 4, 0x55u << (SPI - 32)); /* every other in group 1 */
+		fake_interface_set(0xff, open & 1, open & 2);
+		gicd_write(0x200 + 4, 0xffu << (SPI - 32));
+		vgic_settle(&vcpus[0]);
+		assert_false(fake_maintenance());
+		fake_interface_set(0xff, true, true);
+		assert_int_equal(fake_maintenance(), open != 3);
+		vgic_sync(&vcpus[0]);
+		vgic_settle(&vcpus[0]);
+		assert_false(fake_maintenance());
+		fake_interface_set(0xff, false, true);
+		assert_true(fake_maintenance());
+	}
+}
+
 TEST(more_urgent_one_evicts_a_pending_one)
 {
 	start(3, 1);
@@ -265,6 +285,7 @@ int main(void)
 		RUN(all_pending_at_once_come_by_priority_and_number_where_they_are_routed),
 		RUN(all_active_at_once_can_all_be_ended),
 		RUN(more_than_fit_are_chosen_from_when_the_vcpu_is_settled),
+		RUN(no_maintenance_interrupt_comes_again_when_all_is_done),
 		RUN(more_urgent_one_evicts_a_pending_one),
 		RUN(raising_a_priority_reorders_what_is_listed),
 		RUN(nesting_deeper_than_list_registers_ends_right),

@@ -359,7 +359,8 @@ bool fake_maintenance(void)
 	return (core->when & LIST_REGS_NO_PENDING && !pending) ||
 	       (core->when & LIST_REGS_LOST_EOI && core->lost) ||
 	       (core->when & LIST_REGS_GROUP0_ON && core->group[0]) ||
-	       (core->when & LIST_REGS_GROUP0_OFF && !core->group[0]) ||
+	       /* As it should be, and as QEMU has it. */
+	       (core->when & LIST_REGS_GROUP0_OFF && !(core->group[0] && core->group[1])) ||
 	       (core->when & LIST_REGS_GROUP1_ON && core->group[1]) ||
 	       (core->when & LIST_REGS_GROUP1_OFF && !core->group[1]);
 }
