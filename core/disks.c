@@ -176,7 +176,8 @@ const void *disks_read(struct block_device *device, u64 sector)
 		.operation = BLOCK_READ,
 		.sector = sector,
 		.segment_count = 1,
-		.segment[0] = { mmu_heap_pa(read->sector), BLOCK_SECTOR_BYTES },
+		.segment = &read->request.own,
+		.own = { mmu_heap_pa(read->sector), BLOCK_SECTOR_BYTES },
 		.done = read_done,
 	};
 	read->under_way = device->ops->submit(device, &read->request) == WEIR_OK;

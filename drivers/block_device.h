@@ -20,14 +20,15 @@ struct block_segment {
 	u32 bytes;
 };
 
-#define BLOCK_SEGMENTS_MAX 4
+#define BLOCK_SEGMENTS_MAX 16
 #define BLOCK_SECTOR_BYTES 512u
 
 struct block_request {
 	enum block_operation operation;
 	u64 sector;
-	u32 segment_count; /* 0 for a flush, else 1..max_segments of the device */
-	struct block_segment segment[BLOCK_SEGMENTS_MAX]; /* whole sectors, <= max_segment_bytes */
+	u32 segment_count;		     /* 0 for a flush, else 1..max_segments of the device */
+	const struct block_segment *segment; /* whole sectors, <= max_segment_bytes */
+	struct block_segment own;	     /* for who needs a single one */
 	void (*done)(struct block_request *request, enum weir_status status);
 	struct list link; /* the driver's from submit (WEIR_OK) to done, else the caller's */
 	u32 driver_slot;

@@ -92,8 +92,7 @@ static struct block_slot *take_slot(struct vcpu *self, pa_t pa, u32 bytes)
 		slot = &block->slot[index];
 		slot->request.segment_count = bytes != 0;
 		slot->request.ticks = 0;
-		slot->request.segment[0].pa = pa;
-		slot->request.segment[0].bytes = bytes;
+		slot->request.own = (struct block_segment){ pa, bytes };
 		block->reach[index] = (struct block_reach){ pa.raw, pa.raw + bytes };
 	}
 	spin_unlock(&block->lock);
@@ -512,6 +511,7 @@ static void create_vcpu(struct vcpu *vcpu)
 		block->slot[i].vcpu = vcpu;
 		block->slot[i].index = i;
 		block->slot[i].request.done = request_done;
+		block->slot[i].request.segment = &block->slot[i].request.own;
 		list_init(&block->slot[i].request.link);
 	}
 }

@@ -82,7 +82,7 @@ static void finish(struct virtio_request *request, u8 answer, bool was_sent)
 	end = block_stopped(device->vm);
 	if (!end && virtio_live(device) && device->queue[0].ready) {
 		virtio_copy_out(request->answer, &answer, 1);
-		virtio_put(device, &device->queue[0], request->head,
+		virtio_put(device, &device->queue[0], request->chain.head,
 			   answer == ANSWER_OK ? request->written : 1);
 	}
 	disk->free |= (u32)BIT(request - disk->request);
@@ -101,30 +101,41 @@ static void finish(struct virtio_request *request, u8 answer, bool was_sent)
 /* The next data, as much as the device takes at once. */
 static enum weir_status start_next(struct virtio_request *request)
 {
-	const struct virtio_disk *disk = request->disk;
+	const struct block_disk *disk = request->disk->disk;
 	struct block_request *io = &request->request;
-	struct vm *vm = disk->device.vm;
-	u64 room = disk->disk->max_sectors;
+	u32 room = (u32)disk->max_sectors * BLOCK_SECTOR_BYTES, count = 0;
+	struct block_segment *piece = request->data;
 
-	io->segment_count = 0;
+	io->segment = piece;
 	io->ticks = 0;
-	while (request->next < request->count && room &&
-	       io->segment_count < disk->disk->device->max_segments) {
-		u64 from = request->data[request->next].from;
-		u64 left = request->data[request->next].sectors, sectors = min(left, room);
-		u32 bytes = (u32)sectors * BLOCK_SECTOR_BYTES;
-
-		io->segment[io->segment_count++] =
-			(struct block_segment){ PA(vm->ram.raw + from), bytes };
-		room -= sectors;
-		if (sectors == left) {
-			request->next++;
-			continue;
+	for (; count < min(request->left, disk->device->max_segments) && room; count++, piece++) {
+		if (piece->bytes > room) {
+			request->later = piece->bytes - room;
+			piece->bytes = room;
 		}
-		request->data[request->next].from = from + bytes;
-		request->data[request->next].sectors = left - sectors;
+		room -= piece->bytes;
 	}
-	return block_start(vm, disk->disk, io);
+	io->segment_count = count;
+	return block_start(request->disk->device.vm, disk, io);
+}
+
+/* What the device has done is over. */
+static void pass(struct virtio_request *request)
+{
+	struct block_request *io = &request->request;
+	u32 count = io->segment_count;
+	struct block_segment *last;
+
+	for (u32 i = 0; i < count; i++)
+		io->sector += io->segment[i].bytes / BLOCK_SECTOR_BYTES;
+	if (request->later) {
+		last = &request->data[--count];
+		last->pa.raw += last->bytes;
+		last->bytes = request->later;
+		request->later = 0;
+	}
+	request->data += count;
+	request->left -= count;
 }
 
 static bool must_flush(const struct virtio_request *request)
@@ -143,13 +154,13 @@ static void done(struct block_request *io, enum weir_status status)
 {
 	struct virtio_request *request = container_of(io, struct virtio_request, request);
 	struct vm *vm = request->disk->device.vm;
-	bool more = request->next < request->count;
+	bool more;
 
 	if (io->ticks)
 		block_charge(vm->vcpu[0], io->ticks);
+	more = request->later || request->left > io->segment_count;
 	if (status == WEIR_OK && !block_stopped(vm) && (more || must_flush(request))) {
-		for (u32 i = 0; i < io->segment_count; i++)
-			io->sector += io->segment[i].bytes / BLOCK_SECTOR_BYTES;
+		pass(request);
 		if (!more)
 			io->operation = BLOCK_FLUSH;
 		status = start_next(request);
@@ -161,42 +172,37 @@ static void done(struct block_request *io, enum weir_status status)
 
 /* ---- The beginning of a request -------------------------------------------------------------- */
 
-/* What is known of the last data while they are gathered: their pieces need not be whole sectors. */
-struct gathered {
-	u64 from, end;
-};
-
-/* One more piece of data, joined to the last where they touch. False: what is behind it is in mid-sector. */
-static bool add_data(struct virtio_request *request, struct gathered *last, u64 offset, u64 bytes)
+/*
+ * The data of a read are what the driver may have written, but for the answer; of a write what it has, but for the
+ * header. They stay where they are in the chain, but that pieces which touch are joined: for one alone need not be whole
+ * sectors. Returns how many bytes; 0: there are none, or what is behind a piece is in mid-sector.
+ */
+static u64 gather(struct virtio_request *request, bool read)
 {
-	if (offset != last->end || last->end - last->from > UINT32_MAX) {
-		if ((last->end - last->from) % BLOCK_SECTOR_BYTES)
-			return false;
-		request->data[request->count++].from = last->from = offset;
-	}
-	last->end = offset + bytes;
-	request->data[request->count - 1].sectors = (last->end - last->from) / BLOCK_SECTOR_BYTES;
-	return true;
-}
+	struct virtio_chain *chain = &request->chain;
+	struct block_segment *piece = &chain->piece[read ? chain->readable : 0], *to = piece;
+	const struct block_segment *end = &chain->piece[read ? chain->count : chain->readable];
+	u64 bytes = 0, all = 0;
 
-/* The data of a read are what the driver may have written, but for the answer; of a write what it has. */
-static bool gather(struct virtio_request *request, const struct virtio_chain *chain, bool read)
-{
-	u32 last = chain->count - 1;
-	struct gathered data = { UINT64_MAX, UINT64_MAX }; /* no offset */
-
-	for (u32 i = read ? chain->readable : 0; i <= (read ? last : chain->readable - 1); i++) {
-		u64 offset = chain->piece[i].pa.raw - request->disk->device.vm->ram.raw;
-		u64 bytes = chain->piece[i].bytes - (i == last);
-
-		if (i == 0) {
-			offset += sizeof(struct header);
-			bytes -= sizeof(struct header);
+	chain->piece[0].pa.raw += sizeof(struct header);
+	chain->piece[0].bytes -= sizeof(struct header);
+	chain->piece[chain->count - 1].bytes--;
+	request->data = to;
+	for (; piece < end; piece++) {
+		if (!piece->bytes)
+			continue;
+		bytes += piece->bytes;
+		if (to > request->data && to[-1].pa.raw + to[-1].bytes == piece->pa.raw &&
+		    piece->bytes <= UINT32_MAX - to[-1].bytes) {
+			to[-1].bytes += piece->bytes;
+			continue;
 		}
-		if (bytes && !add_data(request, &data, offset, bytes))
-			return false;
+		if (to > request->data)
+			all |= to[-1].bytes;
+		*to++ = *piece;
 	}
-	return (data.end - data.from) % BLOCK_SECTOR_BYTES == 0;
+	request->left = (u32)(to - request->data);
+	return (all | bytes) % BLOCK_SECTOR_BYTES ? 0 : bytes;
 }
 
 static void account(struct virtio_disk *disk, struct vcpu *self, u64 sectors)
@@ -212,14 +218,11 @@ static void account(struct virtio_disk *disk, struct vcpu *self, u64 sectors)
 }
 
 /* ANSWER_NONE: the service has it, and `done` comes or was here. */
-static u8 begin_io(struct virtio_request *request, struct vcpu *self, u64 sector)
+static u8 begin_io(struct virtio_request *request, struct vcpu *self, u64 sector, u64 sectors)
 {
 	const struct block_disk *disk = request->disk->disk;
 	enum block_operation operation = request->request.operation;
-	u64 sectors = 0;
 
-	for (u32 i = 0; i < request->count; i++)
-		sectors += request->data[i].sectors;
 	if (!disk->device || (operation == BLOCK_WRITE && read_only(disk)))
 		return ANSWER_IO;
 	if (operation != BLOCK_FLUSH &&
@@ -233,9 +236,9 @@ static u8 begin_io(struct virtio_request *request, struct vcpu *self, u64 sector
 	return start_next(request) == WEIR_OK ? ANSWER_NONE : ANSWER_IO;
 }
 
-static u8 get_id(struct virtio_request *request, const struct virtio_chain *chain)
+static u8 get_id(struct virtio_request *request)
 {
-	const struct virtio_piece *piece = &chain->piece[chain->readable];
+	const struct block_segment *piece = &request->chain.piece[request->chain.readable];
 	const char *name = request->disk->disk->config->name;
 	char id[ID_BYTES] = { 0 };
 
@@ -247,34 +250,35 @@ static u8 get_id(struct virtio_request *request, const struct virtio_chain *chai
 	return ANSWER_OK;
 }
 
-static u8 begin(struct virtio_request *request, const struct virtio_chain *chain, struct vcpu *self)
+static u8 begin(struct virtio_request *request, struct vcpu *self)
 {
 	struct block_request *io = &request->request;
 	struct header header;
+	u64 bytes;
 
-	virtio_copy_in(&header, chain->piece[0].pa, sizeof(header));
-	request->count = request->next = 0;
+	virtio_copy_in(&header, request->chain.piece[0].pa, sizeof(header));
+	request->left = request->later = 0;
 	switch (header.type) {
 	case TYPE_IN:
 	case TYPE_OUT:
 		io->operation = header.type == TYPE_IN ? BLOCK_READ : BLOCK_WRITE;
-		if (!gather(request, chain, header.type == TYPE_IN))
-			return ANSWER_IO;
-		return begin_io(request, self, header.sector);
+		bytes = gather(request, header.type == TYPE_IN);
+		return begin_io(request, self, header.sector, bytes / BLOCK_SECTOR_BYTES);
 	case TYPE_FLUSH:
 		io->operation = BLOCK_FLUSH;
-		return begin_io(request, self, 0);
+		return begin_io(request, self, 0, 0);
 	case TYPE_GET_ID:
-		return get_id(request, chain);
+		return get_id(request);
 	default:
 		return ANSWER_UNSUPPORTED;
 	}
 }
 
 /* Which pieces are shared, or have too much of the pool to be looked at, a bit each. */
-static u32 shared_pieces(struct vm *vm, const struct virtio_chain *chain,
-			 const struct block_reach *reach)
+static u32 shared_pieces(struct vm *vm, const struct virtio_request *request)
 {
+	const struct virtio_chain *chain = &request->chain;
+	const struct block_reach *reach = &request->reach;
 	u32 shared = 0;
 
 	grant_lock(vm);
@@ -285,7 +289,7 @@ static u32 shared_pieces(struct vm *vm, const struct virtio_chain *chain,
 		return 0;
 	}
 	for (u32 i = 0; i < chain->count; i++) {
-		const struct virtio_piece *piece = &chain->piece[i];
+		const struct block_segment *piece = &chain->piece[i];
 		u64 end = piece->pa.raw + piece->bytes;
 		u64 from = max(piece->pa.raw, vm->ipc->grant.pool.raw);
 
@@ -299,14 +303,14 @@ static u32 shared_pieces(struct vm *vm, const struct virtio_chain *chain,
 
 /* ---- Queues ---------------------------------------------------------------------------------- */
 
-static void note_reach(struct virtio_request *request, const struct vm *vm,
-		       const struct virtio_chain *chain)
+static void note_reach(struct virtio_request *request, const struct vm *vm)
 {
+	const struct virtio_chain *chain = &request->chain;
 	struct block_reach reach = { UINT64_MAX, 0 };
 	u64 pool = vm->ipc->grant.pool.raw; /* the end of RAM */
 
 	for (u32 i = 0; i < chain->count; i++) {
-		const struct virtio_piece *piece = &chain->piece[i];
+		const struct block_segment *piece = &chain->piece[i];
 
 		u64 end = piece->pa.raw + piece->bytes;
 
@@ -319,12 +323,12 @@ static void note_reach(struct virtio_request *request, const struct vm *vm,
 }
 
 /* Takes a chain and a request for it; 0: there is none, or it must wait. */
-static struct virtio_request *take(struct virtio_device *device, struct virtio_chain *chain)
-	NEEDS(device->lock)
+static struct virtio_request *take(struct virtio_device *device) NEEDS(device->lock)
 {
 	struct virtio_disk *disk = disk_of(device);
 	struct virtio_request *request;
-	const struct virtio_piece *last;
+	const struct virtio_chain *chain;
+	const struct block_segment *last;
 
 	if (!virtio_live(device) || !device->queue[0].ready || block_stopped(device->vm))
 		return 0;
@@ -332,8 +336,10 @@ static struct virtio_request *take(struct virtio_device *device, struct virtio_c
 		disk->starved = true;
 		return 0;
 	}
-	if (!virtio_take(device, &device->queue[0], chain))
+	request = &disk->request[__builtin_ctz(disk->free)];
+	if (!virtio_take(device, &device->queue[0], &request->chain))
 		return 0;
+	chain = &request->chain;
 	last = &chain->piece[chain->count - 1];
 	if (chain->readable == chain->count || !chain->readable ||
 	    chain->piece[0].bytes < sizeof(struct header)) {
@@ -341,11 +347,9 @@ static struct virtio_request *take(struct virtio_device *device, struct virtio_c
 			device); /* nothing to say what is wanted, or no place for the answer */
 		return 0;
 	}
-	request = &disk->request[__builtin_ctz(disk->free)];
 	disk->free &= disk->free - 1;
-	request->head = chain->head;
 	request->answer = PA(last->pa.raw + last->bytes - 1);
-	note_reach(request, device->vm, chain);
+	note_reach(request, device->vm);
 	return request;
 }
 
@@ -364,28 +368,28 @@ static void refuse(struct virtio_request *request)
 static u32 serve(struct virtio_disk *disk, struct vcpu *self, bool *sent)
 {
 	struct virtio_device *device = &disk->device;
-	struct virtio_chain chain;
 	struct virtio_request *request;
-	u32 shared = 0;
+	u32 shared = 0, pieces;
 	u8 answer;
 
 	spin_lock(&device->lock);
-	request = take(device, &chain);
+	request = take(device);
 	spin_unlock(&device->lock);
 	if (!request)
 		return 0;
+	pieces = request->chain.count; /* which is another's when it is done */
 	if (request->reach.to)
-		shared = shared_pieces(device->vm, &chain, &request->reach);
-	if (shared & (1u | 1u << (chain.count - 1))) {
+		shared = shared_pieces(device->vm, request);
+	if (shared & (1u | 1u << (pieces - 1))) {
 		refuse(request);
 		return 0;
 	}
-	answer = shared ? ANSWER_IO : begin(request, &chain, self);
+	answer = shared ? ANSWER_IO : begin(request, self);
 	if (answer == ANSWER_NONE)
 		*sent = true;
 	else
 		finish(request, answer, false);
-	return chain.count;
+	return pieces;
 }
 
 static void pay(struct virtio_disk *disk, struct account *account)

@@ -16,11 +16,13 @@ struct virtio_request {
 	struct block_reach reach; /* of the pool; `to` is 0: none of it */
 	pa_t answer;		  /* a byte */
 	u32 written;		  /* bytes, if all goes well */
-	u16 head;
-	u8 count, next; /* of the data below; the next one that goes to the device */
-	struct {
-		u64 from : 40, sectors : 24; /* bytes `from` the start of RAM: any, 5.2.6 */
-	} data[VIRTIO_CHAIN_MAX];
+	/*
+	 * What is not done yet of its data, which are whole sectors: `left` pieces of the chain from this one on, and
+	 * of the first, which is larger than the device takes at once, bytes that come later.
+	 */
+	struct block_segment *data;
+	u32 left, later;
+	struct virtio_chain chain;
 };
 
 struct virtio_disk {

@@ -112,7 +112,7 @@ static bool read_chain(const struct vm *vm, const struct virtio_queue *queue,
 
 	chain->count = chain->readable = 0;
 	do {
-		struct virtio_piece *piece = &chain->piece[chain->count];
+		struct block_segment *piece = &chain->piece[chain->count];
 		const u64 *entry;
 		u64 address, rest, at;
 

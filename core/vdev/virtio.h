@@ -21,6 +21,7 @@
 
 #include "arch/arm64/lock.h"
 #include "core/mmio.h"
+#include "drivers/block_device.h"
 
 struct vm;
 struct vcpu;
@@ -43,17 +44,11 @@ struct virtio_queue {
 	pa_t part[VIRTIO_PARTS]; /* while it is ready: where they are */
 };
 
-/* A piece of a chain, checked: it is the VM's RAM. */
-struct virtio_piece {
-	pa_t pa;
-	u32 bytes;
-};
-
-/* A chain: what the device reads comes first. */
+/* A chain: what the device reads comes first. Its pieces are checked: they are the VM's RAM. */
 struct virtio_chain {
 	u16 head;
 	u32 count, readable; /* pieces */
-	struct virtio_piece piece[VIRTIO_CHAIN_MAX];
+	struct block_segment piece[VIRTIO_CHAIN_MAX];
 };
 
 struct virtio_device;

@@ -55,7 +55,7 @@ static bool find_chain(struct virtio_device *device) NEEDS(device->lock)
 /* Some of its bytes. False: they are not the guest's to name. */
 static bool copy_bytes(const struct virtio_console *console, u8 *to, u32 *count)
 {
-	const struct virtio_piece *piece = &console->chain.piece[console->piece];
+	const struct block_segment *piece = &console->chain.piece[console->piece];
 	pa_t from = PA(piece->pa.raw + console->offset);
 	u64 bytes = min(piece->bytes - console->offset, AT_ONCE);
 

@@ -96,7 +96,8 @@ struct test_request *request(u32 index, enum block_operation operation, u64 sect
 			.operation = operation,
 			.sector = sector,
 			.segment_count = 1,
-			.segment[0] = { PA((u64)memory), sectors * SECTOR },
+			.segment = &made->request.own,
+			.own = { PA((u64)memory), sectors * SECTOR },
 			.done = done,
 		},
 	};

@@ -525,7 +525,8 @@ static void transfer(enum block_operation operation)
 	struct block_device *disk = block_device_get(0);
 	struct block_request request = { .operation = operation,
 					 .segment_count = 1,
-					 .segment = { { PA((u64)memory), 512 } },
+					 .segment = &request.own,
+					 .own = { PA((u64)memory), 512 },
 					 .done = request_done };
 
 	fake_record_reset();

@@ -197,7 +197,8 @@ static void read_first(enum weir_status status)
 	struct block_request request = {
 		.operation = BLOCK_READ,
 		.segment_count = 1,
-		.segment[0] = { PA((u64)buffer), BLOCK_SECTOR_BYTES },
+		.segment = &request.own,
+		.own = { PA((u64)buffer), BLOCK_SECTOR_BYTES },
 		.done = done,
 	};
 

@@ -154,11 +154,13 @@ TEST(blocks_go_to_the_pieces_of_a_request)
 	struct test_request *write = request(1, BLOCK_WRITE, 100, 0);
 	static const u32 offset[] = { 0, PAGE_SIZE + SECTOR, 3 * PAGE_SIZE - SECTOR, SECTOR };
 	static const u32 sectors[] = { 1, 2, 2, 3 };
+	struct block_segment segment[4];
 
 	probe_good();
 	for (u32 i = 0; i < 4; i++)
-		read->request.segment[i] = write->request.segment[i] =
+		segment[i] =
 			(struct block_segment){ PA((u64)memory + offset[i]), sectors[i] * SECTOR };
+	read->request.segment = write->request.segment = segment;
 	read->request.segment_count = write->request.segment_count = 4;
 	check_runs(read, WEIR_OK);
 	for (u32 i = 0, at = 10; i < 4; at += sectors[i++])
@@ -195,7 +197,7 @@ TEST(block_may_lie_across_two_pages)
 	probe_good();
 	fake_cache_reset();
 	read = request(0, BLOCK_READ, 3, 1);
-	read->request.segment[0].pa = PA((u64)from);
+	read->request.own.pa = PA((u64)from);
 	check_runs(read, WEIR_OK);
 	assert_memory_equal(from, medium + 3 * SECTOR, SECTOR);
 	assert_int_equal(fake_cache_count(), 2);

@@ -83,11 +83,13 @@ TEST(pieces_have_a_descriptor_each)
 	static const u32 sectors[] = { 1, 2, 9, 3 };
 	struct test_request *read = request(0, BLOCK_READ, 10, 0);
 	struct test_request *write = request(1, BLOCK_WRITE, 100, 0);
+	struct block_segment segment[4];
 
 	probe_good();
 	for (u32 i = 0; i < 4; i++)
-		read->request.segment[i] = write->request.segment[i] =
+		segment[i] =
 			(struct block_segment){ PA((u64)memory + offset[i]), sectors[i] * SECTOR };
+	read->request.segment = write->request.segment = segment;
 	read->request.segment_count = write->request.segment_count = 4;
 	check_runs(read, WEIR_OK);
 	for (u32 i = 0, at = 10; i < 4; at += sectors[i++])

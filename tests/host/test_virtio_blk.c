@@ -134,16 +134,18 @@ static void count_done(struct block_request *request, enum weir_status status)
 TEST(segments_are_filled_in_their_order)
 {
 	u8 *memory = heap_pages(2);
-	struct block_request request = {
-		.operation = BLOCK_READ, .sector = 7, .segment_count = 4, .done = count_done
-	};
+	struct block_segment segment[4];
+	struct block_request request = { .operation = BLOCK_READ,
+					 .sector = 7,
+					 .segment_count = 4,
+					 .segment = segment,
+					 .done = count_done };
 	struct block_device *device;
 
 	assert_true(probe(0));
 	device = block_device_get(0);
 	for (u32 i = 0; i < 4; i++)
-		request.segment[i] =
-			(struct block_segment){ PA((u64)memory + 1024 * (3 - i)), 512 };
+		segment[i] = (struct block_segment){ PA((u64)memory + 1024 * (3 - i)), 512 };
 	done_count = 0;
 	assert_int_equal(device->ops->submit(device, &request), WEIR_OK);
 	assert_int_equal(done_count, 0); /* never from inside submit */
@@ -167,7 +169,8 @@ TEST(full_queue_answers_again_and_changes_nothing)
 	for (u32 i = 0; i < 86; i++) {
 		request[i] = (struct block_request){ .operation = BLOCK_READ,
 						     .segment_count = 1,
-						     .segment = { { PA((u64)memory), 512 } },
+						     .segment = &request[i].own,
+						     .own = { PA((u64)memory), 512 },
 						     .done = count_done };
 		assert_int_equal(device->ops->submit(device, &request[i]),
 				 i < 85 ? WEIR_OK : WEIR_AGAIN);
