@@ -18,6 +18,7 @@
 #define PHANDLE_CLOCK 2
 #define CLOCK_HZ      24000000 /* of the PL011 */
 #define SEED_BYTES    32
+#define KASLR_BYTES   8
 
 /* Interrupt specifiers of the GIC: SPI or PPI, number, flags. */
 #define SPI	    0
@@ -28,6 +29,8 @@
 #define PPI_INTID   16
 
 #define UART_PATH "/pl011@9000000"
+
+static const char *const seeds[GUEST_SEEDS] = { "rng-seed", "kaslr-seed" };
 
 /* A tree being written; after the first error nothing more happens to it. */
 struct writer {
@@ -122,10 +125,11 @@ static void put_ppis(struct writer *writer, const u32 *intids, u32 count, u32 tr
 
 static void write_chosen(struct writer *writer, struct range ramdisk)
 {
-	static const u8 seed[SEED_BYTES]; /* guest_tree_reseed() puts the real one in its place */
+	static const u8 seed[SEED_BYTES]; /* guest_tree_reseed() puts the real ones in its place */
 
 	begin(writer, "chosen");
-	put_bytes(writer, "rng-seed", seed, sizeof(seed));
+	put_bytes(writer, seeds[0], seed, SEED_BYTES);
+	put_bytes(writer, seeds[1], seed, KASLR_BYTES);
 	put_text(writer, "stdout-path", UART_PATH);
 	if (writer->vm->config->bootargs)
 		put_text(writer, "bootargs", writer->vm->config->bootargs);
@@ -369,31 +373,33 @@ static u32 copy_own(const struct vm *vm, void *buffer, u32 size)
 
 u32 guest_tree_write(const struct vm *vm, struct range ramdisk, void *buffer, u32 size)
 {
-	u32 bytes = vm->config->tree.bytes ? copy_own(vm, buffer, size)
-					   : write_generated(vm, ramdisk, buffer, size);
-
-	if (bytes)
-		guest_tree_reseed(guest_tree_seed(buffer));
-	return bytes;
+	return vm->config->tree.bytes ? copy_own(vm, buffer, size)
+				      : write_generated(vm, ramdisk, buffer, size);
 }
 
-/* ---- The seed ---- */
+/* ---- The seeds ---- */
 
-struct guest_seed guest_tree_seed(void *tree)
+void guest_tree_find_seeds(void *tree, struct guest_seed seed[GUEST_SEEDS])
 {
-	int bytes = 0;
-	void *data = fdt_getprop_w(tree, fdt_path_offset(tree, "/chosen"), "rng-seed", &bytes);
+	int chosen = fdt_path_offset(tree, "/chosen");
 
-	return (struct guest_seed){ data, data ? (u32)bytes : 0 };
+	for (u32 i = 0; i < GUEST_SEEDS; i++) {
+		int bytes = 0;
+
+		seed[i].data = fdt_getprop_w(tree, chosen, seeds[i], &bytes);
+		seed[i].bytes = seed[i].data ? (u32)bytes : 0;
+	}
 }
 
-void guest_tree_reseed(struct guest_seed seed)
+void guest_tree_reseed(const struct guest_seed seed[GUEST_SEEDS])
 {
 	u64 value = 0;
 
-	for (u32 i = 0; i < seed.bytes; i++, value >>= 8) {
-		if (i % 8 == 0)
-			value = cpu_random();
-		seed.data[i] = (u8)value;
+	for (u32 i = 0; i < GUEST_SEEDS; i++) {
+		for (u32 at = 0; at < seed[i].bytes; at++, value >>= 8) {
+			if (at % 8 == 0)
+				value = cpu_random();
+			seed[i].data[at] = (u8)value;
+		}
 	}
 }

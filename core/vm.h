@@ -147,7 +147,7 @@ struct vm {
 	struct vuart uart;
 	struct virtio_device *virtio[VM_VIRTIO_DEVICES]; /* by slot; 0: none; fixed after boot */
 	struct vm_image_part image[VM_IMAGE_PARTS];	 /* pristine; the tree is in the heap */
-	struct guest_seed seed;				 /* in that tree */
+	struct guest_seed seed[GUEST_SEEDS];		 /* in that tree */
 	u64 tree_ipa, entry_ipa;
 	u32 passed;	  /* devices that it has now: the first ones; owned by vCPU 0's core */
 	bool virtio_used; /* a queue has been ready in this life; lock: the grant lock */

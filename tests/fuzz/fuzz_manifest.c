@@ -81,6 +81,7 @@ const char *const tree_words[] = {
 	"Upper",
 	"chosen",
 	"rng-seed",
+	"kaslr-seed",
 	"reg",
 	"memory@40000000",
 	"a-name-that-is-far-too-long-for-any-vm-of-this-house",
@@ -241,16 +242,18 @@ static void write_tree(const struct vm *vm)
 	u64 top = vm->ram_bytes - vm->pool_bytes - room;
 	u64 ramdisk = align_down(top - config->ramdisk.bytes, PAGE_SIZE);
 	u8 *tree = malloc(room);
-	struct guest_seed seed;
+	struct guest_seed seed[GUEST_SEEDS];
 
 	bytes = guest_tree_write(vm, (struct range){ VM_RAM_BASE + ramdisk, config->ramdisk.bytes },
 				 tree, room);
 	assert_true(bytes <= room);
 	if (bytes) {
 		assert_int_equal(fdt_check_full(tree, room), 0);
-		seed = guest_tree_seed(tree);
-		assert_true(!seed.bytes ||
-			    (seed.data > tree && seed.data + seed.bytes <= tree + bytes));
+		guest_tree_find_seeds(tree, seed);
+		for (u32 i = 0; i < GUEST_SEEDS; i++)
+			assert_true(!seed[i].bytes ||
+				    (seed[i].data > tree &&
+				     seed[i].data + seed[i].bytes <= tree + bytes));
 		guest_tree_reseed(seed);
 		assert_int_equal(fdt_check_full(tree, room), 0);
 	}

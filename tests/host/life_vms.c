@@ -166,7 +166,7 @@ void stage2_forget(const struct stage2 *tables)
 	(void)tables;
 }
 
-void guest_tree_reseed(struct guest_seed seed)
+void guest_tree_reseed(const struct guest_seed seed[GUEST_SEEDS])
 {
 	(void)seed;
 	machine.seeds++;

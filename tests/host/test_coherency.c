@@ -68,13 +68,13 @@ u32 guest_tree_write(const struct vm *of, struct range at, void *buffer, u32 siz
 	return sizeof(TREE);
 }
 
-struct guest_seed guest_tree_seed(void *tree)
+void guest_tree_find_seeds(void *tree, struct guest_seed seed[GUEST_SEEDS])
 {
 	(void)tree;
-	return (struct guest_seed){ 0 };
+	memset(seed, 0, GUEST_SEEDS * sizeof(*seed));
 }
 
-void guest_tree_reseed(struct guest_seed seed)
+void guest_tree_reseed(const struct guest_seed seed[GUEST_SEEDS])
 {
 	(void)seed;
 }

@@ -217,44 +217,56 @@ TEST(bootargs_and_ramdisk_are_there_only_if_the_vm_has_them)
 	EXPECT_CELLS("/chosen", "linux,initrd-end", 0, 0x40081234);
 }
 
-static void get_seed(u8 seed[32])
+#define SEEDS_BYTES 40 /* of both properties */
+
+static void get_seed(u8 seed[SEEDS_BYTES])
 {
 	int bytes = 0;
 	const u8 *data = fdt_getprop(tree, tree_node(tree, "/chosen"), "rng-seed", &bytes);
 
 	assert_int_equal(bytes, 32);
 	memcpy(seed, data, 32);
+	data = fdt_getprop(tree, tree_node(tree, "/chosen"), "kaslr-seed", &bytes);
+	assert_int_equal(bytes, 8);
+	memcpy(seed + 32, data, 8);
 }
 
-TEST(seed_is_fresh_in_each_tree_and_after_each_reseed)
+static void reseed(void)
+{
+	struct guest_seed seed[GUEST_SEEDS];
+
+	guest_tree_find_seeds(tree, seed);
+	guest_tree_reseed(seed);
+}
+
+TEST(seeds_are_fresh_after_each_reseed)
 {
 	static const u8 zero[8];
-	u8 first[32], second[32], third[32];
+	u8 first[SEEDS_BYTES], second[SEEDS_BYTES];
 
 	write_tree((struct range){ 0 });
+	reseed();
 	get_seed(first);
-	for (u32 at = 0; at < 32; at += 8)
-		assert_memory_not_equal(first + at, zero, 8);
-	write_tree((struct range){ 0 });
+	reseed();
 	get_seed(second);
-	assert_memory_not_equal(first, second, 32);
-	guest_tree_reseed(guest_tree_seed(tree));
-	get_seed(third);
-	assert_memory_not_equal(second, third, 32);
+	for (u32 at = 0; at < SEEDS_BYTES; at += 8) {
+		assert_memory_not_equal(first + at, zero, 8);
+		assert_memory_not_equal(first + at, second + at, 8);
+	}
 	assert_int_equal(fdt_check_full(tree, tree_bytes), 0);
 }
 
 TEST(reseed_changes_nothing_else)
 {
 	u8 before[TREE_BYTES];
-	int at;
+	struct guest_seed seed[GUEST_SEEDS];
 
 	write_tree((struct range){ 0 });
 	memcpy(before, tree, tree_bytes);
-	guest_tree_reseed(guest_tree_seed(tree));
-	at = (int)((const u8 *)fdt_getprop(tree, tree_node(tree, "/chosen"), "rng-seed", 0) - tree);
-	memset(before + at, 0, 32);
-	memset(tree + at, 0, 32);
+	reseed();
+	guest_tree_find_seeds(tree, seed);
+	for (u32 i = 0; i < GUEST_SEEDS; i++)
+		memset(seed[i].data, 0, seed[i].bytes);
 	assert_memory_equal(before, tree, tree_bytes);
 }
 
@@ -262,12 +274,20 @@ TEST(tree_without_a_seed_is_left_alone)
 {
 	u8 before[TREE_BYTES];
 
-	write_tree((struct range){ 0 });
-	assert_int_equal(fdt_delprop(tree, tree_node(tree, "/chosen"), "rng-seed"), 0);
-	memcpy(before, tree, tree_bytes);
-	assert_int_equal(guest_tree_seed(tree).bytes, 0);
-	guest_tree_reseed(guest_tree_seed(tree));
-	assert_memory_equal(before, tree, tree_bytes);
+	for (u32 i = 0; i < GUEST_SEEDS; i++) {
+		static const char *const names[] = { "rng-seed", "kaslr-seed" };
+		struct guest_seed seed[GUEST_SEEDS];
+
+		write_tree((struct range){ 0 });
+		assert_int_equal(fdt_delprop(tree, tree_node(tree, "/chosen"), names[i]), 0);
+		memcpy(before, tree, tree_bytes);
+		guest_tree_find_seeds(tree, seed);
+		assert_int_equal(seed[i].bytes, 0);
+		assert_int_not_equal(seed[!i].bytes, 0);
+		guest_tree_reseed(seed);
+		memset(seed[!i].data, 0, seed[!i].bytes);
+		assert_memory_equal(before, tree, tree_bytes);
+	}
 }
 
 /* A node named /hypervisor is the ABI, so that it has no unit address is meant. */
@@ -331,19 +351,22 @@ TEST(own_tree_is_handed_over_as_it_is)
 	assert_memory_equal(tree, own, bytes);
 }
 
-TEST(own_tree_with_a_placeholder_gets_a_seed)
+TEST(own_tree_with_placeholders_gets_seeds)
 {
 	static const u8 zero[32];
 	u64 bytes;
-	u8 seed[32];
+	u8 seed[SEEDS_BYTES];
 	void *own = tree_load("virt-gicv3");
 
 	assert_int_equal(fdt_setprop(own, tree_node(own, "/chosen"), "rng-seed", zero, 32), 0);
+	assert_int_equal(fdt_setprop(own, tree_node(own, "/chosen"), "kaslr-seed", zero, 8), 0);
 	config.tree = (struct blob){ tree_exact(own, &bytes), 0 };
 	config.tree.bytes = bytes;
 	write_tree((struct range){ 0 });
+	reseed();
 	get_seed(seed);
 	assert_memory_not_equal(seed, zero, 32);
+	assert_memory_not_equal(seed + 32, zero, 8);
 }
 
 TEST(broken_own_tree_is_said)
@@ -434,14 +457,14 @@ int main(void)
 		RUN_CLEAN(each_disk_has_a_virtio_device),
 		RUN_CLEAN(the_largest_tree_fits_into_its_room),
 		RUN_CLEAN(bootargs_and_ramdisk_are_there_only_if_the_vm_has_them),
-		RUN_CLEAN(seed_is_fresh_in_each_tree_and_after_each_reseed),
+		RUN_CLEAN(seeds_are_fresh_after_each_reseed),
 		RUN_CLEAN(reseed_changes_nothing_else),
 		RUN_CLEAN(tree_without_a_seed_is_left_alone),
 		RUN_CLEAN(dtc_finds_nothing_to_warn_about),
 		RUN_CLEAN(tree_of_8_vcpus_with_long_bootargs_fits_a_page),
 		RUN_CLEAN(tree_that_does_not_fit_is_said),
 		RUN_CLEAN(own_tree_is_handed_over_as_it_is),
-		RUN_CLEAN(own_tree_with_a_placeholder_gets_a_seed),
+		RUN_CLEAN(own_tree_with_placeholders_gets_seeds),
 		RUN_CLEAN(broken_own_tree_is_said),
 	};
 
