@@ -12,21 +12,11 @@
 #include "arch/arm64/mmu.h"
 #include "arch/arm64/sysreg.h"
 #include "core/base/log.h"
+#include "drivers/gic_distributor.h"
 #include "drivers/registers.h"
 
-#define GICD_CTLR	 0x000
-#define GICD_TYPER	 0x004
 #define GICD_IIDR	 0x008
-#define GICD_IGROUPR	 0x080
-#define GICD_ISENABLER	 0x100
-#define GICD_ICENABLER	 0x180
-#define GICD_ISPENDR	 0x200
-#define GICD_ICPENDR	 0x280
-#define GICD_ISACTIVER	 0x300
-#define GICD_ICACTIVER	 0x380
-#define GICD_IPRIORITYR	 0x400
 #define GICD_ITARGETSR	 0x800
-#define GICD_ICFGR	 0xc00
 #define GICD_SGIR	 0xf00
 #define GICD_CPENDSGIR	 0xf10
 #define GICD_PIDR2	 0xfe8 /* version in bits 7:4. IHI 0048 4.3.18 */
@@ -43,7 +33,6 @@
 #define GICC_CTLR_ENABLE 0x1u
 #define GICC_CTLR_EOI_1	 0x200u /* EOImodeNS; EOImode without the Security Extensions */
 #define IAR_INTID	 0x3ffu
-#define PRIORITIES	 0xa0a0a0a0u /* all the same: EL2 takes no nested interrupts */
 
 static void *distributor, *interface;
 static u32 interrupt_count;
@@ -60,17 +49,8 @@ bool gic_v2_init(const struct gic_registers *registers)
 	if (!gic_frame_is(interface, GICC_IIDR, 16, 2))
 		return gic_complain("the CPU interface", registers->cpu_interface);
 	register_write(distributor, GICD_CTLR, 0);
-	interrupt_count = 32 * ((register_read(distributor, GICD_TYPER) & 0x1f) + 1);
-	for (u32 n = 1; n < interrupt_count / 32; n++) {
-		register_write(distributor, GICD_IGROUPR + 4 * n, 0);
-		register_write(distributor, GICD_ICENABLER + 4 * n, ~0u);
-		register_write(distributor, GICD_ICPENDR + 4 * n, ~0u);
-		register_write(distributor, GICD_ICACTIVER + 4 * n, ~0u);
-	}
-	for (u32 n = 32 / 4; n < interrupt_count / 4; n++)
-		register_write(distributor, GICD_IPRIORITYR + 4 * n, PRIORITIES);
-	for (u32 n = 32 / 16; n < interrupt_count / 16; n++)
-		register_write(distributor, GICD_ICFGR + 4 * n, 0);
+	interrupt_count = gic_distributor_count(distributor);
+	gic_distributor_reset(distributor, 32, interrupt_count, 0);
 	register_write(distributor, GICD_CTLR, 1);
 	return true;
 }
@@ -89,12 +69,7 @@ void gic_v2_init_core(void)
 	mask |= mask >> 16;
 	mask |= mask >> 8;
 	core_mask[cpu_index()] = (u8)max(mask, 1u);
-	register_write(distributor, GICD_IGROUPR, 0);
-	register_write(distributor, GICD_ICENABLER, ~0u);
-	register_write(distributor, GICD_ICPENDR, ~0u);
-	register_write(distributor, GICD_ICACTIVER, ~0u);
-	for (u32 n = 0; n < 32 / 4; n++)
-		register_write(distributor, GICD_IPRIORITYR + 4 * n, PRIORITIES);
+	gic_distributor_reset(distributor, 0, 32, 0);
 	for (u32 n = 0; n < 16 / 4; n++)
 		register_write(distributor, GICD_CPENDSGIR + 4 * n, ~0u);
 	register_write(distributor, GICD_ISENABLER, BIT(GIC_SGI_KICK));
@@ -125,14 +100,6 @@ void gic_v2_deactivate(u32 intid)
 	register_write(interface, GICC_DIR, intid < 16 ? acknowledged[cpu_index()] : intid);
 }
 
-static void set_config(u32 intid, bool edge)
-{
-	u32 offset = GICD_ICFGR + 4 * (intid / 16), bit = 2u << 2 * (intid % 16);
-	u32 word = register_read(distributor, offset) & ~bit;
-
-	register_write(distributor, offset, edge ? word | bit : word);
-}
-
 /* By a byte, so that nobody's change of another one is undone. IHI 0048 4.3.12. */
 void gic_v2_route(u32 intid, u32 core)
 {
@@ -142,7 +109,7 @@ void gic_v2_route(u32 intid, u32 core)
 void gic_v2_enable(u32 intid, u32 core, bool edge)
 {
 	if (intid >= 16)
-		set_config(intid, edge);
+		gic_distributor_config(distributor, intid, edge);
 	if (intid >= 32)
 		gic_v2_route(intid, core);
 	register_write(distributor, GICD_ISENABLER + 4 * (intid / 32), (u32)BIT(intid % 32));

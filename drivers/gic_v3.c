@@ -12,22 +12,11 @@
 #include "arch/arm64/mmu.h"
 #include "arch/arm64/sysreg.h"
 #include "core/base/log.h"
+#include "drivers/gic_distributor.h"
 #include "drivers/gic_kick.h"
 #include "drivers/registers.h"
 
-/* Distributor; those up to ICFGR are also in a redistributor's second frame, for SGIs and PPIs. */
-#define GICD_CTLR	 0x0000
-#define GICD_TYPER	 0x0004
-#define GIC_IGROUPR	 0x0080
-#define GIC_ISENABLER	 0x0100
-#define GIC_ICENABLER	 0x0180
-#define GIC_ISPENDR	 0x200
-#define GIC_ICPENDR	 0x0280
-#define GIC_ISACTIVER	 0x0300
-#define GIC_ICACTIVER	 0x0380
-#define GIC_IPRIORITYR	 0x0400
-#define GIC_ICFGR	 0x0c00
-#define GICR_IGRPMODR	 0x0d00
+/* Distributor. */
 #define GICD_IROUTER	 0x6000
 #define GICD_CTLR_RWP	 (1u << 31)
 #define GICD_CTLR_ARE	 0x10u
@@ -39,11 +28,13 @@
 #define GICR_TYPER_LAST	  (1u << 4)
 #define GICR_WAKER_SLEEP  (1u << 1)
 #define GICR_WAKER_ASLEEP (1u << 2)
-#define FRAME		  0x10000ul
-#define GIC_PIDR2	  0xffe8 /* of both: version in bits 7:4. IHI 0069 12.9.22 */
+/* Its second frame, which is like a distributor for SGIs and PPIs. */
+#define GICR_IGRPMODR 0x0d00
+
+#define FRAME	  0x10000ul
+#define GIC_PIDR2 0xffe8 /* of both: version in bits 7:4. IHI 0069 12.9.22 */
 /* EL2 has addresses for so many; a core whose frames lie behind stays off. */
 #define REDISTRIBUTORS_MAX (32 * MIB)
-#define PRIORITIES	   0xa0a0a0a0u /* all the same: EL2 takes no nested interrupts */
 
 #define ICC_SRE_EL2	S3_4_C12_C9_5
 #define ICC_PMR_EL1	S3_0_C4_C6_0
@@ -116,18 +107,9 @@ bool gic_v3_init(const struct gic_registers *registers)
 	/* Affinity routing first: what the other registers mean depends on it. IHI 0069 12.9.4. */
 	register_write(distributor, GICD_CTLR, GICD_CTLR_ARE);
 	wait_distributor();
-	interrupt_count = 32 * ((register_read(distributor, GICD_TYPER) & 0x1f) + 1);
+	interrupt_count = gic_distributor_count(distributor);
 	interrupt_count = min(interrupt_count, GIC_SPURIOUS);
-	for (u32 n = 1; n < (interrupt_count + 31) / 32; n++) {
-		register_write(distributor, GIC_IGROUPR + 4 * n, ~0u);
-		register_write(distributor, GIC_ICENABLER + 4 * n, ~0u);
-		register_write(distributor, GIC_ICPENDR + 4 * n, ~0u);
-		register_write(distributor, GIC_ICACTIVER + 4 * n, ~0u);
-	}
-	for (u32 n = 32 / 4; n < interrupt_count / 4; n++)
-		register_write(distributor, GIC_IPRIORITYR + 4 * n, PRIORITIES);
-	for (u32 n = 32 / 16; n < interrupt_count / 16; n++)
-		register_write(distributor, GIC_ICFGR + 4 * n, 0);
+	gic_distributor_reset(distributor, 32, interrupt_count, ~0u);
 	wait_distributor();
 	register_write(distributor, GICD_CTLR, GICD_CTLR_ARE | GICD_CTLR_ENABLE);
 	wait_distributor();
@@ -146,14 +128,9 @@ static void wake(void *redistributor)
 /* SGIs and PPIs: Group 1, disabled but the kick, nothing pending or active. */
 static void reset_private(void *frame)
 {
-	register_write(frame, GIC_IGROUPR, ~0u);
 	register_write(frame, GICR_IGRPMODR, 0);
-	register_write(frame, GIC_ICENABLER, ~0u);
-	register_write(frame, GIC_ICPENDR, ~0u);
-	register_write(frame, GIC_ICACTIVER, ~0u);
-	for (u32 n = 0; n < 32 / 4; n++)
-		register_write(frame, GIC_IPRIORITYR + 4 * n, PRIORITIES);
-	register_write(frame, GIC_ISENABLER, BIT(GIC_SGI_KICK));
+	gic_distributor_reset(frame, 0, 32, ~0u);
+	register_write(frame, GICD_ISENABLER, BIT(GIC_SGI_KICK));
 }
 
 bool gic_v3_init_core(void)
@@ -189,14 +166,6 @@ bool gic_v3_init_core(void)
 	return true;
 }
 
-static void set_config(void *frame, u32 intid, bool edge)
-{
-	u32 offset = GIC_ICFGR + 4 * (intid / 16), bit = 2u << 2 * (intid % 16);
-	u32 word = register_read(frame, offset) & ~bit;
-
-	register_write(frame, offset, edge ? word | bit : word);
-}
-
 void gic_v3_route(u32 intid, u32 core)
 {
 	register_write(distributor, GICD_IROUTER + 8 * intid, (u32)route[core]);
@@ -208,10 +177,10 @@ void gic_v3_enable(u32 intid, u32 core, bool edge)
 	void *frame = intid < 32 ? sgi_frame[cpu_index()] : distributor;
 
 	if (intid >= 16)
-		set_config(frame, intid, edge);
+		gic_distributor_config(frame, intid, edge);
 	if (intid >= 32)
 		gic_v3_route(intid, core);
-	register_write(frame, GIC_ISENABLER + 4 * (intid / 32), (u32)BIT(intid % 32));
+	register_write(frame, GICD_ISENABLER + 4 * (intid / 32), (u32)BIT(intid % 32));
 }
 
 void gic_v3_kick(u32 core)
@@ -228,7 +197,7 @@ u64 gic_v3_kick_word(u32 core)
 void gic_v3_set_active(u32 intid, bool active)
 {
 	void *frame = sgi_frame[cpu_index()];
-	u32 offset = active ? GIC_ISACTIVER : GIC_ICACTIVER;
+	u32 offset = active ? GICD_ISACTIVER : GICD_ICACTIVER;
 
 	register_write(frame, offset, (u32)BIT(intid));
 	/* The write is done when the read is: it must not overtake the guest's own deactivation. */

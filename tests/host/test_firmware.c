@@ -2,7 +2,7 @@
  * What firmware must have done before Weir: interrupts of the GIC given to the non-secure world, the
  * timer's frequency told. The GIC is a model of a GIC-400 as non-secure software sees it (IHI 0048B 4.3).
  *
- * Sources: drivers/gic.c drivers/gic_v2.c drivers/gic_v3.c arch/arm64/timer.c core/base/log.c
+ * Sources: drivers/gic.c drivers/gic_v2.c drivers/gic_v3.c drivers/gic_distributor.c arch/arm64/timer.c core/base/log.c
  * Sources: tests/host/fake/cpu.c tests/host/fake/log.c tests/host/fake/panic.c tests/host/fake/record.c
  */
 #include <string.h>

@@ -2,7 +2,7 @@
  * The GICv2 driver on a model of a distributor and its CPU interfaces (IHI 0048B 4.3, 4.4): three
  * cores in one thread, whose interfaces do not have the numbers that Weir gives the cores.
  *
- * Sources: drivers/gic.c drivers/gic_v2.c drivers/gic_v3.c core/base/log.c
+ * Sources: drivers/gic.c drivers/gic_v2.c drivers/gic_v3.c drivers/gic_distributor.c core/base/log.c
  * Sources: tests/host/fake/cpu.c tests/host/fake/log.c tests/host/fake/panic.c tests/host/fake/record.c
  */
 #include <string.h>

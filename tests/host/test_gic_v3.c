@@ -2,7 +2,7 @@
  * The GICv3 driver on frames that are memory, with what is written to them and to the system registers
  * written down (IHI 0069 12): which frame is a core's, what names a core, and in which order.
  *
- * Sources: drivers/gic.c drivers/gic_v2.c drivers/gic_v3.c core/base/log.c
+ * Sources: drivers/gic.c drivers/gic_v2.c drivers/gic_v3.c drivers/gic_distributor.c core/base/log.c
  * Sources: tests/host/fake/log.c tests/host/fake/panic.c tests/host/fake/record.c
  */
 #include <stdlib.h>
