@@ -46,7 +46,8 @@ int main(void)
 		weir_handle ports[PEERS + 1] = { changes };
 		uint32_t count = 1, which;
 
-		weir_service_drain();
+		while (!weir_service_drain(64))
+			;
 		accept_all();
 		for (uint32_t i = 0; i < PEERS; i++)
 			if (peers[i].port && !answer(&peers[i]))

@@ -66,7 +66,8 @@ static bool told(u32 vm)
 	while (weir_event_next(&pages, &number))
 		is_told |= &ipc_vm(vm)->ipc->event.port[number] == ipc_vm(vm)->ipc->store.port;
 	if (is_told)
-		weir_service_drain();
+		while (!weir_service_drain(64))
+			;
 	return is_told;
 }
 

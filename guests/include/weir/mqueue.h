@@ -193,7 +193,7 @@ WEIR_RING_LONG void weir_inbox_accept(struct weir_inbox *inbox)
 	struct weir_lane *lane;
 	uint32_t come = 0;
 
-	if (!weir_service_drain_some(WEIR_INBOX_BOUND))
+	if (!weir_service_drain(WEIR_INBOX_BOUND))
 		weir_inbox_store_event(inbox);
 	while (come < WEIR_INBOX_BOUND && (lane = weir_inbox_free_lane(inbox)) &&
 	       weir_lane_place(inbox, lane, inbox->space) == WEIR_OK &&
@@ -557,7 +557,7 @@ static inline enum weir_status weir_sender_connect(struct weir_sender *sender,
 	enum weir_status status;
 	bool open = false;
 
-	sender->has_news = !weir_service_drain_some(WEIR_INBOX_BOUND);
+	sender->has_news = !weir_service_drain(WEIR_INBOX_BOUND);
 	if (sender->link.joined) {
 		weir_port_peer(sender->link.port, NULL, &open);
 		if (!open)

@@ -8,7 +8,7 @@
  * theirs until either closes it or ends.
  *
  * Both sides hear of each other by events: a VM opens one port of kind WEIR_PORT_STORE; whenever there is an
- * event on it, it calls weir_service_drain_some() and then looks after all that it offers and all that it
+ * event on it, it calls weir_service_drain() and then looks after all that it offers and all that it
  * wants: weir_service_accept() until WEIR_NOT_FOUND, weir_service_connect() once for each; and does all that again
  * if the former said false. A VM that does something else with watches takes them by weir_store_watch_next() itself.
  * When a port of a connection has an event, and weir_port_peer() says that the peer is not open, the connection is over.
@@ -56,7 +56,7 @@ struct weir_service_link {
  * There was an event on the VM's port of kind WEIR_PORT_STORE: the next one comes with the next change. False: there
  * may be more than `most`, and no event comes before all are taken: who goes on changing things may keep it so.
  */
-static inline bool weir_service_drain_some(uint32_t most)
+static inline bool weir_service_drain(uint32_t most)
 {
 	weir_handle node;
 	bool gone;
@@ -65,13 +65,6 @@ static inline bool weir_service_drain_some(uint32_t most)
 		if (weir_store_watch_next(&node, &gone) != WEIR_OK)
 			return true;
 	return false;
-}
-
-/* All of them: for who is sure that nobody goes on for ever. */
-static inline void weir_service_drain(void)
-{
-	while (!weir_service_drain_some(64))
-		;
 }
 
 /* ---- Who offers --------------------------------------------------------------------------------- */
