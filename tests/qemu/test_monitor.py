@@ -50,14 +50,8 @@ class Console:
         self.machine.type(KEY)
 
 
-@pytest.mark.parametrize("board", BOARDS, ids=board_name)
-def test_monitor(boot, image, tmp_path, board):
-    machine = boot(image("monitor"), disks=make_disks(tmp_path, 1, {}, {}), **board)
-    console = Console(machine)
-    machine.wait_for(r"^\[flood\] line 10, ")
-    machine.type(KEY)
-
-    # While two flood.
+def stop_the_floods(console):
+    """While two flood."""
     console.command("stop flood", "^weir: flood is (dying|off)$")
     console.command("stop twins", "^weir: twins is (dying|off)$")
     console.until("list", "^weir: 1 flood: off, started 1 times, priority 3, cores 1$")
@@ -65,7 +59,9 @@ def test_monitor(boot, image, tmp_path, board):
     console.command("list", "^weir: 0 counter: running, started 1 times, priority 4, cores 0, "
                             "has the input$")
 
-    # Exactly what the VM did is counted.
+
+def check_counts(console):
+    """Exactly what the VM did is counted."""
     before, aborts = console.use("counter")
     for key in "heba":
         console.tell("counter", key, rf"^\[counter\] did {key}$")
@@ -78,13 +74,17 @@ def test_monitor(boot, image, tmp_path, board):
     assert more_aborts - aborts == 7
     assert console.use("flood")[0][3:5] == [0, 0]
 
-    # Two vCPUs, and the sum of both.
+
+def check_sums(machine):
+    """Two vCPUs, and the sum of both."""
     machine.type("statistics twins\r")
     assert USE.match(machine.wait_for("^weir: twins: run .*")[0])
     machine.wait_for("^weir: twins vCPU 0: run ")
     machine.wait_for("^weir: twins vCPU 1: exits: ")
 
-    # Life and death.
+
+def end_and_begin(console):
+    """Life and death."""
     console.command("start counter", "^weir: counter is not off: it is running$")
     console.command("start flood", r"^\[flood\] line 10, ")  # it may be faster than the answer
     console.command("restart flood", r"^\[flood\] line 0, ")
@@ -94,7 +94,9 @@ def test_monitor(boot, image, tmp_path, board):
     console.command("restart flood", r"^\[flood\] line 10, ")  # from off: it starts
     console.command("stop 1", "^weir: flood is (dying|off)$")
 
-    # What nobody understands.
+
+def type_nonsense(console, machine):
+    """What nobody understands."""
     console.command("stop nobody", "^weir: no VM has the name or number nobody; list shows them$")
     console.command("restart 3", "^weir: no VM has the name or number 3; list shows them$")
     console.command("frobnicate now", "^weir: no command and no VM: frobnicate; help shows")
@@ -104,6 +106,20 @@ def test_monitor(boot, image, tmp_path, board):
     garbage = "".join(chr(noise.choice(typeable)) for _ in range(2000))
     machine.type(garbage + "\r\x15")
     console.command("help", "^weir: list: the VMs")
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=board_name)
+def test_monitor(boot, image, tmp_path, board):
+    machine = boot(image("monitor"), disks=make_disks(tmp_path, 1, {}, {}), **board)
+    console = Console(machine)
+    machine.wait_for(r"^\[flood\] line 10, ")
+    machine.type(KEY)
+
+    stop_the_floods(console)
+    check_counts(console)
+    check_sums(machine)
+    end_and_begin(console)
+    type_nonsense(console, machine)
 
     # The key once more gives the input to the next VM.
     machine.type(KEY)
