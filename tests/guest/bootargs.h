@@ -1,12 +1,9 @@
-/*
- * Numbers in the manifest's `bootargs`: `name=number`, decimal or 0x. The guest's tree is one page, right
- * below the shareable pool; the string is looked for in it as it stands.
- */
+/* Numbers in the `bootargs` of a test guest, decimal or 0x: "lives=1000 seed=0x7". */
 #pragma once
 
-#include <guest.h>
+#include "tests/guest/tree.h"
 
-static inline uint64_t bootargs_digits(const uint8_t *text)
+static inline uint64_t bootargs_digits(const char *text)
 {
 	uint64_t value = 0, base = 10;
 
@@ -23,14 +20,18 @@ static inline uint64_t bootargs_digits(const uint8_t *text)
 	}
 }
 
-/* `otherwise` if there is no such word. */
+/* The number that stands behind `name`= there, else `otherwise`. */
 static inline uint64_t bootargs_number(const char *name, uint64_t otherwise)
 {
-	const uint8_t *end = weir_region(WEIR_REGION_POOL).base;
-	size_t bytes = strlen(name);
+	uint32_t bytes = 0, length = (uint32_t)strlen(name);
+	const uint8_t *tree = tree_find();
+	const char *text = tree ? (const char *)tree_chosen(tree, "bootargs", &bytes) : NULL;
 
-	for (const uint8_t *at = end - PAGE_SIZE; at + bytes + 1 < end; at++)
-		if (memcmp(at, name, bytes) == 0 && at[bytes] == '=')
-			return bootargs_digits(at + bytes + 1);
+	if (!text)
+		return otherwise;
+	for (const char *at = text; at + length < text + bytes; at++)
+		if ((at == text || at[-1] == ' ') && memcmp(at, name, length) == 0 &&
+		    at[length] == '=')
+			return bootargs_digits(at + length + 1);
 	return otherwise;
 }

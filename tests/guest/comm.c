@@ -4,7 +4,7 @@
  * ends in the middle of its commands, again and again.
  */
 #include <weir/submit.h>
-#include "tests/guest/arguments.h"
+#include "tests/guest/bootargs.h"
 #include "tests/guest/comm.h"
 #include "tests/guest/tap.h"
 
@@ -42,7 +42,7 @@ static bool round_trip(void)
 
 TEST(channels_are_there)
 {
-	cores = argument("cores", 0);
+	cores = bootargs_number("cores", 0);
 	weir_submit_init(&ring, weir_here());
 	CHECK_IS(weir_port_find(weir_here(), "peer", &peer), WEIR_OK);
 	CHECK_IS(weir_port_find(weir_here(), "mortal", &mortal), WEIR_OK);

@@ -3,7 +3,7 @@
  * fault=1 until it faults in the middle of it, and its VM begins anew.
  */
 #include <weir/submit.h>
-#include "tests/guest/arguments.h"
+#include "tests/guest/bootargs.h"
 #include "tests/guest/tap.h"
 
 #define ROUNDS 2000u
@@ -38,7 +38,7 @@ static void fault(void *arg)
 int main(void)
 {
 	printf("it storms\n");
-	if (argument("fault", 0))
+	if (bootargs_number("fault", 0))
 		timer_set(timer_now() + timer_ticks(30000000), fault, NULL);
 	cpu_start(1, storm, memory_pages(2));
 	storm(memory_pages(2));

@@ -9,7 +9,7 @@
  * seen the other's words of this one: what is lost is a timeout. Of each second batch the words come while the
  * ports are masked.
  */
-#include "tests/guest/arguments.h"
+#include "tests/guest/bootargs.h"
 #include "tests/guest/race_loose.h"
 #include "tests/guest/race_mortal.h"
 #include "tests/guest/tap.h"
@@ -145,7 +145,7 @@ static void see_the_peer_s(uint64_t batch)
 
 TEST(sends_that_race_are_received_or_coalesce)
 {
-	uint64_t batches = argument("sends", 20000) / BATCH;
+	uint64_t batches = bootargs_number("sends", 20000) / BATCH;
 	uint64_t sends = batches * (BATCH / RACERS + 1); /* on each of the two */
 
 	CHECK_IS(weir_port_find(weir_here(), "racer0", &racer[0]), WEIR_OK);

@@ -2,7 +2,7 @@
  * Every call with everything that an argument must not be, beside two victims and a VM that it has no
  * channel to. A call answers with a status that its header names, and then nothing has changed.
  */
-#include "tests/guest/arguments.h"
+#include "tests/guest/bootargs.h"
 #include "tests/guest/hostile.h"
 #include "tests/guest/tap.h"
 
@@ -291,7 +291,7 @@ TEST(blocks_stay_in_memory_that_is_its_own)
 TEST(a_page_is_never_shared_and_read_into)
 {
 	struct region pool = weir_region(WEIR_REGION_POOL);
-	uint64_t requests = argument("requests", 0);
+	uint64_t requests = bootargs_number("requests", 0);
 	uint32_t refused = 0;
 
 	for (uint64_t round = 0; round < requests; round++) {

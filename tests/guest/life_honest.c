@@ -3,7 +3,7 @@
  * than that later), writes to its disk, if it has one, and reads it back; until the manager
  * (life_random.c) says that it is enough.
  */
-#include "tests/guest/arguments.h"
+#include "tests/guest/bootargs.h"
 #include "tests/guest/tap.h"
 
 #define PERIOD_NS  500000u
@@ -54,7 +54,7 @@ TEST(work_goes_on_while_others_come_and_go)
 	struct weir_block_info disk;
 	bool has_disk = weir_block_info(0, &disk) == WEIR_OK;
 
-	latest_ns = argument("late-ns", 0);
+	latest_ns = bootargs_number("late-ns", 0);
 	CHECK_IS(weir_port_find(weir_here(), "honest", &honest), WEIR_OK);
 	for (uint64_t turn = 1; !enough(); turn++) {
 		sleep_on_time();

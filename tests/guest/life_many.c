@@ -3,7 +3,7 @@
  * it may have: its whole pool shared and mapped here, its whole window filled from here, as many
  * block requests as there are slots. If anything were not given back one life would get less.
  */
-#include "tests/guest/arguments.h"
+#include "tests/guest/bootargs.h"
 #include "tests/guest/life_manager.h"
 
 #define GRANTS (LIFE_WINDOW_PAGES / LIFE_GRANT_PAGES) /* of ours, that fill its window */
@@ -88,7 +88,7 @@ static void live_once(uint64_t turn)
 
 TEST(each_of_many_lives_has_all_that_the_first_had)
 {
-	uint64_t lives = argument("lives", 1000);
+	uint64_t lives = bootargs_number("lives", 1000);
 
 	pool = weir_region(WEIR_REGION_POOL);
 	window = weir_region(WEIR_REGION_WINDOW);

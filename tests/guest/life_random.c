@@ -3,7 +3,7 @@
  * bootargs say ("ends=300 seed=1"); in between it lets them talk. Where time counts instructions and
  * there is no disk a run repeats exactly. A third VM (life_honest.c) works on; it is asked for its report at the end.
  */
-#include "tests/guest/arguments.h"
+#include "tests/guest/bootargs.h"
 #include "tests/guest/life_manager.h"
 
 #define EXCHANGES 5u  /* of a life that is known to talk */
@@ -76,9 +76,9 @@ static void find_all(void)
 
 TEST(two_vms_that_end_at_random_moments_come_back_each_time)
 {
-	uint64_t ends = argument("ends", 300), work;
+	uint64_t ends = bootargs_number("ends", 300), work;
 
-	state = argument("seed", 1) * 0x9e3779b97f4a7c15ull | 1;
+	state = bootargs_number("seed", 1) * 0x9e3779b97f4a7c15ull | 1;
 	find_all();
 	CHECK(WAIT(talks(&left) && talks(&right)));
 	for (uint64_t i = 0; i < ends && !tap_failure.line; i++) {

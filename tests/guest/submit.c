@@ -1,6 +1,6 @@
 /* The submission ring (submit.h): events, block requests and copies. The other VM is submit_peer.c. */
 #include <weir/submit.h>
-#include "tests/guest/arguments.h"
+#include "tests/guest/bootargs.h"
 #include "tests/guest/submit_commands.h"
 #include "tests/guest/tap.h"
 
@@ -66,7 +66,7 @@ static void fill(uint64_t *words, uint64_t seed)
 
 TEST(nobody_looks_before_the_call)
 {
-	cores = argument("cores", 0);
+	cores = bootargs_number("cores", 0);
 	weir_submit_init(&ring, weir_here());
 	buffer = memory_pages(BIG / PAGE_SIZE);
 	target = memory_pages(BIG / PAGE_SIZE);
