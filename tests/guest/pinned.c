@@ -4,59 +4,21 @@
  */
 #include <weir/grant.h>
 #include "tests/guest/tap.h"
-
-#define BASE  0x0a000000ul /* slot 0: a disk */
-#define QUEUE 16u
-
-enum {
-	DRIVER_FEATURES = 0x20,
-	DRIVER_SELECT = 0x24,
-	QUEUE_NUM = 0x38,
-	QUEUE_READY = 0x44,
-	STATUS = 0x70,
-	DESCRIPTORS = 0x80,
-	AVAILABLE = 0x90,
-	USED = 0xa0,
-};
-
-enum { DRIVER = 3, FEATURES_OK = 8, NEEDS_RESET = 64 };
+#include "tests/guest/virtio_driver.h"
 
 static weir_handle port;
 static struct region pool;
 
-static void put(uint32_t offset, uint32_t value)
-{
-	__asm__ volatile("str %w0, [%1]" ::"r"(value), "r"(BASE + offset) : "memory");
-}
-
-static uint32_t get(uint32_t offset)
-{
-	uint32_t value;
-
-	__asm__ volatile("ldr %w0, [%1]" : "=r"(value) : "r"(BASE + offset) : "memory");
-	return value;
-}
-
-static void put_page(uint32_t offset, uint32_t page)
-{
-	uint64_t address = (uint64_t)pool.base + page * PAGE_SIZE;
-
-	put(offset, (uint32_t)address);
-	put(offset + 4, (uint32_t)(address >> 32));
-}
-
 /* A queue in three pages of the pool, from this one on. */
 static bool ready(uint32_t page)
 {
-	put(STATUS, 0);
-	put(STATUS, DRIVER);
-	put(DRIVER_SELECT, 1);
-	put(DRIVER_FEATURES, 1); /* VERSION_1 */
-	put(STATUS, DRIVER | FEATURES_OK);
+	const uint8_t *pages = (const uint8_t *)pool.base + page * PAGE_SIZE;
+
+	negotiate(0);
 	put(QUEUE_NUM, QUEUE);
-	put_page(DESCRIPTORS, page);
-	put_page(AVAILABLE, page + 1);
-	put_page(USED, page + 2);
+	put_address(DESCRIPTORS, pages);
+	put_address(AVAILABLE, pages + PAGE_SIZE);
+	put_address(USED, pages + 2 * PAGE_SIZE);
 	put(QUEUE_READY, 1);
 	return get(QUEUE_READY);
 }

@@ -1,84 +1,12 @@
 /*
- * Virtio devices against drivers, good and bad.
+ * Virtio disks against drivers, good and bad (virtio_driver.h).
  *
  * Sources: core/vdev/virtio.c core/vdev/virtio_console.c ipc/block.c tests/host/virtio_machine.c
  * Sources: tests/host/virtio_play.c core/timeout.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/heap.c tests/host/fake/windows.c tests/host/fake/exit.c tests/host/fake/panic.c tests/host/fake/lock.c
  */
 #include <string.h>
-#include "virtio_machine.h"
-#include "soak.h"
-
-#define EVENT_INDEX (1u << 29)
-#define POOL_PAGE   (VIRTIO_RAM_PAGES - VIRTIO_POOL_PAGES)
-
-enum {
-	MAGIC = 0,
-	DEVICE_ID = 8,
-	NUM_MAX = 0x34,
-	READY = 0x44,
-	NOTIFY = 0x50,
-	CAUSE = 0x60,
-	ACK = 0x64,
-	STATUS = 0x70
-};
-enum { IN, OUT, FLUSH = 4, GET_ID = 8 };
-enum { NEEDS_RESET = 64, LIVE = 15 };
-
-static struct virtio_memory *memory;
-
-static int make(void **state)
-{
-	(void)state;
-	fake_lock_reset();
-	virtio_machine_make(false);
-	return 0;
-}
-
-static int unmake(void **state)
-{
-	(void)state;
-	virtio_machine_free();
-	return 0;
-}
-
-static u8 *answer(u32 i)
-{
-	return virtio_ram(PAGE_SIZE + 2048 + i);
-}
-
-static void descriptor(u32 i, const void *at, u32 bytes, u16 flags)
-{
-	memory->descriptor[i].address = virtio_ipa(at);
-	memory->descriptor[i].bytes = bytes;
-	memory->descriptor[i].flags = flags;
-	memory->descriptor[i].next = (u16)(i + 1);
-}
-
-/* Request i of three descriptors from 3 * i on; it is made available. */
-static void offer(u32 i, u32 type, u64 sector, void *data, u32 bytes)
-{
-	struct virtio_header *header = (void *)virtio_ram(PAGE_SIZE + 16 * i);
-
-	*header = (struct virtio_header){ type, 0, sector };
-	*answer(i) = 0xee;
-	descriptor(3 * i, header, 16, 1);
-	descriptor(3 * i + 1, data, bytes, type == OUT ? 1 : 3);
-	descriptor(3 * i + 2, answer(i), 1, 2);
-	if (!bytes)
-		memory->descriptor[3 * i].next = (u16)(3 * i + 2);
-	memory->available.ring[memory->available.index % VIRTIO_QUEUE] = (u16)(3 * i);
-	memory->available.index++;
-}
-
-static u32 run(u32 slot, u32 type, u64 sector, void *data, u32 bytes)
-{
-	offer(0, type, sector, data, bytes);
-	virtio_set(slot, NOTIFY, 0);
-	while (virtio_disk_done(WEIR_OK))
-		;
-	return *answer(0);
-}
+#include "virtio_driver.h"
 
 TEST(a_slot_without_a_device_has_id_0_and_ignores_the_rest)
 {
@@ -501,113 +429,13 @@ TEST(an_entry_of_the_used_ring_that_crosses_a_page_is_written_in_both)
 	assert_int_equal(words[3], 77);
 }
 
-TEST(the_console_prints_and_waits_while_there_is_no_room)
+TEST(no_more_of_the_pool_is_looked_at_than_a_transfer_has)
 {
-	u8 *text = virtio_ram(8 * PAGE_SIZE + 4000);
-
-	memory = virtio_drive(2, 0, 1, 0);
-	assert_int_equal(virtio_get(2, NUM_MAX), 32);
-	for (u32 i = 0; i < 200; i++)
-		text[i] = (u8)('a' + i % 26);
-	descriptor(0, text, 200, 0);
-	memory->available.index = 1;
-	virtio_console_stuck(true);
-	assert_true(virtio_store(2, NOTIFY, 4, 1));
-	assert_int_equal(memory->used.index, 0);
-	virtio_console_stuck(false);
-	for (u32 exits = 0; virtio_store(2, NOTIFY, 4, 1); exits++)
-		assert_true(exits < 6);
-	assert_int_equal(strlen(virtio_printed()), 200);
-	assert_memory_equal(virtio_printed(), text, 200);
-	assert_int_equal(memory->used.index, 1);
-	assert_true(virtio_line(2));
-}
-
-TEST(a_transmit_queue_that_is_made_again_begins_with_its_first_chain)
-{
-	memory = virtio_drive(2, 0, 1, 0);
-	memset(virtio_ram(8 * PAGE_SIZE), 'a', 200);
-	descriptor(0, virtio_ram(8 * PAGE_SIZE), 200, 0);
-	memory->available.index = 1;
-	assert_true(virtio_store(2, NOTIFY, 4, 1)); /* 64 of them */
-	virtio_set(2, 0x30, 0);
-	virtio_set(2, READY, 0); /* that is another one, and not ready */
-	assert_true(virtio_store(2, NOTIFY, 4, 1));
-	virtio_set(2, 0x30, 1);
-	virtio_set(2, READY, 0);
-	memset(&memory->available, 0, sizeof(memory->available));
-	virtio_set(2, READY, 1);
-	assert_false(virtio_store(2, NOTIFY, 4, 1));
-	memset(virtio_ram(8 * PAGE_SIZE), 'b', 10);
-	memory->descriptor[0].bytes = 10;
-	memory->available.index = 1;
-	while (virtio_store(2, NOTIFY, 4, 1))
-		;
-	assert_int_equal(strlen(virtio_printed()), 138);
-	assert_int_equal(virtio_printed()[128], 'b');
-	assert_int_equal(memory->used.index, 1);
-}
-
-TEST(a_page_that_is_passed_while_it_is_printed_is_not_read)
-{
-	memory = virtio_drive(2, 0, 1, 0);
-	memset(virtio_ram((POOL_PAGE + 5) * PAGE_SIZE), 'a', 200);
-	descriptor(0, virtio_ram((POOL_PAGE + 5) * PAGE_SIZE), 200, 0);
-	memory->available.index = 1;
-	assert_true(virtio_store(2, NOTIFY, 4, 1));
-	assert_true(virtio_share(5, true));
-	assert_false(virtio_store(2, NOTIFY, 4, 1));
-	assert_int_equal(strlen(virtio_printed()), 64);
-	assert_true(virtio_get(2, STATUS) & NEEDS_RESET);
-}
-
-TEST(what_is_typed_goes_into_the_drivers_buffers)
-{
-	assert_false(virtio_console_receive(&virtio_vm, 'x'));
-	memory = virtio_drive(2, 0, 0, 0);
-	assert_false(virtio_console_receive(&virtio_vm, 'x'));
-	descriptor(0, virtio_ram(8 * PAGE_SIZE), 10, 2);
-	memory->available.index = 1;
-	assert_true(virtio_console_receive(&virtio_vm, 'x'));
-	assert_int_equal(*virtio_ram(8 * PAGE_SIZE), 'x');
-	assert_int_equal(memory->used.ring[0].bytes, 1);
-	assert_true(virtio_line(2));
-	assert_false(virtio_console_receive(&virtio_vm, 'y'));
-}
-
-static u64 seed;
-
-static u32 random_number(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (u32)(seed >> 16);
-}
-
-TEST(whatever_drivers_do_requests_are_the_vms_and_a_reset_mends_all)
-{
-	u64 games = soak_count(2000, 100000);
-
-	seed = soak_seed() * 0x9e3779b97f4a7c15ul;
-	for (u64 game = 0; game < games; game++) {
-		virtio_machine_free();
-		fake_lock_reset();
-		virtio_machine_make(game & 1);
-		virtio_play(random_number, 500);
-	}
-}
-
-static void no_more_of_the_pool_is_looked_at_than_a_transfer_has(void **state)
-{
-	(void)state;
 	memory = virtio_drive(0, 0, 0, 2);
 	virtio_vm.ram_bytes = 16 * MIB; /* no more of it is there, nor touched */
 	assert_int_equal(run(0, IN, 0, virtio_ram(4 * PAGE_SIZE), 8 * MIB), 1);
 	assert_int_equal(virtio_get(0, STATUS), LIVE);
 }
-
-#define RUN_MADE(name) cmocka_unit_test_setup_teardown(name, make, unmake)
 
 int main(void)
 {
@@ -636,11 +464,6 @@ int main(void)
 		RUN_MADE(no_more_of_the_pool_is_looked_at_than_a_transfer_has),
 		RUN_MADE(a_driver_that_lies_has_a_device_that_needs_a_reset),
 		RUN_MADE(an_entry_of_the_used_ring_that_crosses_a_page_is_written_in_both),
-		RUN_MADE(the_console_prints_and_waits_while_there_is_no_room),
-		RUN_MADE(a_transmit_queue_that_is_made_again_begins_with_its_first_chain),
-		RUN_MADE(a_page_that_is_passed_while_it_is_printed_is_not_read),
-		RUN_MADE(what_is_typed_goes_into_the_drivers_buffers),
-		RUN_MADE(whatever_drivers_do_requests_are_the_vms_and_a_reset_mends_all),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);
