@@ -244,7 +244,7 @@ help:
 	@echo 'make test                all tests (host and QEMU)'
 	@echo 'make soak [SOAK=4h]      the tests that can go on for long: a time, a count, or 10000,4h'
 	@echo 'make fuzz                the fuzzers, FUZZ_SECONDS=60 each, FUZZ_SEED=n repeats'
-	@echo 'make check               format, warnings with gcc and clang, cppcheck, who includes whom'
+	@echo 'make check               format, warnings with gcc and clang, cppcheck, who includes whom, lengths'
 	@echo 'make bench               instruction counts, their limits, and those of other hypervisors'
 	@echo 'make bench-limits        new limits (tests/bench/limits.json), 3 % above what is built'
 	@echo 'make install-headers     para-virtual headers and guest library to PREFIX=$(PREFIX)'

@@ -4,7 +4,7 @@
 CLANG_FORMAT ?= clang-format-14
 CPPCHECK ?= cppcheck
 
-CHECKS := check-format check-gcc check-debug check-clang check-cxx check-cppcheck check-includes check-fp check-order check-exclusives check-models
+CHECKS := check-format check-gcc check-debug check-clang check-cxx check-cppcheck check-includes check-sizes check-fp check-order check-exclusives check-models
 
 ORDER_GUESTS := guests/reader.elf guests/writer.elf guests/examples/record_sink.elf tests/guest/ring_again.elf tests/guest/submit.elf \
 	tests/guest/mqueue.elf
@@ -53,6 +53,9 @@ check-cppcheck:
 
 check-includes:
 	$(Q)tools/check-includes
+
+check-sizes:
+	$(Q)tools/check-sizes
 
 check-fp: $(B)/weir.elf
 	$(Q)$(MAKE) --no-print-directory LLVM=1 build/clang/weir.elf
