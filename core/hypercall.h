@@ -31,6 +31,8 @@ u64 ipc_heap_bytes(const struct manifest_vm *config);
 bool ipc_vm_stop(struct vm *vm, struct vm_work *work);
 bool ipc_vm_idle(const struct vm *vm);
 bool ipc_vm_rebuild(struct vm *vm, struct vm_work *work);
+/* A bounded step of a call that is not done, in a turn of the vCPU that has made it. ipc/store_watch.c */
+void ipc_vcpu_step(struct vcpu *vcpu);
 /* The VM is in another state: whoever watches it is told. No lock is held. ipc/port_source.c */
 void ipc_vm_changed(const struct vm *vm);
 /* Boot, when all VMs are made: which communication core serves which vCPUs, with a line for each. ipc/comm.c */

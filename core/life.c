@@ -53,7 +53,7 @@ static void power_on(struct vm *vm)
 /* vCPU 0, which is on no core, is to run steps. */
 static void start_steps(struct vm *vm)
 {
-	vm->stepping = true;
+	vm->vcpu[0]->turns = TURNS_VM;
 	sched_start(vm->vcpu[0]);
 }
 
@@ -82,7 +82,7 @@ static void build_step(struct vm *vm)
 	spin_lock(&vm->lock);
 	done = vm->state != VM_DYING; /* else it was stopped in between */
 	if (done) {
-		vm->stepping = false;
+		vm->vcpu[0]->turns = TURNS_GUEST;
 		vm->state = VM_RUNNING;
 	}
 	spin_unlock(&vm->lock);
@@ -148,7 +148,7 @@ static void all_left(struct vm *vm)
 		set_dying(vm, DYING_CLOSING);
 		start_steps(vm);
 	} else {
-		vm->stepping = false;
+		vm->vcpu[0]->turns = TURNS_GUEST;
 		set_dying(vm, DYING_CLOSED);
 		try_end(vm);
 	}

@@ -35,7 +35,7 @@ const char *vm_state_name(enum vm_state state);
 /* Called by the block service: a request of a VM that ended is over. */
 void vm_device_done(struct vm *vm);
 
-/* Called by the scheduler when a VM's turn has come whose `stepping` is set: one bounded step. */
+/* Called by the scheduler when the turn of a vCPU has come whose `turns` are its VM's: one bounded step. */
 void vm_step(struct vm *vm);
 /* Called by the scheduler: a vCPU that ended with its VM has left its core. */
 void vm_vcpu_left(struct vm *vm);

@@ -402,10 +402,18 @@ static struct vcpu *decide(struct core *core)
 	return next;
 }
 
-/* It is not the guest's turn but its VM's, which begins or ends in this vCPU's time. */
+/* Something is done in this vCPU's time in place of its guest. */
 static bool stepping(const struct vcpu *vcpu)
 {
-	return read_once(vcpu->vm->stepping);
+	return read_once(vcpu->turns) != TURNS_GUEST;
+}
+
+static RARE void step(struct vcpu *vcpu)
+{
+	if (read_once(vcpu->turns) == TURNS_VM)
+		vm_step(vcpu->vm);
+	else
+		ipc_vcpu_step(vcpu);
 }
 
 struct vcpu *sched_next(void)
@@ -415,7 +423,7 @@ struct vcpu *sched_next(void)
 
 	while (!(next = decide(core)) || stepping(next) || read_once(core->needed)) {
 		if (next && stepping(next))
-			vm_step(next->vm);
+			step(next);
 		else if (!read_once(core->needed))
 			cpu_wait();
 		irq_handle(core->loaded);

@@ -49,6 +49,11 @@ enum vm_state { VM_OFF, VM_BUILDING, VM_RUNNING, VM_DYING, VM_REBUILDING };
 enum vm_dying { DYING_LEAVING, DYING_CLOSING, DYING_CLOSED };
 enum vcpu_power { VCPU_OFF, VCPU_ON };
 enum vcpu_run { VCPU_STOPPED, VCPU_BLOCKED, VCPU_READY, VCPU_RUNNING, VCPU_THROTTLED };
+/*
+ * Whose the turns are that the scheduler gives a vCPU: the guest's; or steps in place of it, of a call of the guest that
+ * is not done (ipc_vcpu_step()), or of the VM that begins or ends, in those of vCPU 0 (vm_step()).
+ */
+enum vcpu_turns { TURNS_GUEST, TURNS_CALL, TURNS_VM };
 
 struct vm;
 struct virtio_device; /* core/vdev/virtio.h */
@@ -62,6 +67,7 @@ struct vcpu {
 	u32 index; /* in the VM */
 	u32 core;  /* where it is pinned */
 	u8 priority;
+	enum vcpu_turns turns; /* changed by its core, or while it is on none */
 
 	const u32 *sched_needed; /* of `core`, 0 or 1: asked at the end of every exit */
 
@@ -129,9 +135,8 @@ struct vm {
 	enum vm_state state; /* also read without the lock */
 	enum vm_dying dying; /* in that state: its part */
 	bool again;	     /* dying: to be rebuilt then */
-	u64 life;      /* counts how often it started to be built; also read without the lock */
-	u32 ending;    /* atomic: vCPUs that are still on a core while the VM is dying */
-	bool stepping; /* vCPU 0's turns are the VM's: vm_step() */
+	u64 life;   /* counts how often it started to be built; also read without the lock */
+	u32 ending; /* atomic: vCPUs that are still on a core while the VM is dying */
 	struct vm_work work;
 	struct fault fault;
 

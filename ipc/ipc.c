@@ -64,7 +64,6 @@ static void vcpu_create(struct vcpu *vcpu)
 	event_vcpu_reset(vcpu, (u32 *)(pages + 2 * PAGE_SIZE));
 	submit_vcpu_reset(vcpu);
 	upcall_vcpu_create(vcpu);
-	store_vcpu_create(vcpu);
 }
 
 void ipc_vm_create(struct vm *vm, const struct manifest *manifest)
@@ -110,8 +109,8 @@ static bool run_step(struct vm *vm, struct vm_work *work, const step *phases, u3
 bool ipc_vm_stop(struct vm *vm, struct vm_work *work)
 {
 	static const step phases[] = { submit_vm_stop, upcall_vm_stop, grant_vm_revoke,
-				       grant_vm_unmap, store_vm_stop,  event_vm_stop,
-				       block_vm_stop };
+				       grant_vm_unmap, store_vm_stop,  store_vm_tell,
+				       event_vm_stop,  block_vm_stop };
 
 	return run_step(vm, work, phases, ARRAY_SIZE(phases));
 }

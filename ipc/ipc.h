@@ -239,7 +239,6 @@ struct vcpu_ipc {
 	struct upcall_vcpu upcall;
 	struct block_vcpu block;
 	struct submit_vcpu submit;
-	u64 store_tell;		   /* VMs that it has to tell of changes; owner: its core */
-	struct timeout store_more; /* the same; for those that a call did not tell */
+	u64 store_tell; /* VMs that it has to tell of changes; owner: its core, or who ends the VM */
 	struct comm_vcpu comm;
 };

@@ -13,10 +13,10 @@
 u64 store_heap_bytes(const struct manifest_vm *config);
 /* Boot, when every VM is there: the root and the homes. */
 void store_create(void);
-void store_vcpu_create(struct vcpu *vcpu);
 
 /* Steps of ipc_vm_stop() and ipc_vm_rebuild(); false: there are no more. */
 bool store_vm_stop(struct vm *vm, u64 *at);
+bool store_vm_tell(struct vm *vm, u64 *at); /* of changes that its vCPUs, and its end, have made */
 bool store_vm_reset(struct vm *vm, u64 *at);
 
 /* Handlers of ipc/hypercall.c. */

@@ -116,7 +116,7 @@ enum weir_status store_make_call(struct vcpu *self, const struct call_args *in,
 		out->x1 = node->handle;
 		store_changed(node, store_readers(node));
 	}
-	store_tell(self, STORE_TELL_CALL);
+	store_tell(self);
 	return status;
 }
 
@@ -173,7 +173,7 @@ enum weir_status store_write_call(struct vcpu *self, const struct call_args *in,
 		out->x1 = ++node->generation;
 		store_changed(node, store_readers(node));
 	}
-	store_tell(self, STORE_TELL_CALL);
+	store_tell(self);
 	return status;
 }
 
@@ -205,7 +205,7 @@ enum weir_status store_remove_call(struct vcpu *self, const struct call_args *in
 	status = may_remove(self->vm, node, in->x2);
 	if (status == WEIR_OK)
 		store_unlink(node);
-	store_tell(self, STORE_TELL_CALL);
+	store_tell(self);
 	return status;
 }
 
@@ -232,6 +232,6 @@ enum weir_status store_allow_call(struct vcpu *self, const struct call_args *in,
 		/* Who may not read it any more hears that, too. */
 		store_changed(node, readers | store_readers(node));
 	}
-	store_tell(self, STORE_TELL_CALL);
+	store_tell(self);
 	return status;
 }

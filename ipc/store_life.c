@@ -124,9 +124,18 @@ bool store_vm_stop(struct vm *vm, u64 *at)
 	more = nodes < own->fresh;
 	if (more)
 		nodes = stop_nodes(own, nodes);
-	store_tell(vm->vcpu[0], STORE_TELL_STEP);
+	store_tell(vm->vcpu[0]);
 	*at = own->watch_count + nodes;
 	return more;
+}
+
+bool store_vm_tell(struct vm *vm, u64 *at)
+{
+	struct vcpu *vcpu = vm->vcpu[*at];
+
+	if (!store_tell_more(vcpu))
+		++*at;
+	return *at < vm->vcpu_count;
 }
 
 bool store_vm_reset(struct vm *vm, u64 *at)

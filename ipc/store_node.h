@@ -104,7 +104,8 @@ void store_unlink(struct store_node *node) NEEDS(&store.lock);
 void store_changed(struct store_node *node, u64 readers) NEEDS(&store.lock);
 /* Ends some of the VM's watches from this place of its table on; the next place. Without the lock. */
 u32 store_watch_stop(const struct vm *vm, u32 at);
-/* Gives the lock back, then tells so many VMs that a watch has something, and sees to the others. */
-#define STORE_TELL_CALL 2u /* in a call */
-#define STORE_TELL_STEP 1u /* in a step of the end of a VM */
-void store_tell(struct vcpu *self, u32 count) RELEASES(&store.lock);
+/* Gives the lock back, then tells a few VMs that a watch has something. The others are told in steps of the vCPU. */
+#define STORE_TELL_AT_ONCE 2u
+void store_tell(struct vcpu *self) RELEASES(&store.lock);
+/* A step of that; true: there are more to be told. By the vCPU's core, or when the vCPU is on none. Without the lock. */
+bool store_tell_more(struct vcpu *vcpu);

@@ -3,13 +3,16 @@
  *
  * A change marks the node in one word for all VMs that watch it (`fired`), and says in another that they
  * are to be told (`store.tell`): so what it costs does not depend on how many watches there are. A few VMs
- * are told by the call itself, the others by a timeout of its vCPU, which comes as soon as the call has
- * returned. A VM finds the nodes by going through its own watches. Whoever has made a change takes whom it
- * concerns before it gives the lock back: so nobody ever has to tell of what others do, however often they do it.
+ * are told by the call itself, the others in steps in place of its guest, which the scheduler gives the vCPU by its
+ * priority and budget; if the VM ends before, in the steps of that. A VM finds the nodes by going through its own
+ * watches. Whoever has made a change takes whom it concerns before it gives the lock back: so nobody ever has to tell
+ * of what others do, however often they do it.
  *
  * None is lost: `fired` is set under the lock before the VM is told, and its port's event comes after that [N2];
  * the VM's search begins anew with it (`quiet`), and it takes `fired` back before it looks at the node.
  */
+#include "core/hypercall.h"
+#include "core/sched.h"
 #include "ipc/port.h"
 #include "ipc/store.h"
 #include "ipc/store_node.h"
@@ -38,13 +41,13 @@ void store_changed(struct store_node *node, u64 readers)
 }
 
 /* Takes VMs from those that the vCPU has to tell of changes, its last ones among them. */
-static u64 take_some(struct vcpu_ipc *self, u32 count) NEEDS(&store.lock)
+static u64 take_some(struct vcpu_ipc *self) NEEDS(&store.lock)
 {
 	u64 vms = 0;
 
 	self->store_tell |= store.tell;
 	store.tell = 0;
-	for (u32 i = 0; i < count && self->store_tell; i++) {
+	for (u32 i = 0; i < STORE_TELL_AT_ONCE && self->store_tell; i++) {
 		u32 id = (u32)__builtin_ctzl(self->store_tell);
 
 		self->store_tell &= self->store_tell - 1;
@@ -54,14 +57,17 @@ static u64 take_some(struct vcpu_ipc *self, u32 count) NEEDS(&store.lock)
 	return vms;
 }
 
-void store_tell(struct vcpu *self, u32 count)
+void store_tell(struct vcpu *self)
 {
 	struct vcpu_ipc *ipc = self->ipc;
-	u64 vms = take_some(ipc, count);
+	u64 vms = take_some(ipc);
 
 	spin_unlock(&store.lock);
-	if (ipc->store_tell) /* not in the same interrupt again */
-		timeout_set(&ipc->store_more, timer_now() + 1);
+	/* Before the guest's next instruction: so it is not ahead of this, whatever it does. */
+	if (ipc->store_tell && self->turns == TURNS_GUEST) {
+		write_once(self->turns, TURNS_CALL);
+		sched_again();
+	}
 	for (; vms; vms &= vms - 1) {
 		struct port *port = read_once(store.vm[__builtin_ctzl(vms)]->port);
 
@@ -70,16 +76,20 @@ void store_tell(struct vcpu *self, u32 count)
 	}
 }
 
-static void more_expired(struct timeout *timeout)
+bool store_tell_more(struct vcpu *vcpu)
 {
 	spin_lock(&store.lock);
-	/* A few may come in one interrupt. */
-	store_tell(container_of(timeout, struct vcpu_ipc, store_more)->upcall.vcpu, 1);
+	store_tell(vcpu);
+	if (vcpu->ipc->store_tell)
+		return true;
+	if (vcpu->turns == TURNS_CALL)
+		write_once(vcpu->turns, TURNS_GUEST);
+	return false;
 }
 
-void store_vcpu_create(struct vcpu *vcpu)
+void ipc_vcpu_step(struct vcpu *vcpu)
 {
-	timeout_init(&vcpu->ipc->store_more, more_expired);
+	store_tell_more(vcpu);
 }
 
 /* ---- Watches of a VM ---------------------------------------------------------------------------- */

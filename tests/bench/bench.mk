@@ -10,10 +10,11 @@ ifdef BENCH
 BENCH_OBJECTS := $(patsubst %,$(B)/weir/%.o,$(wildcard tests/bench/hypervisor/*.c))
 WEIR_OBJECTS += $(BENCH_OBJECTS)
 $(B)/weir.elf: $(BENCH_OBJECTS)
-BENCH_WRAPPED := trap_hvc trap_sent trap_sync trap_irq trap_serror vm_step irq_handle cpu_wait cpu_power_off
+BENCH_WRAPPED := trap_hvc trap_sent trap_sync trap_irq trap_serror vm_step ipc_vcpu_step irq_handle cpu_wait cpu_power_off
 $(B)/weir.elf: private WEIR_LD_FLAGS += $(BENCH_WRAPPED:%=--wrap=%)
 # A call inside of what is compiled as one could not be wrapped.
-$(BENCH_OBJECTS) $(B)/weir/core/life.c.o $(B)/weir/core/vm.c.o $(B)/weir/core/irq.c.o: \
+$(BENCH_OBJECTS) $(B)/weir/core/life.c.o $(B)/weir/core/vm.c.o $(B)/weir/core/irq.c.o \
+	$(B)/weir/ipc/store_watch.c.o: \
 	private WEIR_FLAGS += -fno-lto
 endif
 

@@ -314,7 +314,10 @@ static void make_move(u32 which)
 
 	if (guest)
 		machine_enter(self);
-	moves[which].move();
+	if (guest && self->turns == TURNS_CALL)
+		step_of_call();
+	else
+		moves[which].move();
 	if (guest)
 		machine_leave(self);
 }

@@ -19,6 +19,7 @@
 #include "core/life.h"
 #include "arch/arm64/cache.h"
 #include "core/manifest.h"
+#include "core/sched.h"
 #include "core/vm.h"
 #include "ipc/ipc.h"
 
@@ -124,6 +125,10 @@ void vgic_set_line(struct vm *vm, u32 intid, bool level)
 	(void)vm;
 	(void)intid;
 	(void)level;
+}
+
+void sched_again(void)
+{
 }
 
 void vm_device_done(struct vm *vm)

@@ -147,6 +147,10 @@ bool vm_fill_step(const struct vm *vm, u64 *filled)
 	return *filled < 3;
 }
 
+void sched_again(void)
+{
+}
+
 void sched_start(struct vcpu *vcpu)
 {
 	assert_int_equal(vcpu->run, VCPU_STOPPED);
@@ -185,7 +189,7 @@ bool machine_vm_step(u32 id)
 	struct vm *vm = machine.vm[id];
 	struct vcpu *first = vm->vcpu[0];
 
-	if (!vm->stepping || first->run != VCPU_READY)
+	if (first->turns != TURNS_VM || first->run != VCPU_READY)
 		return false;
 	machine_enter(first);
 	vm_step(vm);

@@ -55,6 +55,9 @@ void move_pass(void);
 void move_list(void);
 void move_revoke(void);
 
+/* In place of a move of the guest, whose last call is not done. */
+void step_of_call(void);
+
 void move_info(void);
 void move_submit(void);
 void move_submit_many(void);

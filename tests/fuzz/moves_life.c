@@ -14,7 +14,6 @@ void move_time(void)
 
 	u64 ticks = steps[input_below(ARRAY_SIZE(steps))];
 
-	sources_before_time();
 	begin_parts();
 	machine_wait(ticks);
 	end_parts();
@@ -107,7 +106,7 @@ void move_vm_step(void)
 		if (disturbed()) {
 			learn(); /* in which order they were told is not known */
 		} else {
-			sources_after_store(machine.vm[id]->vcpu[0], STORE_TELL_STEP, 0);
+			sources_after_end(id);
 			follow();
 		}
 		events_settle();

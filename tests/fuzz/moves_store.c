@@ -7,6 +7,7 @@
 #include "input.h"
 #include "nodes.h"
 #include "sources.h"
+#include "core/hypercall.h"
 #include "ipc/store_node.h"
 
 static weir_handle some_node(void)
@@ -22,6 +23,19 @@ static weir_handle some_node(void)
 	return byte < 248 ? nodes_recent(byte) + (BIT(16) >> (byte & 1)) : input_word();
 }
 
+void step_of_call(void)
+{
+	events_loose();
+	sources_before_store();
+	events_begin_blind();
+	ipc_vcpu_step(self);
+	events_end_blind();
+	if (disturbed())
+		learn();
+	else
+		sources_after_store(self, 0);
+}
+
 static bool store_call(u32 function, const u64 *x, u32 count)
 {
 	weir_handle touched = x[0] ? x[0] : store_node(self->vm->ipc->store.base)->handle;
@@ -35,8 +49,7 @@ static bool store_call(u32 function, const u64 *x, u32 count)
 	if (!sure)
 		learn();
 	else
-		sources_after_store(self, STORE_TELL_CALL,
-				    done && function == WEIR_FN_STORE_ALLOW ? touched : 0);
+		sources_after_store(self, done && function == WEIR_FN_STORE_ALLOW ? touched : 0);
 	if (sure && function == WEIR_FN_STORE_WATCH_NEXT && (s64)self->arch.x[0] == WEIR_NOT_FOUND)
 		sources_searched(me);
 	return done;

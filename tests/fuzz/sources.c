@@ -17,7 +17,6 @@ static struct model {
 		u64 tail;     /* of completions, as last seen */
 		bool had_port, interrupt, raised;
 		u64 tell; /* VMs that it has still to tell of the store */
-		u64 due;  /* when it tells one more, as it was before the time passed */
 	} vcpu[MACHINE_VCPUS];
 } models[MACHINE_VMS];
 
@@ -114,8 +113,6 @@ void sources_timer(const struct vcpu *self, u64 deadline)
 	model_of(self)->deadline = deadline;
 }
 
-static void told(struct vcpu *vcpu, u64 had, u32 count);
-
 /* For each vCPU that this core has, by its interrupt. */
 static void each_here(void (*what)(struct vcpu *vcpu))
 {
@@ -123,13 +120,6 @@ static void each_here(void (*what)(struct vcpu *vcpu))
 		for (u32 i = 0; machine.vm[id] && i < machine.vm[id]->vcpu_count; i++)
 			if (machine.vm[id]->vcpu[i]->core == machine.core)
 				what(machine.vm[id]->vcpu[i]);
-}
-
-static void before_time(struct vcpu *vcpu)
-{
-	const struct timeout *more = &vcpu->ipc->store_more;
-
-	model_of(vcpu)->due = timeout_pending(more) ? more->deadline : UINT64_MAX;
 }
 
 static void after_time(struct vcpu *vcpu)
@@ -140,12 +130,6 @@ static void after_time(struct vcpu *vcpu)
 		model->deadline = 0;
 		raise(vcpu, PORT_TIMER);
 	}
-	told(vcpu, model->tell, model->due <= machine.now ? 1 : 0);
-}
-
-void sources_before_time(void)
-{
-	each_here(before_time);
 }
 
 void sources_after_time(void)
@@ -274,30 +258,41 @@ void sources_before_store(void)
 		before[i] = *store_node(i);
 }
 
-/* Of those whom the vCPU had to tell it has told so many, or all; the rest it tells later. */
-static void told(struct vcpu *vcpu, u64 had, u32 count)
+/* Of those whom the vCPU had to tell it has told a few, or all; the rest it tells later. */
+static void told(struct vcpu *vcpu, u64 had)
 {
 	u64 left = vcpu->ipc->store_tell, now = had & ~left;
 
 	if (events_are_blind())
 		return;
 	assert_false(left & ~had);
-	assert_int_equal(__builtin_popcountl(now), min(count, (u32)__builtin_popcountl(had)));
+	assert_int_equal(__builtin_popcountl(now),
+			 min(STORE_TELL_AT_ONCE, (u32)__builtin_popcountl(had)));
 	for (u32 id = 0; id < MACHINE_VMS; id++)
 		if (now >> id & 1)
 			raise(machine.vm[id]->vcpu[0], PORT_STORE);
 	model_of(vcpu)->tell = left;
 }
 
-void sources_after_store(const struct vcpu *self, u32 count, weir_handle touched)
+static void after(struct vcpu *vcpu, u64 vms)
 {
-	struct vcpu *vcpu = machine.vm[self->vm->id]->vcpu[self->index];
-	u64 vms = fired(touched);
-
 	/* A step of a VM's end that is not about the store tells nobody. */
 	if (!vms && vcpu->ipc->store_tell == model_of(vcpu)->tell)
 		return;
-	told(vcpu, model_of(vcpu)->tell | vms, count);
+	told(vcpu, model_of(vcpu)->tell | vms);
+}
+
+void sources_after_store(const struct vcpu *self, weir_handle touched)
+{
+	after(machine.vm[self->vm->id]->vcpu[self->index], fired(touched));
+}
+
+void sources_after_end(u32 vm)
+{
+	u64 vms = fired(0);
+
+	for (u32 i = 0; i < machine.vm[vm]->vcpu_count; i++)
+		after(machine.vm[vm]->vcpu[i], i ? 0 : vms);
 }
 
 void sources_received(u32 vm, u32 port)
@@ -379,7 +374,8 @@ void sources_check(void)
 			if (model->deadline)
 				assert_int_equal(ipc->event.timer.deadline, model->deadline);
 			assert_int_equal(ipc->store_tell, model->tell);
-			assert_true(!model->tell || timeout_pending(&ipc->store_more));
+			assert_true(!model->tell || !machine_runs(id) ||
+				    vm->vcpu[i]->turns == TURNS_CALL);
 		}
 		if (vm && machine_runs(id) && events_honest(id))
 			check_watches(id);

@@ -23,16 +23,16 @@ void sources_opened(const struct vcpu *self, enum port_kind kind);
 
 u32 sources_timer_errors(const struct vcpu *self, weir_handle handle);
 void sources_timer(const struct vcpu *self, u64 deadline);
-/* Around the interrupt of the timer of the core whose turn it is. */
-void sources_before_time(void);
+/* After the interrupt of the timer of the core whose turn it is. */
 void sources_after_time(void);
 
 /*
- * Around what may change the store: the vCPU tells others of it, `count` VMs of those that wait at once.
- * `touched`: a node that counts as changed if it looks the same, 0: none.
+ * Around what may change the store: the vCPU tells others of it, a few of those that wait at once.
+ * `touched`: a node that counts as changed if it looks the same, 0: none. Or a step of the VM's end has.
  */
 void sources_before_store(void);
-void sources_after_store(const struct vcpu *self, u32 count, weir_handle touched);
+void sources_after_store(const struct vcpu *self, weir_handle touched);
+void sources_after_end(u32 vm);
 /* The guest has read an event of this port; its watches have nothing to tell. */
 void sources_received(u32 vm, u32 port);
 void sources_searched(u32 vm);

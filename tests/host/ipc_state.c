@@ -56,7 +56,6 @@ static void blank_vcpu_ipc(struct vcpu_ipc *ipc)
 	blank_timeout(&ipc->upcall.deadline);
 	blank_timeout(&ipc->upcall.period);
 	blank_timeout(&ipc->event.timer);
-	blank_timeout(&ipc->store_more);
 }
 
 /* Numbers of ports go round: a call that fails may have taken one and given it back. */

@@ -82,7 +82,7 @@ bool vm_ram(const struct vm *vm, ipa_t ipa, u64 bytes, pa_t *pa)
 /* Devices are given and taken while no vCPU runs. */
 bool passthrough_step(struct vm *vm, bool give)
 {
-	assert_true(vm->stepping);
+	assert_true(vm->vcpu[0]->turns == TURNS_VM);
 	assert_int_equal(give, vm->state != VM_DYING);
 	if (vm->passed == (give ? vm->config->passed_count : 0))
 		return false;
@@ -109,6 +109,10 @@ void fake_note(const char *what, u64 address)
 static void **place(const struct vcpu *vcpu)
 {
 	return (void **)&machine.loaded[vcpu->vm->id][vcpu->index];
+}
+
+void sched_again(void)
+{
 }
 
 void sched_start(struct vcpu *vcpu)
@@ -203,7 +207,7 @@ bool turn(struct vm *vm)
 {
 	struct vcpu *first = vm->vcpu[0];
 
-	if (!vm->stepping || first->run != VCPU_READY)
+	if (first->turns != TURNS_VM || first->run != VCPU_READY)
 		return false;
 	*place(first) = first;
 	vm_step(vm);
@@ -353,7 +357,7 @@ void assert_runs_anew(struct vm *vm, u64 life)
 	assert_int_equal(vm->state, VM_RUNNING);
 	assert_int_equal(vm->life, life);
 	assert_int_equal(vm->passed, DEVICES);
-	assert_false(vm->stepping);
+	assert_true(vm->vcpu[0]->turns == TURNS_GUEST);
 	assert_int_equal(vm->vcpu[0]->power, VCPU_ON);
 	assert_int_equal(vm->vcpu[1]->power, VCPU_OFF);
 	assert_int_equal(vm->vcpu[0]->run, VCPU_READY);

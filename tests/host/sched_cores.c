@@ -16,6 +16,7 @@ struct vcpu vcpus[VCPUS];
 u64 now;
 char calls[512];
 u32 kicks[MAX_PCPUS], left[VCPUS], steps, interrupts;
+u64 step_ticks;
 bool pending, wfi_trap;
 struct vcpu *serror, *sibling;
 enum vcpu_run run_when_asked;
@@ -146,7 +147,16 @@ void vm_vcpu_left(struct vm *vm)
 void vm_step(struct vm *vm)
 {
 	if (!--steps)
-		vm->stepping = false;
+		vm->vcpu[0]->turns = TURNS_GUEST;
+}
+
+void ipc_vcpu_step(struct vcpu *vcpu)
+{
+	note("step", vcpu);
+	now += step_ticks;
+	fake_timer_set(now);
+	if (!--steps)
+		vcpu->turns = TURNS_GUEST;
 }
 
 void irq_handle(struct vcpu *current)
@@ -221,6 +231,7 @@ void add(struct vcpu *vcpu, u32 core, u8 priority, u32 budget_us, u32 period_us)
 	vms[index].config = &config[index];
 	vms[index].state = VM_RUNNING;
 	vcpu->vm = &vms[index];
+	vms[index].vcpu[0] = vcpu;
 	vcpu->core = core;
 	vcpu->priority = priority;
 	vcpu->entry = 0x1000;

@@ -22,7 +22,8 @@ extern u64 now;
 extern char calls[512];
 extern u32 kicks[MAX_PCPUS]; /* since forget() */
 extern u32 left[VCPUS];	     /* vCPUs of each VM that its core has said to be gone */
-extern u32 steps;	     /* that vms have to do */
+extern u32 steps;	     /* that vms, or calls, have to do */
+extern u64 step_ticks;	     /* what each of a call takes */
 extern u32 interrupts;	     /* how often the core looked for one */
 extern bool pending, wfi_trap;
 extern struct vcpu *serror, *sibling; /* who leaves an SError; who is stopped for it as well */

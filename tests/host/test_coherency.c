@@ -246,7 +246,7 @@ static int free_vm(void **state)
 static void run_until_entered(void)
 {
 	for (u32 step = 0; vm->state != VM_RUNNING; step++) {
-		assert_true(step < STEPS_MAX && vm->stepping);
+		assert_true(step < STEPS_MAX && vm->vcpu[0]->turns == TURNS_VM);
 		in_step = true;
 		vm_step(vm);
 		in_step = false;

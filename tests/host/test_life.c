@@ -189,7 +189,7 @@ TEST(a_vm_is_not_rebuilt_before_all_is_closed_whenever_the_device_is_done)
 			assert_true(turn(a));
 		while (queued)
 			device_finish_one();
-		assert_true(a->state == VM_REBUILDING || a->stepping);
+		assert_true(a->state == VM_REBUILDING || a->vcpu[0]->turns == TURNS_VM);
 		assert_true(a->state == VM_DYING || a->dying == DYING_CLOSED);
 		steps++;
 	} while (a->state == VM_DYING);

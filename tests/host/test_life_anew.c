@@ -170,7 +170,7 @@ static void assert_nothing_is_mapped(const struct vm *vm)
 	assert_int_equal(fake_stage2_pages(&vm->stage2),
 			 (RAM_BYTES + ipc_shared_bytes(vm->config)) / PAGE_SIZE);
 	assert_int_equal(vm->ending, 0);
-	assert_false(vm->stepping);
+	assert_int_equal(vm->vcpu[0]->turns, TURNS_GUEST);
 	for (u32 i = 0; i < VCPUS; i++)
 		assert_int_equal(vm->vcpu[i]->ipc->block.free, UINT64_MAX);
 }

@@ -141,8 +141,51 @@ TEST(a_vm_steps_in_the_turn_of_its_vcpu_before_that_runs)
 {
 	add_ready(a, 0, 3);
 	add_ready(b, 0, 2);
-	a->vm->stepping = true;
+	a->turns = TURNS_VM;
 	steps = 3;
+	assert_ptr_equal(next(), a);
+	assert_int_equal(steps, 0);
+}
+
+/* By another core, or by what the step has told. */
+static void wake_b(void)
+{
+	sched_wake(b);
+}
+
+TEST(a_call_that_goes_on_in_steps_gives_way_to_who_is_more_urgent)
+{
+	add_ready(b, 0, 5);
+	assert_ptr_equal(next(), b);
+	add_ready(a, 0, 3);
+	assert_ptr_equal(block(), a);
+	a->turns = TURNS_CALL;
+	sched_again();
+	steps = 4;
+	step_ticks = 1000;
+	forget();
+	meanwhile("step", wake_b);
+	assert_ptr_equal(next(), b); /* behind the step that is under way */
+	assert_int_equal(steps, 3);
+	assert_string_equal(calls, "settle a, step a, vgic_save a, save a, load b, vgic_load b");
+	assert_ptr_equal(block(), a); /* when all is done */
+	assert_int_equal(steps, 0);
+	assert_int_equal(a->turns, TURNS_GUEST);
+}
+
+TEST(steps_of_a_call_are_taken_from_the_budget)
+{
+	add(a, 0, 3, 2000, 10000);
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	a->turns = TURNS_CALL;
+	sched_again();
+	steps = 5;
+	step_ticks = MS / 2;
+	assert_null(next());
+	assert_int_equal(steps, 1);
+	assert_int_equal(a->run, VCPU_THROTTLED);
+	pass(8 * MS);
 	assert_ptr_equal(next(), a);
 	assert_int_equal(steps, 0);
 }
@@ -228,6 +271,8 @@ int main(void)
 		RUN_ON_CORES(a_restarted_vcpu_is_reset_before_it_is_loaded),
 		RUN_ON_CORES(restarted_while_still_loaded_it_is_switched_out_and_reset),
 		RUN_ON_CORES(a_vm_steps_in_the_turn_of_its_vcpu_before_that_runs),
+		RUN_ON_CORES(a_call_that_goes_on_in_steps_gives_way_to_who_is_more_urgent),
+		RUN_ON_CORES(steps_of_a_call_are_taken_from_the_budget),
 		RUN_ON_CORES(an_serror_left_behind_ends_who_left_it_before_the_next_is_loaded),
 		RUN_ON_CORES(an_serror_left_behind_by_one_that_waits_ends_it),
 		RUN_ON_CORES(an_serror_left_behind_ends_the_vcpu_of_its_vm_that_is_next),

@@ -8,6 +8,7 @@
  */
 #include <pthread.h>
 #include <stdio.h>
+#include "core/hypercall.h"
 #include "store_calls.h"
 
 enum { A, B, C, D, VMS };
@@ -187,37 +188,96 @@ TEST(watches_beyond_those_that_a_call_looks_at_are_found)
 	}
 }
 
-/* More VMs than a call tells: the others hear of it by a timeout, a few at a time. */
-TEST(all_hear_of_a_change_however_many_watch)
+/* ---- More VMs than a call tells: the others hear of it in steps of the vCPU ---- */
+
+#define MANY 10u
+
+/* A node of a, whom all others watch. */
+static weir_handle much_watched(void)
 {
 	weir_handle node;
-	u32 told = 0, first;
 
-	fake_timer_set(1000);
-	ipc_vms_set_peers(A, 0x3fe, 0);
-	ipc_vms_make(10, 1, (const char *const[]){ 0 });
+	ipc_vms_set_peers(A, BIT(MANY) - 2, 0);
+	ipc_vms_make(MANY, 2, (const char *const[]){ 0 });
 	node = made(A, 0, "n", ALL, 0, 0);
-	for (u32 vm = 1; vm < 10; vm++) {
+	for (u32 vm = 1; vm < MANY; vm++) {
 		open_store(vm);
 		next_event(vm);
 		assert_int_equal(watch(vm, node, true), WEIR_OK);
 	}
-	assert_int_equal(store_write(A, node, "x", 0), WEIR_OK);
-	for (u32 vm = 1; vm < 10; vm++)
+	return node;
+}
+
+static u32 told_now(void)
+{
+	u32 told = 0;
+
+	for (u32 vm = 1; vm < MANY; vm++)
 		told += next_event(vm) != -1;
-	first = told;
-	assert_in_range(first, 1, 8);
-	for (u32 i = 0; told < 9; i++) {
-		assert_true(i < 9);
-		assert_true(fake_timer_el2_deadline() <= timer_now() + 1);
-		fake_timer_set(timer_now() + 1);
-		timeout_interrupt();
-		for (u32 vm = 1; vm < 10; vm++)
-			told += next_event(vm) != -1;
+	return told;
+}
+
+TEST(all_hear_of_a_change_however_many_watch)
+{
+	weir_handle node = much_watched();
+	struct vcpu *vcpu = ipc_vcpu(A, 0);
+	u32 told, now;
+
+	assert_int_equal(store_write(A, node, "x", 0), WEIR_OK);
+	told = told_now();
+	assert_int_equal(told, 2);
+	while (vcpu->turns == TURNS_CALL) {
+		ipc_vcpu_step(vcpu);
+		now = told_now();
+		assert_in_range(now, 1, 2);
+		told += now;
 	}
-	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
-	for (u32 vm = 1; vm < 10; vm++)
+	assert_int_equal(told, MANY - 1);
+	assert_int_equal(vcpu->turns, TURNS_GUEST);
+	for (u32 vm = 1; vm < MANY; vm++)
 		assert_int_equal(fired(vm), node);
+}
+
+TEST(a_call_that_tells_all_has_no_steps)
+{
+	weir_handle node = made(A, 0, "n", ALL, 0, 0);
+
+	open_store(B);
+	open_store(C);
+	assert_int_equal(watch(B, node, true), WEIR_OK);
+	assert_int_equal(watch(C, node, true), WEIR_OK);
+	assert_int_equal(store_write(A, node, "x", 0), WEIR_OK);
+	assert_int_equal(ipc_vcpu(A, 0)->turns, TURNS_GUEST);
+}
+
+/* The steps of the VM's end, which are those of vCPU 0. */
+static void end_vm(struct vm *vm)
+{
+	struct vm_work work = { 0 };
+
+	vm->vcpu[0]->turns = TURNS_VM;
+	while (ipc_vm_stop(vm, &work))
+		;
+}
+
+TEST(all_hear_of_a_change_by_who_ends_meanwhile)
+{
+	for (u32 writer = 0; writer < 2; writer++) {
+		weir_handle node = much_watched();
+		struct weir_pages pages = ipc_pages(A, writer);
+
+		ipc_run(A, writer);
+		assert_int_equal(weir_store_write(&pages, node, "x", 1, 0, 0), WEIR_OK);
+		assert_int_equal(told_now(), 2);
+		for (u32 vm = 1; vm < MANY; vm++)
+			watch(vm, node, false); /* so that nothing else tells them */
+		assert_int_equal(ipc_vcpu(A, writer)->turns, TURNS_CALL);
+		end_vm(ipc_vm(A));
+		assert_int_equal(told_now(), MANY - 3);
+		assert_int_equal(ipc_vcpu(A, 0)->turns, TURNS_VM);
+		assert_int_equal(ipc_vcpu(A, 1)->turns, TURNS_GUEST);
+		assert_int_equal(ipc_vcpu(A, writer)->ipc->store_tell, 0);
+	}
 }
 
 /* ---- At the same time ---- */
@@ -309,6 +369,8 @@ int main(void)
 		CASE(the_end_of_a_vm_is_an_event_of_its_home),
 		CASE(watches_beyond_those_that_a_call_looks_at_are_found),
 		CASE(all_hear_of_a_change_however_many_watch),
+		CASE(a_call_that_tells_all_has_no_steps),
+		CASE(all_hear_of_a_change_by_who_ends_meanwhile),
 		CASE(no_change_is_missed_by_who_looks_only_at_events),
 	};
 

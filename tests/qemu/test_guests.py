@@ -99,6 +99,7 @@ SETTINGS = {
     "submit": dict(silent=["peer"], disks=1),
     "submit_comm": dict(silent=["peer"], disks=1),
     "store": dict(silent=["server"], expected=["^weir: server starts again$"]),
+    "store_steps": dict(icount=True, silent=["urgent", "second", "third", "fourth", "fifth"]),
     "restart_large": dict(silent=["large"], expected=["^weir: large starts again$"]),
     # A disk so slow that its requests are still in flight when a VM ends. (An SD card is that by itself, and QEMU
     # would wait for a slow one with all cores.)

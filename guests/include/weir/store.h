@@ -99,7 +99,8 @@
  *   errors: WEIR_NOT_FOUND: none. What there is from now on raises the event.
  *
  * Each call is bounded. Others wait for it that long at most, however many nodes, children and
- * watches there are; where many VMs watch a node the last of them hear of it after the call.
+ * watches there are; where many VMs watch a node the caller goes on when all
+ * of them are told, and more urgent VMs of its core run in between.
  *
  * Source: ipc/store.c, ipc/store_*.c. Tests: tests/guest/store.c, tests/host/test_store*.c,
  * tests/host/test_advisories_store.c. Since ABI 1.

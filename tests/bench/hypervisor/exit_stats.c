@@ -74,6 +74,7 @@ struct arch_vcpu *__real_trap_sync(struct arch_vcpu *arch);
 struct arch_vcpu *__real_trap_irq(struct arch_vcpu *arch);
 struct arch_vcpu *__real_trap_serror(struct arch_vcpu *arch);
 void __real_vm_step(struct vm *vm);
+void __real_ipc_vcpu_step(struct vcpu *vcpu);
 void __real_irq_handle(struct vcpu *current);
 void __real_cpu_wait(void);
 void __real_cpu_power_off(void);
@@ -83,6 +84,7 @@ struct arch_vcpu *__wrap_trap_sync(struct arch_vcpu *arch);
 struct arch_vcpu *__wrap_trap_irq(struct arch_vcpu *arch);
 struct arch_vcpu *__wrap_trap_serror(struct arch_vcpu *arch);
 void __wrap_vm_step(struct vm *vm);
+void __wrap_ipc_vcpu_step(struct vcpu *vcpu);
 void __wrap_irq_handle(struct vcpu *current);
 void __wrap_cpu_wait(void);
 void __wrap_cpu_power_off(void);
@@ -144,6 +146,20 @@ void __wrap_vm_step(struct vm *vm)
 	core->detail = vm->state;
 	core->entered = timer_now();
 	__real_vm_step(vm);
+	core->stepped = true;
+}
+
+/* So is one of a call; but it is time in which the VM lives. */
+void __wrap_ipc_vcpu_step(struct vcpu *vcpu)
+{
+	struct core_stats *core = &stats[cpu_index()];
+
+	if (core->entered)
+		cut(core);
+	core->class = VM_STEP;
+	core->detail = vcpu->vm->state;
+	core->entered = timer_now();
+	__real_ipc_vcpu_step(vcpu);
 	core->stepped = true;
 }
 
