@@ -83,8 +83,9 @@ struct manifest_disk {
 	u32 partition; /* 0: none; else the device's table gives the two above (core/partition.h) */
 	bool missing;  /* its partition is not to be had, and a line said so: its requests fail */
 	/* manifest_check_disks(): by VMs that are not refused. */
-	bool used, written;
-	u32 writers; /* VMs that may write it */
+	bool used;
+	u64 written_by; /* bit n: VM n may write it */
+	u64 writers;	/* the same, or another disk that has sectors of it */
 };
 
 struct manifest {

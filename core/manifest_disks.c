@@ -61,14 +61,16 @@ static void check_vm(const struct manifest *manifest, struct manifest_vm *vm)
 	}
 }
 
-static void note_use(const struct manifest *manifest, const struct manifest_vm *vm)
+static void note_use(const struct manifest *manifest, u32 index)
 {
+	const struct manifest_vm *vm = &manifest->vm[index];
+
 	for (u32 i = 0; i < vm->disk_count; i++) {
 		struct manifest_disk *disk = &manifest->disk[vm->disk[i]];
 
 		disk->used = true;
-		disk->written |= i < vm->writable_disk_count;
-		disk->writers += i < vm->writable_disk_count;
+		if (i < vm->writable_disk_count)
+			disk->written_by |= BIT(index);
 	}
 }
 
@@ -81,7 +83,7 @@ static u64 end_of(const struct manifest_disk *disk)
 static bool disputed(const struct manifest_disk *a, const struct manifest_disk *b)
 {
 	return a->used && b->used && !a->missing && !b->missing && a->device == b->device &&
-	       (a->written || b->written) && a->first_sector < end_of(b) &&
+	       (a->written_by || b->written_by) && a->first_sector < end_of(b) &&
 	       b->first_sector < end_of(a);
 }
 
@@ -104,14 +106,46 @@ static void check_overlap(const struct manifest *manifest, u32 index)
 	}
 }
 
+static bool several(u64 vms)
+{
+	return vms & (vms - 1);
+}
+
+/*
+ * Who wrote the sectors down may have meant that disks share some. Then they are not to have a file system each: for that
+ * it does not matter by which name a VM may write them.
+ */
+static void find_writers(const struct manifest *manifest, struct manifest_disk *disk)
+{
+	const struct manifest_disk *last = 0;
+
+	disk->writers = disk->written_by;
+	for (u32 i = 0; i < manifest->disk_count; i++) {
+		const struct manifest_disk *other = &manifest->disk[i];
+
+		if (other == disk || !disputed(disk, other))
+			continue;
+		disk->writers |= other->written_by;
+		if (other->written_by & ~disk->written_by)
+			last = other;
+	}
+	if (disk->written_by && !several(disk->written_by) && several(disk->writers))
+		log_line(
+			"manifest: /disks/%s: it overlaps /disks/%s, which another VM writes; as a "
+			"virtio device it is read-only",
+			disk->name, last->name);
+}
+
 void manifest_check_disks(const struct manifest *manifest)
 {
 	for (u32 i = 0; i < manifest->vm_count; i++)
 		check_vm(manifest, &manifest->vm[i]);
 	for (u32 i = 0; i < manifest->vm_count; i++)
 		if (!manifest->vm[i].refused)
-			note_use(manifest, &manifest->vm[i]);
+			note_use(manifest, i);
 	for (u32 i = 0; i < manifest->disk_count; i++)
 		if (manifest->disk[i].partition)
 			check_overlap(manifest, i);
+	for (u32 i = 0; i < manifest->disk_count; i++)
+		find_writers(manifest, &manifest->disk[i]);
 }

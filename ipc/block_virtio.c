@@ -63,7 +63,9 @@ static struct virtio_disk *disk_of(const struct virtio_device *device)
 
 static bool read_only(const struct block_disk *disk)
 {
-	return disk->read_only || disk->config->writers > 1;
+	u64 writers = disk->config->writers;
+
+	return disk->read_only || (writers & (writers - 1));
 }
 
 /* ---- The end of a request -------------------------------------------------------------------- */

@@ -2,7 +2,8 @@
  * The disks of a VM as virtio devices (VIRTIO 1.2, 5.2), for kernels that do not know Weir: slots 0 on
  * (core/vdev/virtio.h), in the order of the manifest, beside the hypercalls, by the same block service.
  *
- * A disk that more than one VM may write is read-only here: file systems would not survive each other.
+ * A disk that more than one VM may write, or whose sectors another VM may write as those of another disk, is read-only
+ * here: file systems would not survive each other.
  * GET_ID tells the disk's name. A chain is a header of 16 bytes, up to 16 segments and the answer's byte;
  * data are whole sectors at multiples of a sector, or the request fails.
  * Lock: device.lock. Source: block_virtio.c, block_virtio_look.c. Tests: tests/host/test_virtio*.c, tests/guest/virtio.c

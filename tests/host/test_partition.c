@@ -220,6 +220,55 @@ TEST(sectors_of_two_disks_are_written_by_neither)
 	check_good(100, 200);
 }
 
+static bool shared_by_two(u32 index)
+{
+	return disk[index].writers == 3;
+}
+
+/* Sectors are written down by hand: whoever did that may have meant it. */
+TEST(sectors_of_two_disks_that_two_vms_write_are_shared)
+{
+	disk[FIRST] = (struct manifest_disk){ .name = "first", .first_sector = 10, .sectors = 20 };
+	disk[SECOND] = (struct manifest_disk){ .name = "second", .first_sector = 29 };
+	vm[1].writable_disk_count = 1;
+	check();
+	assert_true(shared_by_two(FIRST) && shared_by_two(SECOND));
+	assert_false(disk[FIRST].missing || disk[SECOND].missing);
+	assert_int_equal(fake_log_count(), 2);
+	assert_string_equal(
+		fake_log_text(0),
+		"manifest: /disks/first: it overlaps /disks/second, which another VM writes; "
+		"as a virtio device it is read-only");
+	assert_string_equal(
+		fake_log_text(1),
+		"manifest: /disks/second: it overlaps /disks/first, which another VM writes; "
+		"as a virtio device it is read-only");
+}
+
+/* One of two VMs at most writes the sectors of both, or there are none, or not on the same device. */
+TEST(sectors_of_two_disks_that_one_vm_writes_are_not_shared)
+{
+	for (u32 i = 0; i < 4; i++) {
+		prepare(0);
+		disk[FIRST] = (struct manifest_disk){ .name = "first",
+						      .first_sector = 10,
+						      .sectors = 20 };
+		disk[SECOND] = (struct manifest_disk){ .name = "second", .first_sector = 29 };
+		vm[1].writable_disk_count = 1;
+		if (i == 0)
+			vm[1].writable_disk_count = 0;
+		else if (i == 1)
+			disk[SECOND].first_sector = 30;
+		else if (i == 2)
+			disk[SECOND].device = 1;
+		else
+			vm[1].disk_count = 0; /* nobody's */
+		check();
+		assert_false(shared_by_two(FIRST) || shared_by_two(SECOND));
+		assert_int_equal(fake_log_count(), 0);
+	}
+}
+
 TEST(one_partition_of_two_disks_is_the_first_ones)
 {
 	disk[SECOND] = (struct manifest_disk){ .name = "second", .partition = 2 };
@@ -285,6 +334,8 @@ int main(void)
 		RUN_AFTER(prepare, partition_beyond_the_device_is_told),
 		RUN_AFTER(prepare, sectors_of_two_disks_are_written_by_neither),
 		RUN_AFTER(prepare, one_partition_of_two_disks_is_the_first_ones),
+		RUN_AFTER(prepare, sectors_of_two_disks_that_two_vms_write_are_shared),
+		RUN_AFTER(prepare, sectors_of_two_disks_that_one_vm_writes_are_not_shared),
 		RUN_AFTER(prepare, disk_of_two_vms_is_told_once),
 		RUN_AFTER(prepare, damaged_file_system_is_told),
 	};

@@ -26,6 +26,31 @@ def test_what_has_no_effect_yet_is_told_and_no_mistake(folder):
             "m.dts:32: /vms/writer: watchdog-ms" + NOT_YET]
 
 
+SHARED = edit('disks-read-only = "source"', 'disks = "source"').replace("partition = <2>;", "first-sector = <%d>;")
+
+
+def overlaps(folder, text):
+    (folder / "m.dts").write_text(text)
+    done = weir(folder, "check", "m.dts", "-I", "files")
+    assert (done.returncode, done.stdout) == (0, "")
+    return [line for line in done.stderr.splitlines() if not line.endswith(NOT_YET)]
+
+
+def test_sectors_of_two_disks_that_two_vms_write_are_told(folder):
+    assert overlaps(folder, SHARED % 2147) == [
+        'm.dts:44: /disks/source: sectors: overlaps /disks/copy, which "writer" may write: '
+        "as a virtio device it is read-only",
+        'm.dts:47: /disks/copy: first-sector: overlaps /disks/source, which "reader" may write: '
+        "as a virtio device it is read-only"]
+
+
+def test_sectors_of_two_disks_that_one_vm_writes_or_that_are_apart_are_not_told(folder):
+    apart = [SHARED % 2148, GOOD.replace("partition = <2>;", "first-sector = <2147>;"),
+             (SHARED % 2147).replace("device = <0>", "device = <1>"),
+             GOOD.replace("partition = <2>;", "first-sector = <2147>;").replace('"copy"', '"copy", "source"')]
+    assert [overlaps(folder, text) for text in apart] == [[], [], [], []]
+
+
 # What is replaced, by what, and the one line that must come of it.
 MISTAKES = [
     # Properties as such.

@@ -26,7 +26,7 @@ static struct weir_in in_page;
 static struct weir_out out_page;
 static struct manifest_disk disks[] = {
 	{ .name = "first", .sectors = VIRTIO_SECTORS, .writers = 1 },
-	{ .name = "a-name-of-twenty-one-", .first_sector = VIRTIO_SECTORS, .writers = 2 }
+	{ .name = "a-name-of-twenty-one-", .first_sector = VIRTIO_SECTORS, .writers = 3 }
 };
 static const struct manifest manifest = { .disk = disks, .disk_count = 2 };
 static struct manifest_vm config = {

@@ -73,6 +73,7 @@ def warnings(root: Node) -> list:
                 continue
             found = [listed(words)] if name == "rights" else []
             report.add(node, name, *found, "accepted, but this version does not act on it")
+    _warn_of_overlaps(report, root)
     return report.lines()
 
 
@@ -185,6 +186,31 @@ def _check_disk(report: Report, node: Node) -> None:
     if first + sectors > 1 << 32:
         found = f"ends at sector {first + sectors} (at most {1 << 32})"
         report.add(node, "sectors", found, "lower first-sector or sectors")
+
+
+def _overlap(one: Node, other: Node) -> bool:
+    """Whether two disks have sectors of the same device, as far as the manifest says."""
+    if number(one, "device") != number(other, "device") or "partition" in {**one.props, **other.props}:
+        return False
+    first = [number(node, "first-sector") for node in (one, other)]
+    ends = [begin + (number(node, "sectors") or 1 << 33) for begin, node in zip(first, (one, other))]
+    return first[0] < ends[1] and first[1] < ends[0]
+
+
+def _warn_of_overlaps(report: Report, root: Node) -> None:
+    """A disk that several VMs may write is read-only as a virtio device, by whatever name they have its sectors."""
+    disks = root.child("disks").children if root.child("disks") else []
+    writers = {disk.name: [vm.name for vm in root.child("vms").children if disk.name in names_in(vm, "disks")]
+               for disk in disks}
+    for disk in disks:
+        if len(writers[disk.name]) != 1:
+            continue
+        for other in disks:
+            rivals = [name for name in writers[other.name] if name not in writers[disk.name]]
+            if other is not disk and rivals and _overlap(disk, other):
+                prop = next((name for name in ("sectors", "first-sector", "device") if name in disk.props), "")
+                found = f"overlaps /disks/{other.name}, which {listed(rivals)} may write"
+                report.add(disk, prop, found, "as a virtio device it is read-only")
 
 
 def _check_ports(report: Report, vms: list, channels: list) -> None:
