@@ -27,7 +27,7 @@ static const struct rule *find_rule(const struct reader *reader, const char *nam
 {
 	const struct rule *rule = reader->rules;
 
-	while (rule->name && strcmp(rule->name, name) != 0)
+	while (rule->name && (*rule->name != *name || strcmp(rule->name, name) != 0))
 		rule++;
 	return rule->name ? rule : 0;
 }

@@ -12,6 +12,7 @@
 #include "core/tree_walk.h"
 
 #define MPIDR_AFFINITY 0xff00fffffful
+#define TREE_VERSION   17 /* since then the header tells the size of the structure block */
 
 /* What is collected on the way. */
 struct discovery {
@@ -359,14 +360,17 @@ static void visit_kind(struct discovery *found, enum kind kind)
 	}
 }
 
-/* The first of the names that we know counts. */
+/* The first of its names that we know counts. */
 static void visit_compatible(struct discovery *found, struct value compatible)
 {
-	for (u32 i = 0; i < ARRAY_SIZE(known); i++)
-		if (tree_has_string(compatible, known[i].compatible)) {
-			visit_kind(found, known[i].kind);
-			return;
-		}
+	const char *name;
+
+	while ((name = tree_next_string(&compatible)))
+		for (u32 i = 0; i < ARRAY_SIZE(known); i++)
+			if (*name == *known[i].compatible && !strcmp(name, known[i].compatible)) {
+				visit_kind(found, known[i].kind);
+				return;
+			}
 }
 
 /* First walk: all properties of the current node are known. */
@@ -507,6 +511,8 @@ bool platform_read(const void *tree, u64 boot_mpidr, struct platform *platform)
 				   .boot_mpidr = boot_mpidr };
 	int error = fdt_check_header(tree);
 
+	if (!error && (fdt_version(tree) < TREE_VERSION || fdt_off_dt_struct(tree) % 4))
+		error = -FDT_ERR_BADVERSION;
 	memset(platform, 0, sizeof(*platform));
 	if (error) {
 		log_line("tree: expected a device tree at the address in x0 (libfdt says %d)",

@@ -36,24 +36,40 @@ static const char *const property_names[P_COUNT] = {
 
 /* ---- Values ---- */
 
+/* All that is read by words is aligned so. */
+static u32 word_at(const u8 *data)
+{
+	return __builtin_bswap32(*(const u32 *)(const void *)data);
+}
+
 u64 tree_cells(const u8 *data, u32 count)
 {
 	u64 value = 0;
 
 	for (; count; count--, data += 4)
-		value = value << 32 | fdt32_ld((const fdt32_t *)data);
+		value = value << 32 | word_at(data);
 	return value;
+}
+
+const char *tree_next_string(struct value *list)
+{
+	const char *text = (const char *)list->data;
+	u32 length = list->bytes ? (u32)strnlen(text, list->bytes) : 0;
+
+	if (length == list->bytes)
+		return 0;
+	list->data += length + 1;
+	list->bytes -= length + 1;
+	return text;
 }
 
 bool tree_has_string(struct value list, const char *wanted)
 {
-	size_t length = strlen(wanted) + 1;
+	const char *text;
 
-	for (u32 at = 0; at + length <= list.bytes;) {
-		if (!memcmp(list.data + at, wanted, length))
+	while ((text = tree_next_string(&list)))
+		if (!strcmp(text, wanted))
 			return true;
-		at += (u32)strnlen((const char *)list.data + at, list.bytes - at) + 1;
-	}
 	return false;
 }
 
@@ -238,54 +254,127 @@ bool tree_path_is(const struct tree_walk *walk, const char *path, size_t length)
 
 /* ---- The walk ---- */
 
-static void read_property(struct tree_walk *walk, int offset)
-{
-	const char *name;
-	int bytes;
-	const void *data = fdt_getprop_by_offset(walk->tree, offset, &name, &bytes);
+#define MEMOS 64u
 
-	if (!data)
-		return;
-	for (u32 i = 0; i < P_COUNT; i++) {
-		if (*name == *property_names[i] && !strcmp(name, property_names[i])) {
-			walk->node[walk->depth].value[i] = (struct value){ data, (u32)bytes };
-			return;
-		}
-	}
+/*
+ * The rest of the structure block, and the strings; that both lie in the tree is checked (platform_read()). Names are
+ * compared once: a property is known again by where its name stands. Reading libfdt's way, which looks for
+ * everything anew, took half of the boot.
+ */
+struct tokens {
+	const u8 *at, *end;
+	const char *strings;
+	u32 strings_bytes;
+	u32 memo[MEMOS]; /* (where + 1) << 8 | enum property, by `where` */
+};
+
+/* So many bytes, and what aligns the next token. 0: there are not so many. */
+static const u8 *take(struct tokens *tokens, u64 bytes)
+{
+	const u8 *from = tokens->at;
+	u64 left = (u64)(tokens->end - from);
+
+	if (bytes > left)
+		return 0;
+	tokens->at += min(align_up(bytes, 4), left);
+	return from;
 }
 
-/* False: the name is not as it should be. */
-static bool enter_node(struct tree_walk *walk, u32 depth, int offset)
+/* 0, which is no token: the block ends. */
+static u32 take_token(struct tokens *tokens)
 {
-	struct node *node = &walk->node[depth];
+	const u8 *token = take(tokens, 4);
 
-	*node = (struct node){ .name = fdt_get_name(walk->tree, offset, 0), .offset = offset };
-	walk->depth = depth;
-	return node->name != 0;
+	return token ? word_at(token) : 0;
+}
+
+static const char *take_name(struct tokens *tokens)
+{
+	u64 left = (u64)(tokens->end - tokens->at);
+
+	return (const char *)take(tokens, strnlen((const char *)tokens->at, left) + 1);
+}
+
+/* P_COUNT: another one. */
+static u32 find_property(const char *name, u32 room)
+{
+	u32 i = 0;
+
+	if (strnlen(name, room) == room)
+		return P_COUNT;
+	while (i < P_COUNT && (*name != *property_names[i] || strcmp(name, property_names[i])))
+		i++;
+	return i;
+}
+
+static u32 property_at(struct tokens *tokens, u32 where)
+{
+	u32 *memo = &tokens->memo[where % MEMOS];
+
+	if (where >= tokens->strings_bytes)
+		return P_COUNT;
+	if (*memo >> 8 != where + 1)
+		*memo = (where + 1) << 8 |
+			find_property(tokens->strings + where, tokens->strings_bytes - where);
+	return *memo & 0xff;
+}
+
+/* Into `node`, unless that is 0. False: it is not whole. */
+static bool read_property(struct tokens *tokens, struct node *node)
+{
+	const u8 *head = take(tokens, 8); /* bytes of the value, where the name stands */
+	const u8 *data = head ? take(tokens, word_at(head)) : 0;
+	u32 property;
+
+	if (!data)
+		return false;
+	property = node ? property_at(tokens, word_at(head + 4)) : P_COUNT;
+	if (property < P_COUNT)
+		node->value[property] = (struct value){ data, word_at(head) };
+	return true;
+}
+
+static struct tokens tokens_of(const void *tree)
+{
+	const u8 *structure = (const u8 *)tree + fdt_off_dt_struct(tree);
+
+	return (struct tokens){ .at = structure,
+				.end = structure + fdt_size_dt_struct(tree),
+				.strings = (const char *)tree + fdt_off_dt_strings(tree),
+				.strings_bytes = fdt_size_dt_strings(tree) };
 }
 
 bool tree_walk(struct tree_walk *walk, void (*visit)(struct tree_walk *))
 {
-	int offset = 0, next;
-	u32 levels = 0;	    /* nodes that are open: the current one is node[levels - 1] */
-	bool fresh = false; /* it may still get properties, and was not visited yet */
-	u32 tag;
+	struct tokens tokens = tokens_of(walk->tree);
+	const u8 *begin = tokens.at;
+	struct node *fresh = 0; /* it may still get properties, and was not visited yet */
+	u32 levels = 0;		/* nodes that are open: the current one is node[levels - 1] */
 
-	for (; (tag = fdt_next_tag(walk->tree, offset, &next)) != FDT_END; offset = next) {
-		if (tag == FDT_PROP && fresh)
-			read_property(walk, offset);
-		if (tag != FDT_BEGIN_NODE && tag != FDT_END_NODE)
+	for (;;) {
+		int offset = (int)(tokens.at - begin);
+		u32 tag = take_token(&tokens);
+		const char *name;
+
+		if (tag == FDT_NOP || (tag == FDT_PROP && read_property(&tokens, fresh)))
 			continue;
+		if (tag != FDT_BEGIN_NODE && (tag != FDT_END_NODE || !levels))
+			return tag == FDT_END && !levels;
 		if (fresh)
 			visit(walk);
-		fresh = tag == FDT_BEGIN_NODE && levels < TREE_DEPTH;
-		if (fresh && !enter_node(walk, levels, offset))
+		fresh = 0;
+		if (tag == FDT_END_NODE) {
+			if (--levels && levels <= TREE_DEPTH)
+				walk->depth = levels - 1;
+			continue;
+		}
+		name = take_name(&tokens);
+		if (!name)
 			return false;
-		if (tag == FDT_END_NODE && !levels)
-			return false;
-		levels += tag == FDT_BEGIN_NODE ? 1 : -1u;
-		if (tag == FDT_END_NODE && levels && levels <= TREE_DEPTH)
-			walk->depth = levels - 1;
+		if (levels < TREE_DEPTH) {
+			fresh = &walk->node[walk->depth = levels];
+			*fresh = (struct node){ .name = name, .offset = offset };
+		}
+		levels++;
 	}
-	return !levels && next >= 0;
 }

@@ -65,6 +65,8 @@ bool tree_walk(struct tree_walk *walk, void (*visit)(struct tree_walk *walk));
 /* A number of 1 or 2 cells. */
 u64 tree_cells(const u8 *data, u32 count);
 bool tree_is_string(struct value value, const char *wanted);
+/* The next of strings that 0 ends each, which then is not in the list any more. 0: there is none. */
+const char *tree_next_string(struct value *list);
 bool tree_has_string(struct value list, const char *wanted); /* of strings separated by 0 */
 
 /* The following are about the current node. */
