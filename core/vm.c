@@ -84,11 +84,11 @@ static bool has_image(const struct vm *vm, u64 page)
 }
 
 /*
- * Some 1,200 instructions: that much of the image, or so many empty pages. An interrupt and a
+ * Some 1,500 instructions: that much of the image, or so many empty pages. An interrupt and a
  * switch to another vCPU may follow at once.
  */
 #define STEP_IMAGE_BYTES 1024
-#define STEP_EMPTY_PAGES 2
+#define STEP_EMPTY_PAGES 6
 
 bool vm_fill_step(const struct vm *vm, u64 *filled)
 {
@@ -100,7 +100,7 @@ bool vm_fill_step(const struct vm *vm, u64 *filled)
 		return true;
 	}
 	for (u32 i = 0; i < STEP_EMPTY_PAGES; i++) {
-		fill(vm, *filled, PAGE_SIZE);
+		cache_scrub(mmu_window(WINDOW_TARGET, PA(vm->ram.raw + *filled)));
 		*filled += PAGE_SIZE;
 		if (*filled == vm->ram_bytes || has_image(vm, *filled))
 			break;

@@ -34,7 +34,11 @@ primary:
 	bl	forget_bss
 1:	cmp	x1, x2
 	b.hs	2f
-	stp	xzr, xzr, [x1], #16
+	stp	xzr, xzr, [x1]		// a line of 64 bytes; there are whole ones
+	stp	xzr, xzr, [x1, #16]
+	stp	xzr, xzr, [x1, #32]
+	stp	xzr, xzr, [x1, #48]
+	add	x1, x1, #64
 	b	1b
 2:	adrp	x1, boot_stack + STACK_BYTES
 	mov	sp, x1

@@ -87,21 +87,18 @@ static u64 *entry_at(u64 va, u32 level)
 
 static void map(u64 va, u64 pa, u64 bytes, u64 attributes)
 {
-	u64 *entry = 0; /* of level 3, while it stays in one table */
+	u64 end = va + bytes;
 
-	while (bytes) {
-		bool block = !((va | pa) & (BLOCK_2M - 1)) && bytes >= BLOCK_2M;
-		u64 step = block ? BLOCK_2M : PAGE_SIZE;
+	while (va < end) {
+		bool block = !((va | pa) & (BLOCK_2M - 1)) && end - va >= BLOCK_2M;
+		u64 *entry = entry_at(va, block ? 2 : 3);
 
-		if (block)
-			*entry_at(va, 2) = pa | attributes | DESC_BLOCK;
-		else if (entry && va & (BLOCK_2M - 1))
-			*++entry = pa | attributes | DESC_TABLE;
-		else
-			*(entry = entry_at(va, 3)) = pa | attributes | DESC_TABLE;
-		va += step;
-		pa += step;
-		bytes -= step;
+		/* To the end of what one table translates. */
+		do {
+			*entry++ = pa | attributes | (block ? DESC_BLOCK : DESC_TABLE);
+			va += block ? BLOCK_2M : PAGE_SIZE;
+			pa += block ? BLOCK_2M : PAGE_SIZE;
+		} while (!block && va < end && va & (BLOCK_2M - 1));
 	}
 	dsb(ishst);
 	isb();

@@ -61,23 +61,27 @@ static u64 *entry_make(struct stage2 *tables, u64 ipa, u32 level)
 void stage2_map(struct stage2 *tables, ipa_t ipa, pa_t pa, u64 bytes, enum stage2_kind kind,
 		bool blocks)
 {
-	u64 attributes = attributes_of(kind);
+	u64 attributes = attributes_of(kind), page = pa.raw;
+	u64 end = ipa.raw + bytes;
 
-	for (u64 done = 0; done < bytes;) {
-		bool block = blocks && !((ipa.raw + done) & (BLOCK_2M - 1)) &&
-			     !((pa.raw + done) & (BLOCK_2M - 1)) && bytes - done >= BLOCK_2M;
+	for (u64 at = ipa.raw; at < end;) {
+		bool block = blocks && !((at | page) & (BLOCK_2M - 1)) && end - at >= BLOCK_2M;
+		u64 *entry = entry_make(tables, at, block ? 2 : 3);
 
-		*entry_make(tables, ipa.raw + done, block ? 2 : 3) =
-			(pa.raw + done) | attributes | (block ? BLOCK : TABLE);
-		done += block ? BLOCK_2M : PAGE_SIZE;
+		/* To the end of what one table translates. */
+		do {
+			*entry++ = page | attributes | (block ? BLOCK : TABLE);
+			at += block ? BLOCK_2M : PAGE_SIZE;
+			page += block ? BLOCK_2M : PAGE_SIZE;
+		} while (!block && at < end && at & (BLOCK_2M - 1));
 	}
 	dsb(ishst);
 }
 
 void stage2_make_tables(struct stage2 *tables, ipa_t ipa, u64 bytes)
 {
-	for (u64 done = 0; done < bytes; done += PAGE_SIZE)
-		entry_make(tables, ipa.raw + done, 3);
+	for (u64 at = align_down(ipa.raw, BLOCK_2M); at < ipa.raw + bytes; at += BLOCK_2M)
+		entry_make(tables, at, 3);
 }
 
 /* The entry that translates an address, at level 2 or 3; 0 if a table is missing. */

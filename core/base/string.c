@@ -65,6 +65,9 @@ void *memset(void *area, int byte, size_t count)
 
 	for (; count && !word_aligned(out); count--)
 		*out++ = (u8)byte;
+	for (; count >= 4 * WORD; count -= 4 * WORD, out += 4 * WORD)
+		for (u32 i = 0; i < 4; i++)
+			((word_t *)out)[i] = pattern;
 	for (; count >= WORD; count -= WORD, out += WORD)
 		*(word_t *)out = pattern;
 	for (; count; count--)

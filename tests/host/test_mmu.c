@@ -71,10 +71,10 @@ static u32 expect_heap_page(u32 at, u64 va)
 {
 	at = expect(at, "dsb ishst", 0);
 	at = expect(at, "isb", 0);
-	for (u32 i = 0; i < LINES; i++)
+	for (u32 i = 0; i < LINES; i++) {
 		at = expect(at, "dc zva", va + i * FAKE_LINE);
-	for (u32 i = 0; i < LINES; i++)
 		at = expect(at, "dc civac", va + i * FAKE_LINE);
+	}
 	return expect(at, "dsb sy", 0);
 }
 
