@@ -16,7 +16,7 @@
 
 #include "guests/lib/runtime.h"
 #include "tests/bench/mark.h"
-#include "tests/guest/arguments.h"
+#include "tests/guest/bootargs.h"
 
 #define SAMPLES	 21u
 #define WARM_UP	 4u /* passages before the first that counts */
@@ -115,7 +115,7 @@ static __attribute__((noinline, unused)) void settle(void)
 {
 	uint64_t start = ticks();
 
-	while (argument("settle", 0) && ticks() - start < 40000000)
+	while (bootargs_number("settle", 0) && ticks() - start < 40000000)
 		spin_yield();
 }
 

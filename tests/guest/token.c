@@ -3,7 +3,7 @@
  * gives to the one behind it, and each has its own timer and memory meanwhile. The manifest says by bootargs which of
  * how many it is; link n is between VM n and the next.
  */
-#include "tests/guest/arguments.h"
+#include "tests/guest/bootargs.h"
 #include "tests/guest/tap.h"
 
 #define ROUNDS 3u
@@ -36,8 +36,8 @@ static void wait_for_token(uint64_t round)
 
 TEST(the_links_are_there)
 {
-	number = argument("number", 0);
-	count = argument("count", 0);
+	number = bootargs_number("number", 0);
+	count = bootargs_number("count", 0);
 	CHECK(count > 1);
 	CHECK(find_link((number + count - 1) % count, &before));
 	CHECK(find_link(number, &behind));
