@@ -2,81 +2,11 @@
  * The interrupt controller as a guest sees it, with more interrupts than there are list registers.
  * Registers: IHI 0048 (GICv2), IHI 0069 (GICv3).
  */
-#include "tests/guest/tap.h"
-
-#define GICD_BASE 0x08000000ul
-#define GICR_BASE 0x080a0000ul
-#define SGI_FRAME 0x10000ul
-
-#define GICD_CTLR	0x000
-#define GICD_TYPER	0x004
-#define GICD_ISENABLER	0x100
-#define GICD_ICENABLER	0x180
-#define GICD_ISPENDR	0x200
-#define GICD_ICPENDR	0x280
-#define GICD_IPRIORITYR 0x400
-#define GICD_ICFGR	0xc00
-
-#define UART_IMSC  0x09000038ul
-#define UART_ICR   0x09000044ul
-#define UART_TX	   (1u << 5)
-#define UART_INTID 33u
-
-/* SPIs that no device of the VM uses. */
-#define SPI_FIRST 64u
-#define SPI_COUNT 96u
+#include "tests/guest/gic.h"
 
 static uint32_t taken[IRQS_MAX];
 static uint32_t order[IRQS_MAX], order_count;
 static bool vcpu_ready;
-
-static uint32_t read32(uint64_t address)
-{
-	return *(volatile uint32_t *)address;
-}
-
-static void write32(uint64_t address, uint32_t value)
-{
-	*(volatile uint32_t *)address = value;
-}
-
-static void write8(uint64_t address, uint8_t value)
-{
-	*(volatile uint8_t *)address = value;
-}
-
-/* Where the registers of a private interrupt of vCPU 0 are. */
-static uint64_t private_base(void)
-{
-	return gic_version() == 3 ? GICR_BASE + SGI_FRAME : GICD_BASE;
-}
-
-static uint64_t bit_register(uint32_t which, uint32_t intid)
-{
-	return (intid < 32 ? private_base() : GICD_BASE) + which + intid / 32 * 4;
-}
-
-static void set_bit(uint32_t which, uint32_t intid)
-{
-	write32(bit_register(which, intid), 1u << intid % 32);
-}
-
-static bool get_bit(uint32_t which, uint32_t intid)
-{
-	return read32(bit_register(which, intid)) >> intid % 32 & 1;
-}
-
-static void set_priority(uint32_t intid, uint8_t priority)
-{
-	write8((intid < 32 ? private_base() : GICD_BASE) + GICD_IPRIORITYR + intid, priority);
-}
-
-static void set_edge(uint32_t intid)
-{
-	uint64_t address = GICD_BASE + GICD_ICFGR + intid / 16 * 4;
-
-	write32(address, read32(address) | 2u << intid % 16 * 2);
-}
 
 static void count(uint32_t intid, void *arg)
 {
