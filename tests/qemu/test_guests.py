@@ -17,7 +17,7 @@ VIRT = [dict(cpu="cortex-a72", gic=2), dict(cpu="max", gic=3)]
 RPI4 = dict(board="rpi4")
 BOARDS = [*VIRT, RPI4]
 # Images with tests of their own.
-ELSEWHERE = {"boot", "card", "card_absent", "cores", "typed", "flood", "fuzz", "delay", "prompt", "monitor",
+ELSEWHERE = {"boot", "card", "card_absent", "cores", "typed", "flood", "fuzz", "hostile_devices", "delay", "prompt", "monitor",
              "comm_storm", "life_many", "life_random", "life_one_core", "event_race", "partition"}
 NAMES = sorted({path.stem for path in pathlib.Path(__file__).parent.glob("*.dts")} - ELSEWHERE)
 
@@ -80,7 +80,6 @@ SETTINGS = {
     "hostile_access": dict(icount=True, cores=3),
     "hostile_calls": dict(icount=True, cores=3, disks=1),
     "hostile_calls_disk": dict(cores=3, disks=1),
-    "hostile_devices": dict(cores=3),
     "hostile_liar": dict(cores=5, disks=1),
     "hostile_psci": dict(icount=True, cores=3),
     "hostile_psci_cores": dict(cores=3),
