@@ -109,68 +109,65 @@ static s64 cpu_suspend(u64 power_state)
 	return 0;
 }
 
-static s64 features(u32 function)
+#define NUMBERED(function) (1u << ((function)-PSCI_VERSION))
+#define FUNCTIONS                                                                                  \
+	(NUMBERED(PSCI_VERSION) | NUMBERED(PSCI_CPU_SUSPEND) | NUMBERED(PSCI_CPU_OFF) |            \
+	 NUMBERED(PSCI_CPU_ON) | NUMBERED(PSCI_AFFINITY_INFO) | NUMBERED(PSCI_MIGRATE_INFO_TYPE) | \
+	 NUMBERED(PSCI_SYSTEM_OFF) | NUMBERED(PSCI_SYSTEM_RESET) | NUMBERED(PSCI_FEATURES))
+/* Those that have arguments of 64 bits, and so a second number. */
+#define WIDE_FUNCTIONS \
+	(NUMBERED(PSCI_CPU_SUSPEND) | NUMBERED(PSCI_CPU_ON) | NUMBERED(PSCI_AFFINITY_INFO))
+
+/* A function of PSCI that there is, by one of its numbers. */
+static bool is_function(u32 function)
 {
-	switch (function & ~SMC64) {
-	case PSCI_VERSION:
-	case PSCI_CPU_SUSPEND:
-	case PSCI_CPU_OFF:
-	case PSCI_CPU_ON:
-	case PSCI_AFFINITY_INFO:
-	case PSCI_MIGRATE_INFO_TYPE:
-	case PSCI_SYSTEM_OFF:
-	case PSCI_SYSTEM_RESET:
-	case PSCI_FEATURES:
-	case SMCCC_VERSION:
-		return 0;
-	default:
-		return PSCI_NOT_SUPPORTED;
-	}
+	u32 n = (function & ~SMC64) - PSCI_VERSION;
+
+	return n < 32 && (function & SMC64 ? WIDE_FUNCTIONS : FUNCTIONS) >> n & 1;
 }
 
-static s64 serve(struct vcpu *self, u32 function, u64 a1, u64 a2, u64 a3)
+/* Of SMCCC; whatever else is asked for is not there. */
+static s64 serve_smccc(u32 function, u32 a1)
 {
-	bool wide = function & SMC64;
+	if (function == SMCCC_VERSION)
+		return SMCCC_1_2;
+	if (function == SMCCC_ARCH_FEATURES && (a1 == SMCCC_VERSION || a1 == SMCCC_ARCH_FEATURES))
+		return 0;
+	return PSCI_NOT_SUPPORTED;
+}
 
+/* Not hot; what every kernel asks first is answered below. */
+static RARE __attribute__((noinline)) s64 serve(struct vcpu *self, u32 function, u64 a1, u64 a2,
+						u64 a3)
+{
+	if (!is_function(function))
+		return serve_smccc(function, (u32)a1);
 	/* A 32-bit call has 32-bit arguments. */
-	if (!wide) {
+	if (!(function & SMC64)) {
 		a1 = (u32)a1;
 		a2 = (u32)a2;
 		a3 = (u32)a3;
 	}
-	switch (function) {
-	case PSCI_VERSION:
-		return PSCI_1_1;
-	case PSCI_CPU_ON:
-	case PSCI_CPU_ON | SMC64:
-		return cpu_on(self, a1, a2, a3);
+	switch (function & ~SMC64) {
 	case PSCI_CPU_SUSPEND:
-	case PSCI_CPU_SUSPEND | SMC64:
 		return cpu_suspend((u32)a1);
 	case PSCI_CPU_OFF:
 		cpu_off(self);
 		return 0;
+	case PSCI_CPU_ON:
+		return cpu_on(self, a1, a2, a3);
 	case PSCI_AFFINITY_INFO:
-	case PSCI_AFFINITY_INFO | SMC64:
 		return affinity_info(self, a1, a2);
 	case PSCI_MIGRATE_INFO_TYPE:
 		return PSCI_NO_MIGRATION;
+	case PSCI_FEATURES:
+		return is_function((u32)a1) || a1 == SMCCC_VERSION ? 0 : PSCI_NOT_SUPPORTED;
 	case PSCI_SYSTEM_OFF:
 		vm_stop(self->vm, VM_END_OFF);
 		return 0;
-	case PSCI_SYSTEM_RESET:
+	default: /* PSCI_SYSTEM_RESET; PSCI_VERSION was answered */
 		vm_stop(self->vm, VM_END_RESET);
 		return 0;
-	case PSCI_FEATURES:
-		return features((u32)a1);
-	case SMCCC_VERSION:
-		return SMCCC_1_2;
-	case SMCCC_ARCH_FEATURES:
-		return (u32)a1 == SMCCC_VERSION || (u32)a1 == SMCCC_ARCH_FEATURES
-			       ? 0
-			       : PSCI_NOT_SUPPORTED;
-	default:
-		return PSCI_NOT_SUPPORTED;
 	}
 }
 
@@ -178,5 +175,5 @@ void vpsci_call(struct vcpu *self)
 {
 	u64 *x = self->arch.x;
 
-	x[0] = (u64)serve(self, (u32)x[0], x[1], x[2], x[3]);
+	x[0] = (u32)x[0] == PSCI_VERSION ? PSCI_1_1 : (u64)serve(self, (u32)x[0], x[1], x[2], x[3]);
 }
