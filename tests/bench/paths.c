@@ -4,6 +4,7 @@
  * does.
  */
 #include <weir/submit.h>
+#include "tests/bench/access.h"
 #include "tests/bench/bench.h"
 
 #define SPI_FIRST 64u
@@ -25,23 +26,6 @@ static inline void on_interrupt(uint64_t at, uint32_t intid)
 {
 	(void)at;
 	(void)intid;
-}
-
-/*
- * The library's accessors in a loop may become stores with write-back, whose syndrome does not say
- * what is stored: no hypervisor can emulate those.
- */
-static uint32_t peek(uint64_t address)
-{
-	uint32_t value;
-
-	__asm__ volatile("ldr %w0, [%1]" : "=r"(value) : "r"(address) : "memory");
-	return value;
-}
-
-static void poke(uint64_t address, uint32_t value)
-{
-	__asm__ volatile("str %w0, [%1]" ::"r"(value), "r"(address) : "memory");
 }
 
 static void poke8(uint64_t address, uint32_t value)

@@ -5,6 +5,7 @@
  * benchmark build of Weir does.
  */
 #include "guests/lib/runtime.h"
+#include "tests/bench/access.h"
 
 #define VCPUS	  8u
 #define BANKS	  9u /* of 32 interrupts; bank 0 is the vCPU's own */
@@ -43,19 +44,6 @@
 
 static bool open;      /* the others take what they have */
 static uint32_t awake; /* of the others */
-
-static uint32_t peek(uint64_t address)
-{
-	uint32_t value;
-
-	__asm__ volatile("ldr %w0, [%1]" : "=r"(value) : "r"(address) : "memory");
-	return value;
-}
-
-static void poke(uint64_t address, uint32_t value)
-{
-	__asm__ volatile("str %w0, [%1]" ::"r"(value), "r"(address) : "memory");
-}
 
 static void set_mask(uint32_t mask)
 {

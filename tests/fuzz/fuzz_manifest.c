@@ -2,7 +2,7 @@
  * The reader of system images under images that are damaged or wrong, and the rest of boot that believes
  * what it has read: the guests' trees and what each VM has for communication.
  *
- * Sources: core/manifest.c core/manifest_kernel.c core/manifest_reader.c core/manifest_vm.c core/guest_tree.c core/base/log.c core/timeout.c
+ * Sources: tests/fuzz/no_locks.c core/manifest.c core/manifest_kernel.c core/manifest_reader.c core/manifest_vm.c core/guest_tree.c core/base/log.c core/timeout.c
  * Sources: ipc/event.c ipc/port.c ipc/port_source.c ipc/grant.c ipc/block.c ipc/upcall.c ipc/ipc.c
  * Sources: drivers/block_device.c tests/fuzz/tree_input.c
  * Sources: tests/host/fake/gic_pend.c
@@ -144,19 +144,6 @@ void cache_clean_invalidate(const void *start, u64 bytes)
 u32 gic_version(void)
 {
 	return 3;
-}
-
-void machine_locks(const struct spinlock *lock);
-void machine_unlocks(const struct spinlock *lock);
-
-void machine_locks(const struct spinlock *lock)
-{
-	(void)lock;
-}
-
-void machine_unlocks(const struct spinlock *lock)
-{
-	(void)lock;
 }
 
 /* ---- What was read is what the format allows ------------------------------------------------- */

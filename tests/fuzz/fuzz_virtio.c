@@ -3,7 +3,7 @@
  * any kind, pages that are shared meanwhile, requests that end and fail at any time, a VM that ends and begins again. The
  * game, and what has to hold, is of tests/host/virtio_machine.c; each number that it asks for is two bytes of the input.
  *
- * Sources: core/vdev/virtio.c core/vdev/virtio_console.c ipc/block.c tests/host/virtio_machine.c tests/fuzz/input.c
+ * Sources: tests/fuzz/no_locks.c core/vdev/virtio.c core/vdev/virtio_console.c ipc/block.c tests/host/virtio_machine.c tests/fuzz/input.c
  * Sources: tests/host/virtio_play.c core/timeout.c tests/host/fake/timer.c tests/host/fake/cpu.c
  * Sources: tests/host/fake/heap.c tests/host/fake/windows.c tests/host/fake/exit.c tests/host/fake/panic.c
  */
@@ -14,20 +14,6 @@
 
 static const u8 *data;
 static size_t left;
-
-void machine_locks(const struct spinlock *lock);
-void machine_unlocks(const struct spinlock *lock);
-
-/* The order of the locks is test_virtio's to see. */
-void machine_locks(const struct spinlock *lock)
-{
-	(void)lock;
-}
-
-void machine_unlocks(const struct spinlock *lock)
-{
-	(void)lock;
-}
 
 /* Small numbers choose; of the others the upper half is wild. */
 static u32 next(void)

@@ -6,6 +6,7 @@
  */
 #include <weir/submit.h>
 #include "tests/guest/comm.h"
+#include "tests/guest/peer.h"
 #include "tests/guest/tap.h"
 
 #define COMMANDS 500u
@@ -13,14 +14,6 @@
 
 static struct weir_submit ring;
 static weir_handle control, noise;
-
-static uint64_t word_of(weir_handle port)
-{
-	uint64_t word = 0;
-
-	weir_port_peer(port, &word, NULL);
-	return word;
-}
 
 TEST(the_other_floods)
 {

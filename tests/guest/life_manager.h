@@ -3,6 +3,7 @@
 
 #include <weir/manage.h>
 #include "tests/guest/life.h"
+#include "tests/guest/peer.h"
 #include "tests/guest/tap.h"
 
 #define PAGE_WORDS (PAGE_SIZE / 8)
@@ -42,22 +43,6 @@ static inline enum weir_status command_to(const struct target *target,
 static inline enum weir_vm_state state_of(const struct target *target)
 {
 	return info_of(target).state;
-}
-
-static inline uint64_t word_of(weir_handle port)
-{
-	uint64_t word = 0;
-
-	weir_port_peer(port, &word, NULL);
-	return word;
-}
-
-static inline bool is_open(weir_handle port)
-{
-	bool open = false;
-
-	weir_port_peer(port, NULL, &open);
-	return open;
 }
 
 static inline void count_event(weir_handle port, void *arg)

@@ -4,6 +4,7 @@
  */
 #include <weir/manage.h>
 #include <weir/ring.h>
+#include "tests/guest/end_by_fault.h"
 #include "tests/guest/life.h"
 #include "tests/guest/tap.h"
 #include "tests/guest/tree.h"
@@ -13,7 +14,6 @@
 #define AFFINITY_INFO 0xc4000004u
 #define OFF	      1
 #define KERNEL	      0x80000u /* from the start of RAM */
-#define NO_MEMORY     0x20000000ul
 #define GICD	      0x08000000ul
 #define UART_IBRD     0x09000024ul
 #define UNUSED_SPIS   (0xffu << 8) /* of the first 32: INTIDs 40 to 47 */
@@ -175,23 +175,10 @@ static bool told(void)
 	       pages->in->event_head[URGENT];
 }
 
-/* An exception whose vectors are where there is no memory. */
-static void fault(void)
-{
-	uint64_t sctlr;
-
-	__asm__ volatile("mrs %0, sctlr_el1" : "=r"(sctlr));
-	__asm__ volatile("msr vbar_el1, %0\n\t"
-			 "msr sctlr_el1, %1\n\t"
-			 "isb\n\t"
-			 "svc #0" ::"r"(NO_MEMORY),
-			 "r"(sctlr & ~1ul));
-}
-
 static void end_it(void)
 {
 	if (way == LIFE_BY_FAULT)
-		fault();
+		end_by_fault();
 	if (way == LIFE_BY_RESET)
 		weir_call(SYSTEM_RESET, 0, 0, 0, 0, 0, 0);
 	if (way == LIFE_BY_OFF)

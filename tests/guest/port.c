@@ -1,6 +1,7 @@
 /* Ports that are opened by call: event.h. The other end of `control` is port_peer.c. */
 #include <weir/grant.h>
 #include <weir/manage.h>
+#include "tests/guest/peer.h"
 #include "tests/guest/port_commands.h"
 #include "tests/guest/tap.h"
 
@@ -21,22 +22,6 @@ static uint64_t in_ms(uint64_t ms)
 static bool told(weir_handle port)
 {
 	return event_wait(port, timer_now() + timer_ticks(WAIT_NS));
-}
-
-static uint64_t word_of(weir_handle port)
-{
-	uint64_t word = 0;
-
-	weir_port_peer(port, &word, NULL);
-	return word;
-}
-
-static bool is_open(weir_handle port)
-{
-	bool open = false;
-
-	weir_port_peer(port, NULL, &open);
-	return open;
 }
 
 static void count_event(weir_handle port, void *arg)

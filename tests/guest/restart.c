@@ -3,6 +3,7 @@
  * fault. In each life it looks whether all that it has is as in the first, makes a mess of it, and
  * lets restart_peer.c know; only the peer knows how often that was. Reports nothing itself.
  */
+#include "tests/guest/end_by_fault.h"
 #include "tests/guest/restart_commands.h"
 #include "tests/guest/tap.h"
 
@@ -11,7 +12,6 @@
 #define OFF	      1
 #define KERNEL	      0x80000u /* from the start of RAM */
 #define TREE_BYTES    4096u
-#define NO_MEMORY     0x20000000ul
 #define GICD	      0x08000000ul
 #define UART_IBRD     0x09000024ul
 #define UNUSED_SPI    (1u << 8) /* of the first 32 */
@@ -204,19 +204,6 @@ static void reset_by_smc(void)
 	__asm__ volatile("smc #0" : "+r"(x0) : : "x1", "x2", "x3", "memory");
 }
 
-/* As bad.c: an exception whose vectors are where there is no memory. */
-static void fault(void)
-{
-	uint64_t sctlr;
-
-	__asm__ volatile("mrs %0, sctlr_el1" : "=r"(sctlr));
-	__asm__ volatile("msr vbar_el1, %0\n\t"
-			 "msr sctlr_el1, %1\n\t"
-			 "isb\n\t"
-			 "svc #0" ::"r"(NO_MEMORY),
-			 "r"(sctlr & ~1ul));
-}
-
 static void start_second(uint64_t life)
 {
 	EXPECT(cpu_start(1, life % 4 == 1 ? reset : second, NULL) == 0);
@@ -240,7 +227,7 @@ static void die(uint64_t life)
 		reset_by_smc();
 		break;
 	case 3:
-		fault();
+		end_by_fault();
 		break;
 	}
 }

@@ -1,5 +1,6 @@
 /* Watches restart.c die and come back, and does with each of its lives what it did with the first.
  */
+#include "tests/guest/peer.h"
 #include "tests/guest/restart_commands.h"
 #include "tests/guest/tap.h"
 
@@ -15,22 +16,6 @@ static void count(weir_handle port, void *arg)
 	(void)port;
 	(void)arg;
 	__atomic_fetch_add(&quiet_events, 1, __ATOMIC_RELEASE);
-}
-
-static bool is_open(weir_handle port)
-{
-	bool open = false;
-
-	weir_port_peer(port, NULL, &open);
-	return open;
-}
-
-static uint64_t word_of(weir_handle port)
-{
-	uint64_t word = 0;
-
-	weir_port_peer(port, &word, NULL);
-	return word;
 }
 
 /* The answer on `control`, or 0. */

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <weir/ring.h>
+#include "tests/guest/peer.h"
 #include "tests/guest/tap.h"
 
 #define RING_PAGES   4u
@@ -57,22 +58,6 @@ static inline bool find_channels(void)
 	window = weir_region(WEIR_REGION_WINDOW);
 	return weir_port_find(weir_here(), "control", &control) == WEIR_OK &&
 	       weir_port_find(weir_here(), "ring", &link) == WEIR_OK;
-}
-
-static inline uint64_t word_of(weir_handle port)
-{
-	uint64_t word = 0;
-
-	weir_port_peer(port, &word, NULL);
-	return word;
-}
-
-static inline bool is_open(weir_handle port)
-{
-	bool open = false;
-
-	weir_port_peer(port, NULL, &open);
-	return open;
 }
 
 /* Is the peer still the one that published this grant? Else its life is over. */

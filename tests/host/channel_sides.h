@@ -107,15 +107,8 @@ static inline void open_both(void)
 	assert_int_equal(try_open(A), WEIR_OK);
 }
 
-static inline void end(u32 vm)
-{
-	ipc_vm_end(vm);
-	ipc_memory_sync();
-}
-
 static inline void restart(u32 vm)
 {
-	ipc_vm_renew(vm);
 	ipc_memory_renew(vm);
 	born(vm);
 }

@@ -172,15 +172,8 @@ static inline enum weir_status send(u32 who, const char *text)
 	return send_bytes(who, text, strlen(text));
 }
 
-static inline void end(u32 vm)
-{
-	ipc_vm_end(vm);
-	ipc_memory_sync();
-}
-
 static inline void restart(u32 vm)
 {
-	ipc_vm_renew(vm);
 	ipc_memory_renew(vm);
 	vm_born(vm);
 }

@@ -149,7 +149,7 @@ static void b_starts_and_opens(void)
 
 static void b_ends(void)
 {
-	end(1);
+	ipc_memory_stop(1);
 }
 
 static void b_restarts(void)
@@ -183,7 +183,7 @@ TEST(open_waits_for_the_peer)
 
 TEST(open_waits_for_a_peer_that_is_off)
 {
-	end(1);
+	ipc_memory_stop(1);
 	assert_int_equal(try_open(A), WEIR_AGAIN);
 	meanwhile = b_starts_and_opens;
 	assert_int_equal(open_waiting(A), WEIR_OK);

@@ -75,7 +75,7 @@ static void receive_one(u32 vm)
 /* It ends, is off for a while, and starts again. */
 static void live_again(u32 vm)
 {
-	end(vm);
+	ipc_memory_stop(vm);
 	for (u32 i = draw(3); i > 0; i--) {
 		send_one(1 - vm);
 		receive_one(1 - vm);

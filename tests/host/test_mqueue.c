@@ -264,7 +264,7 @@ TEST(a_sender_that_ends_ends_its_lane_only)
 	session = lanes[2].session;
 	assert_int_equal(send(2, "lost"), WEIR_OK);
 	assert_int_equal(send(0, "kept"), WEIR_OK);
-	end(2);
+	ipc_memory_stop(2);
 	expect(0, "kept");
 	expect_nothing();
 	assert_int_equal(lanes[2].session, 0);
@@ -281,7 +281,7 @@ TEST(a_sender_that_ends_ends_its_lane_only)
 TEST(a_sender_whose_next_life_comes_before_its_end_was_seen_is_joined)
 {
 	open_all();
-	end(2);
+	ipc_memory_stop(2);
 	restart(2);
 	assert_int_equal(try_open(2), WEIR_AGAIN);
 	events(2);
@@ -312,7 +312,7 @@ TEST(a_message_of_a_sender_that_has_gone_is_not_half_received)
 	assert_int_equal(send(2, "torn"), WEIR_OK);
 	ipc_run(0, 0);
 	events(0);
-	end(2);
+	ipc_memory_stop(2);
 	expect_nothing(); /* the receiver knows of the message, and finds zeroes */
 	assert_int_equal(inbox.broken, 0);
 }
@@ -321,7 +321,7 @@ TEST(senders_of_a_receiver_that_ends_are_told_and_come_back)
 {
 	open_all();
 	assert_int_equal(send(0, "lost"), WEIR_OK);
-	end(0);
+	ipc_memory_stop(0);
 	/* Who sends learns it at once. */
 	assert_int_equal(send(0, "x"), WEIR_CLOSED);
 	assert_int_equal(send(0, "x"), WEIR_CLOSED);

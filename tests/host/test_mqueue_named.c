@@ -143,15 +143,8 @@ static void joined(u32 who, const char *text)
 	settle();
 }
 
-static void end(u32 vm)
-{
-	ipc_vm_end(vm);
-	ipc_memory_sync();
-}
-
 static void restart(u32 vm)
 {
-	ipc_vm_renew(vm);
 	ipc_memory_renew(vm);
 	vm_born(vm);
 }
@@ -223,7 +216,7 @@ TEST(a_sender_that_ends_before_its_lane_is_open_gives_it_back)
 	assert_int_equal(join_once(2), WEIR_AGAIN);
 	settle();
 	assert_int_equal(lanes_used(), 1);
-	end(2);
+	ipc_memory_stop(2);
 	settle();
 	assert_int_equal(lanes_used(), 0);
 	restart(2);

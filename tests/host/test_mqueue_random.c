@@ -116,7 +116,7 @@ static void lie(u32 who)
 
 static void live_again(u32 vm)
 {
-	end(vm);
+	ipc_memory_stop(vm);
 	for (u32 i = draw(4); i > 0; i--) {
 		u32 who = draw(LANES);
 

@@ -142,15 +142,8 @@ static u32 events(u32 vm)
 	return count;
 }
 
-static void end(u32 vm)
-{
-	ipc_vm_end(vm);
-	ipc_memory_sync();
-}
-
 static void restart(u32 vm)
 {
-	ipc_vm_renew(vm);
 	ipc_memory_renew(vm);
 	born(vm);
 }
@@ -304,7 +297,7 @@ TEST(what_cannot_be_passed_on_stays)
 	record.bytes = PAGE_SIZE + 1;
 	assert_int_equal(weir_page_ring_try_pass_on(&b, &record, &b_on), WEIR_INVALID);
 	record.bytes = 100;
-	end(2);
+	ipc_memory_stop(2);
 	run(&b);
 	assert_int_equal(weir_page_ring_try_pass_on(&b, &record, &b_on), WEIR_CLOSED);
 	assert_int_equal(give_back(&b, &record), WEIR_OK);
@@ -435,7 +428,7 @@ TEST(pages_on_a_chain_come_home_when_its_middle_or_end_ends)
 		record = expect(&c, 1, 8);
 		if (who == 1)
 			give_back(&c, &record); /* it is not b's any more */
-		end(who);
+		ipc_memory_stop(who);
 		if (who == 2) { /* what c had is home, what it had not taken is offered still */
 			assert_false(all_home());
 			run(&b);

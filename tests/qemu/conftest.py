@@ -29,6 +29,17 @@ def existing(path):
     return path
 
 
+def edited_tree(blob, edit, folder):
+    """The file of the tree in `blob`, its text changed by `edit`."""
+    text, out = folder / "edited.dts", folder / "edited.dtb"
+    subprocess.run(["dtc", "-q", "-I", "dtb", "-O", "dts", "-o", text, blob], check=True)
+    before = text.read_text()
+    text.write_text(edit(before))
+    assert text.read_text() != before
+    subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", out, text], check=True)
+    return out
+
+
 @pytest.fixture
 def image():
     """The system image made of tests/qemu/NAME.dts."""

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import IMAGES, existing
+from conftest import IMAGES, edited_tree, existing
 from machine import LAST_LINE, check_tap
 from monitor import Monitor
 from test_trees import LINE_WITHOUT_TREE, WRONG_LEVEL
@@ -38,15 +38,7 @@ def loader(files):
 @pytest.fixture
 def tree(tmp_path):
     """tree(edit): the file of the Raspberry Pi's tree, its text changed by `edit`."""
-    def make(edit):
-        text, out = tmp_path / "tree.dts", tmp_path / "tree.dtb"
-        subprocess.run(["dtc", "-q", "-I", "dtb", "-O", "dts", "-o", text, existing(qemu_tree())], check=True)
-        before = text.read_text()
-        text.write_text(edit(before))
-        assert text.read_text() != before
-        subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", out, text], check=True)
-        return out
-    return make
+    return lambda edit: edited_tree(existing(qemu_tree()), edit, tmp_path)
 
 
 def qemu_tree():

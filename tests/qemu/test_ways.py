@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from conftest import edited_tree
 from machine import LAST_LINE, Failure, check_tap
 from test_guests import make_disks
 from weirlib import qemu
@@ -148,15 +149,10 @@ def test_with_assertions(boot, image, board):
 def tree(tmp_path):
     """tree(edit, **board): the file of QEMU's tree for the machine, its text changed by `edit`."""
     def make(edit, **board):
-        blob, text, out = (tmp_path / name for name in ("qemu.dtb", "edited.dts", "edited.dtb"))
+        blob = tmp_path / "qemu.dtb"
         command = qemu.qemu_command(None, **board, extra=["-M", f"virt,dumpdtb={blob}"])
         subprocess.run(command, check=True, capture_output=True)
-        subprocess.run(["dtc", "-q", "-I", "dtb", "-O", "dts", "-o", text, blob], check=True)
-        before = text.read_text()
-        text.write_text(edit(before))
-        assert text.read_text() != before
-        subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", out, text], check=True)
-        return out
+        return edited_tree(blob, edit, tmp_path)
     return make
 
 

@@ -139,8 +139,15 @@ void *ipc_memory_page(u32 vm, u64 page)
 	return memory.all + offset_of(vm, page);
 }
 
+void ipc_memory_stop(u32 vm)
+{
+	ipc_vm_end(vm);
+	ipc_memory_sync();
+}
+
 void ipc_memory_renew(u32 vm)
 {
+	ipc_vm_renew(vm);
 	memset(memory.all + offset_of(vm, 0), 0, VM_PAGES * PAGE_SIZE);
 	ipc_memory_sync();
 }

@@ -21,5 +21,7 @@ struct weir_space ipc_memory_space(u32 vm);
 /* The page itself, whoever has it mapped. */
 void *ipc_memory_page(u32 vm, u64 page);
 
-/* The VM starts again: its RAM is that of a new one. */
+/* The VM ends, and the others see it. */
+void ipc_memory_stop(u32 vm);
+/* It ends and starts again: its RAM is that of a new one. */
 void ipc_memory_renew(u32 vm);
