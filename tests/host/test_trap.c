@@ -27,6 +27,7 @@ static struct vm vm;
 static u32 needed;
 static struct vcpu vcpu, other;
 static const char *served;
+static u32 version; /* of the GIC */
 static u64 called;
 static struct vcpu *posted;
 static u32 aborts, undefined;
@@ -67,6 +68,14 @@ bool vgic_mmio_redistributor(struct vcpu *self, struct mmio *access)
 	return true;
 }
 
+bool vgic_mmio_deactivate(struct vcpu *self, struct mmio *access)
+{
+	(void)self;
+	(void)access;
+	served = "deactivation";
+	return true;
+}
+
 bool virtio_mmio(struct vcpu *self, struct mmio *access)
 {
 	(void)self;
@@ -84,7 +93,7 @@ bool vuart_mmio(struct vcpu *self, struct mmio *access)
 
 u32 gic_version(void)
 {
-	return 3;
+	return version;
 }
 
 bool ipc_window_shows(struct vm *of, ipa_t ipa)
@@ -151,6 +160,7 @@ static int start(void **state)
 	vcpu.sched_needed = &needed;
 	needed = window_shows = false;
 	aborts = undefined = 0;
+	version = 3;
 	fake_exit = (struct fake_exit){ .pc = 0x40000000 };
 	served = "";
 	return 0;
@@ -245,6 +255,22 @@ TEST(virtio_devices_answer_from_their_first_frame_to_their_last)
 	assert_int_equal(aborts, 1);
 }
 
+TEST(the_page_with_gicc_dir_answers_where_the_gic_has_one)
+{
+	version = 2;
+	fake_exit.ipa = IPA(VM_GICC_DIR);
+	leave_with(DATA_ABORT | ISV_WORD | UNMAPPED);
+	assert_string_equal(served, "deactivation");
+	expect_counted(ACCOUNT_MMIO);
+	fake_exit.ipa = IPA(VM_GICC_DIR + VM_GICC_DIR_BYTES);
+	leave_with(DATA_ABORT | ISV_WORD | UNMAPPED);
+	assert_int_equal(aborts, 1);
+	version = 3;
+	fake_exit.ipa = IPA(VM_GICC_DIR);
+	leave_with(DATA_ABORT | ISV_WORD | UNMAPPED);
+	assert_int_equal(aborts, 2);
+}
+
 TEST(an_access_to_nothing_counts_as_an_abort)
 {
 	fake_exit.ipa = IPA(RAM_HOLE);
@@ -318,6 +344,7 @@ int main(void)
 		RUN_AFTER(start, a_send_that_is_left_is_a_call_or_wakes_its_receiver),
 		RUN_AFTER(start, an_emulated_access_counts_as_mmio_and_is_skipped),
 		RUN_AFTER(start, virtio_devices_answer_from_their_first_frame_to_their_last),
+		RUN_AFTER(start, the_page_with_gicc_dir_answers_where_the_gic_has_one),
 		RUN_AFTER(start, an_access_to_nothing_counts_as_an_abort),
 		RUN_AFTER(start, an_access_that_is_tried_again_is_no_abort),
 		RUN_AFTER(start, vectors_that_cannot_be_fetched_end_the_vm),
