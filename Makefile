@@ -96,12 +96,12 @@ WEIR_FLAGS := $(TARGET_FLAGS) $(WARNINGS) -DWEIR_ORDER_MARKS -mbranch-protection
 WEIR_FLAGS += -mcmodel=tiny $(if $(LLVM),,-fno-align-functions -fno-align-loops -fno-align-jumps)
 
 # What runs at boot, or seldom, or waits for a device or the console anyway is made small, not fast.
-COLD_SOURCES := $(wildcard core/manifest*.c core/vm*.c drivers/*.c) arch/arm64/cpu.c arch/arm64/early.c arch/arm64/mmu.c \
+COLD_SOURCES := $(wildcard core/manifest*.c core/vm*.c drivers/*.c) arch/arm64/cpu.c arch/arm64/early.c arch/arm64/extensions.c arch/arm64/mmu.c \
 	arch/arm64/secondary.c \
 	arch/arm64/stage2.c core/console.c core/disks.c core/fault.c core/guest_tree.c core/life.c \
 	core/base/log.c core/machine.c core/main.c core/memory.c core/monitor.c core/partition.c core/platform.c core/probe.c \
 	core/tree_walk.c core/watchdog.c core/passthrough.c \
-	core/vdev/vgic_v2.c core/vdev/virtio.c core/vdev/virtio_console.c core/vdev/vuart.c ipc/block.c $(wildcard ipc/block_*.c) ipc/grant_check.c ipc/grant_life.c ipc/grant_list.c ipc/grant_port.c ipc/ipc.c ipc/manage.c ipc/port.c ipc/port_source.c ipc/upcall.c $(wildcard ipc/store_*.c)
+	core/vdev/vgic_v2.c core/vdev/vptimer.c core/vdev/virtio.c core/vdev/virtio_console.c core/vdev/vuart.c ipc/block.c $(wildcard ipc/block_*.c) ipc/grant_check.c ipc/grant_life.c ipc/grant_list.c ipc/grant_port.c ipc/ipc.c ipc/manage.c ipc/port.c ipc/port_source.c ipc/upcall.c $(wildcard ipc/store_*.c)
 $(COLD_SOURCES:%=$(B)/weir/%.o): WEIR_FLAGS += -Os
 
 # gcc compiles all of it as one when it links: hot paths get shorter by a tenth, and text by a twentieth,

@@ -90,6 +90,7 @@ RARE void sched_add(struct vcpu *vcpu)
 	vcpu->run = VCPU_STOPPED;
 	list_init(&vcpu->queue_link);
 	timeout_init(&vcpu->vtimer_timeout, vtimer_expired);
+	vptimer_init(&vcpu->ptimer);
 	timeout_init(&vcpu->refill, period_over);
 	vcpu->budget = timer_from_us(vcpu->vm->config->budget_us);
 	vcpu->period = timer_from_us(vcpu->vm->config->period_us);
@@ -209,7 +210,7 @@ u64 sched_decided(void)
 	return this_core()->decided;
 }
 
-bool sched_stop(struct vcpu *vcpu, bool ending)
+RARE bool sched_stop(struct vcpu *vcpu, bool ending)
 {
 	struct core *core = &cores[vcpu->core];
 	bool on_core;
@@ -352,6 +353,7 @@ static RARE void begin_anew(struct vcpu *vcpu)
 {
 	vcpu->restart = false;
 	arch_vcpu_reset(&vcpu->arch, vcpu->entry, vcpu->context);
+	vptimer_reset(&vcpu->ptimer);
 	vgic_vcpu_reset(vcpu);
 }
 

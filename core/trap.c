@@ -19,6 +19,7 @@
 enum {
 	EC_WFX = 0x01,
 	EC_FP = 0x07,
+	EC_KEYS = 0x09,
 	EC_HVC = 0x16,
 	EC_SMC = 0x17,
 	EC_SYSREG = 0x18,
@@ -180,28 +181,35 @@ struct arch_vcpu *trap_sync(struct arch_vcpu *arch)
 	struct account *account = &self->account;
 	u64 syndrome = arch_exit_syndrome();
 	u32 class = syndrome >> 26 & 0x3f;
+	enum vsysreg result;
 
 	if (class == EC_DATA_ABORT) { /* by far the most frequent */
 		data_abort(self, (u32)syndrome);
 		return leave(self);
 	}
-	switch (class) {
-	case EC_WFX:
+	if (class == EC_WFX) { /* and this comes next */
 		account_exit(account, ACCOUNT_WAIT);
 		arch_guest_skip();
 		if (!(syndrome & 1))
 			sched_block();
-		break;
+		return leave(self);
+	}
+	switch (class) {
 	case EC_FP:
 		account_exit(account, ACCOUNT_FP);
 		arch_vcpu_take_fp(arch);
 		break;
 	case EC_SYSREG:
 		account_exit(account, ACCOUNT_SYSREG);
-		if (vsysreg_access(self, syndrome))
+		result = vsysreg_access(self, syndrome);
+		if (result == VSYSREG_DONE)
 			arch_guest_skip();
-		else
+		else if (result == VSYSREG_NONE)
 			arch_inject_undefined();
+		break;
+	case EC_KEYS: /* and the instruction is executed again */
+		account_exit(account, ACCOUNT_SYSREG);
+		arch_vcpu_take_keys(arch);
 		break;
 	case EC_SMC:
 		account_exit(account, ACCOUNT_PSCI);

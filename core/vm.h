@@ -16,6 +16,7 @@
 #include "core/manifest.h"
 #include "core/timeout.h"
 #include "core/vdev/vgic.h"
+#include "core/vdev/vptimer.h"
 #include "core/vdev/vuart.h"
 #include "drivers/gic.h"
 
@@ -87,6 +88,7 @@ struct vcpu {
 	struct mmio mmio; /* the access that is being emulated */
 	struct vgic_vcpu vgic;
 	struct timeout vtimer_timeout;
+	struct vptimer ptimer;
 	u64 budget, period; /* ticks; budget 0: none */
 	u64 budget_left;    /* of this period, as of `charged_at` */
 	u64 charged_at;

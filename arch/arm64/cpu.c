@@ -71,53 +71,73 @@ u64 cpu_random(void)
 	return word ^ word >> 31;
 }
 
-#define PA_RANGE_40 2ul
+/*
+ * What a guest sees is what it may use: this much at most in each field of the feature registers, of CRm 4 to 7 and op2 0
+ * to 2. 0 hides a feature; f keeps the field as it is, also where f says that there is none. DDI 0487 D19.2.
+ */
+static const u64 most[][3] = {
+	{
+		/* EL0 and EL1 in AArch64 only; FP, GIC, DIT, CSV2 without SCXTNUM_ELx, CSV3. No RAS, SVE, AMU. */
+		0xf10f000001ff0011, /* PFR0 */
+		0x00000000000000ff, /* PFR1: BT, SSBS. No MTE, SME */
+	},
+	{
+		0x0000000050305806, /* DFR0: debug version 8, points as in vcpu.h, PMU. No trace, no SPE */
+	},
+	{
+		0xfffffffff0ffffff, /* ISAR0: no TME */
+		0x0fffffffffffffff, /* ISAR1: no LS64 */
+		0x000000000f00fff0, /* ISAR2: RPRES, pointer authentication. No WFxT, MOPS */
+	},
+	{
+		0x00000000ffff0ff2, /* MMFR0: PARange of at most 40 bits. No ECV, FGT */
+		0x0000000000f0f0ff, /* MMFR1: access flag, PAN. No VHE, LOR */
+		0x0000000f000000ff, /* MMFR2 */
+	},
+};
 
-#define KEEP(low, bits) (((1ul << (bits)) - 1) << (low))
+#define PFR0_GIC    (0xful << 24)
+#define DFR0_PMUVER (0xful << 8)
 
-/* DDI 0487 D19.2: what a guest sees is what it may use. */
-static u64 processor_features0(u64 value)
+u64 cpu_id_register(u32 number, bool pmu)
 {
-	u64 seen = 0x11; /* EL0 and EL1 in AArch64 only; no EL2, no EL3 */
+	u64 value, limit, seen = 0;
 
-	/*
-	 * FP and AdvSIMD as they are, the GIC's system registers as set up, DIT, CSV3; CSV2 without
-	 * SCXTNUM_ELx, which is trapped.
-	 */
-	seen |= value & (KEEP(16, 4) | KEEP(20, 4) | KEEP(48, 4) | KEEP(60, 4));
-	seen |= min(value >> 56 & 0xf, 1ul) << 56;
-	if ((value >> 24 & 0xf) && READ_SYSREG(s3_4_c12_c9_5) & 1) /* ICC_SRE_EL2 */
-		seen |= 1ul << 24;
-	return seen;
-}
-
-u64 cpu_id_register(u32 crm, u32 op2)
-{
-	u64 value;
-
-	switch (crm << 3 | op2) {
+	switch (number) {
 	case 4 << 3 | 0:
-		return processor_features0(READ_SYSREG(id_aa64pfr0_el1));
-	case 4 << 3 | 1: /* PFR1: BT and SSBS; no MTE, no SME */
-		return READ_SYSREG(id_aa64pfr1_el1) & (KEEP(0, 4) | KEEP(4, 4));
-	case 5 << 3 | 0: /* DFR0: debug version 8, breakpoints and watchpoints; no PMU, no trace */
-		return (READ_SYSREG(id_aa64dfr0_el1) & (KEEP(12, 4) | KEEP(20, 4) | KEEP(28, 4))) |
-		       6;
-	case 6 << 3 | 0: /* ISAR0: all but TME and RNDR's neighbours that trap nothing */
-		return READ_SYSREG(id_aa64isar0_el1) & ~KEEP(24, 4);
-	case 6 << 3 | 1: /* ISAR1: no pointer authentication: its keys are not switched */
-		return READ_SYSREG(id_aa64isar1_el1) &
-		       ~(KEEP(4, 4) | KEEP(8, 4) | KEEP(24, 4) | KEEP(28, 4) | KEEP(60, 4));
-	case 6 << 3 | 2: /* ISAR2: no APA3, GPA3, WFxT, MOPS */
-		return READ_SYSREG(s3_0_c0_c6_2) & KEEP(4, 4);
-	case 7 << 3 | 0: /* MMFR0: PARange of at most 40 bits; no 16 KiB/64 KiB stage 2 */
+		value = READ_SYSREG(id_aa64pfr0_el1);
+		if (value & PFR0_GIC && !(READ_SYSREG(s3_4_c12_c9_5) & 1)) /* ICC_SRE_EL2 */
+			value &= ~PFR0_GIC;
+		break;
+	case 4 << 3 | 1:
+		value = READ_SYSREG(id_aa64pfr1_el1);
+		break;
+	case 5 << 3 | 0:
+		value = READ_SYSREG(id_aa64dfr0_el1) & ~(pmu ? 0 : DFR0_PMUVER);
+		break;
+	case 6 << 3 | 0:
+		value = READ_SYSREG(id_aa64isar0_el1);
+		break;
+	case 6 << 3 | 1:
+		value = READ_SYSREG(id_aa64isar1_el1);
+		break;
+	case 6 << 3 | 2:
+		value = READ_SYSREG(s3_0_c0_c6_2);
+		break;
+	case 7 << 3 | 0:
 		value = READ_SYSREG(id_aa64mmfr0_el1);
-		return (value & (KEEP(4, 8) | KEEP(16, 16))) | min(value & 0xf, PA_RANGE_40);
-	case 7 << 3 | 1: /* MMFR1: access flag, PAN, XNX; no VHE, no LOR */
-		return READ_SYSREG(id_aa64mmfr1_el1) & (KEEP(0, 8) | KEEP(12, 4) | KEEP(20, 4));
+		break;
+	case 7 << 3 | 1:
+		value = READ_SYSREG(id_aa64mmfr1_el1);
+		break;
 	case 7 << 3 | 2:
-		return READ_SYSREG(id_aa64mmfr2_el1) & (KEEP(0, 8) | KEEP(32, 4));
+		value = READ_SYSREG(id_aa64mmfr2_el1);
+		break;
 	default: /* AArch32 does not exist, the rest is reserved */
 		return 0;
 	}
+	limit = most[(number >> 3) - 4][number & 7];
+	for (u32 field = 0; field < 64; field += 4)
+		seen |= min(value >> field & 0xf, limit >> field & 0xf) << field;
+	return seen;
 }

@@ -50,8 +50,11 @@ bool cpu_probe(const void *address, u32 *value);
  */
 bool cpu_take_serror(void);
 
-/* ID registers as a guest may see them: op0=3 op1=0 CRn=0, CRm 1..7, op2 0..7. 0: reserved. */
-u64 cpu_id_register(u32 crm, u32 op2);
+/*
+ * ID registers as a guest may see them, which may use performance counters or not: op0 3, op1 0, CRn 0; `number` is
+ * CRm << 3 | op2. 0: reserved.
+ */
+u64 cpu_id_register(u32 number, bool pmu);
 
 /* Called up on each core after the MMU is on; defined by core/main.c. */
 __attribute__((noreturn)) void boot_main(u64 tree);

@@ -54,6 +54,8 @@ static inline void isb(void)
 #define HCR_RW	      (1ul << 31)
 #define HCR_TLOR      (1ul << 35)
 #define HCR_TERR      (1ul << 36)
+#define HCR_APK	      (1ul << 40)
+#define HCR_API	      (1ul << 41)
 
 /* CPTR_EL2 without VHE: RES1 bits, trap of FP/SIMD, of SVE, of trace, of activity monitors. */
 #define CPTR_RES1 0x32fful
@@ -80,6 +82,7 @@ static inline void isb(void)
 #define SPSR_AARCH32 (1ul << 4)
 #define SPSR_BTYPE   (3ul << 10)
 #define SPSR_SSBS    (1ul << 12)
+#define SPSR_SS	     (1ul << 21)
 #define SPSR_PAN     (1ul << 22)
 #define SPSR_DIT     (1ul << 24)
 #define SPSR_NZCV    (0xful << 28)

@@ -3,8 +3,9 @@
 
 #include "core/base/types.h"
 
-#define TIMER_EL2_INTID	    26u
-#define TIMER_VIRTUAL_INTID 27u
+#define TIMER_EL2_INTID	     26u
+#define TIMER_VIRTUAL_INTID  27u
+#define TIMER_PHYSICAL_INTID 30u /* of EL1 */
 
 /*
  * Boot core, first. `tree_hz` is the clock-frequency of the tree's timer node, 0: it has none; it goes

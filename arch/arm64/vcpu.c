@@ -7,16 +7,15 @@
 #include "arch/arm64/vcpu.h"
 
 #include "arch/arm64/cpu.h"
+#include "arch/arm64/extensions.h"
 #include "arch/arm64/layout.h"
-#include "arch/arm64/sysreg.h"
+#include "arch/arm64/vcpu_pairs.h"
 #include "core/base/string.h"
 
 #define GUEST_HCR                                                                                \
 	(HCR_RW | HCR_TSW | HCR_TACR | HCR_TIDCP | HCR_TSC | HCR_TID3 | HCR_BSU_INNER | HCR_FB | \
 	 HCR_AMO | HCR_IMO | HCR_FMO | HCR_VM | HCR_TLOR | HCR_TERR)
 #define GUEST_CPTR (CPTR_RES1 | CPTR_TZ | CPTR_TTA | CPTR_TAM)
-
-#define PMCR_ENABLE 1ul /* the other bits that can be written are settings, or 0 when read */
 
 /* SCTLR_EL1: RES1 bits, MMU and caches off, little-endian. DDI 0487 D19.2.123. */
 #define SCTLR_EL1_RESET 0x30d00980ul
@@ -30,73 +29,9 @@ void fp_load(const struct fp_state *state);
 /* entry.S */
 void entry_forget(const struct arch_vcpu *vcpu);
 
-/* ---- Performance counters, DDI 0487 D11 ------------------------------------------------------ */
-
-/* ID_AA64DFR0_EL1.PMUVer: none, or one of the implementer's own. */
-static bool has_pmu(void)
-{
-	u64 version = READ_SYSREG(id_aa64dfr0_el1) >> 8 & 0xf;
-
-	return version != 0 && version != 0xf;
-}
-
-static bool uses_pmu(const struct arch_vcpu *vcpu)
-{
-	return !(vcpu->mdcr & MDCR_TPM);
-}
-
-/* The counters stand still afterwards. */
-static RARE __attribute__((noinline)) void pmu_save(struct arch_vcpu *vcpu)
-{
-	struct pmu_state *pmu = &vcpu->pmu;
-
-	pmu->control = READ_SYSREG(pmcr_el0);
-	WRITE_SYSREG(pmcr_el0, pmu->control & ~PMCR_ENABLE);
-	isb();
-	pmu->enabled = READ_SYSREG(pmcntenset_el0);
-	pmu->overflowed = READ_SYSREG(pmovsset_el0);
-	pmu->interrupts = READ_SYSREG(pmintenset_el1);
-	pmu->selected = READ_SYSREG(pmselr_el0);
-	pmu->user = READ_SYSREG(pmuserenr_el0);
-	pmu->cycles = READ_SYSREG(pmccntr_el0);
-	pmu->cycles_filter = READ_SYSREG(pmccfiltr_el0);
-	for (u32 n = 0; n < (vcpu->mdcr & MDCR_HPMN); n++) {
-		WRITE_SYSREG(pmselr_el0, n);
-		isb();
-		pmu->count[n] = READ_SYSREG(pmxevcntr_el0);
-		pmu->type[n] = READ_SYSREG(pmxevtyper_el0);
-	}
-}
-
-/* All of the guest's registers, so that it sees nothing of another's; they stood still. */
-static RARE __attribute__((noinline)) void pmu_load(const struct arch_vcpu *vcpu)
-{
-	const struct pmu_state *pmu = &vcpu->pmu;
-
-	WRITE_SYSREG(pmcr_el0, 0);
-	WRITE_SYSREG(pmcntenclr_el0, UINT32_MAX);
-	WRITE_SYSREG(pmintenclr_el1, UINT32_MAX);
-	WRITE_SYSREG(pmovsclr_el0, UINT32_MAX);
-	for (u32 n = 0; n < (vcpu->mdcr & MDCR_HPMN); n++) {
-		WRITE_SYSREG(pmselr_el0, n);
-		isb();
-		WRITE_SYSREG(pmxevcntr_el0, pmu->count[n]);
-		WRITE_SYSREG(pmxevtyper_el0, pmu->type[n]);
-	}
-	WRITE_SYSREG(pmccntr_el0, pmu->cycles);
-	WRITE_SYSREG(pmccfiltr_el0, pmu->cycles_filter);
-	WRITE_SYSREG(pmuserenr_el0, pmu->user);
-	WRITE_SYSREG(pmselr_el0, pmu->selected);
-	WRITE_SYSREG(pmovsset_el0, pmu->overflowed);
-	WRITE_SYSREG(pmintenset_el1, pmu->interrupts);
-	WRITE_SYSREG(pmcntenset_el0, pmu->enabled);
-	isb();
-	WRITE_SYSREG(pmcr_el0, pmu->control);
-}
-
 /* ---- Saving and loading ---------------------------------------------------------------------- */
 
-void arch_vcpu_init(struct arch_vcpu *vcpu, u32 core, u64 vmpidr, u64 vttbr, bool pmu)
+RARE void arch_vcpu_init(struct arch_vcpu *vcpu, u32 core, u64 vmpidr, u64 vttbr, bool pmu)
 {
 	vcpu->core_stack =
 		STACK_BASE + (core + 1) * STACK_STRIDE - 16; /* boot.S; entry.S: who is in there */
@@ -104,11 +39,11 @@ void arch_vcpu_init(struct arch_vcpu *vcpu, u32 core, u64 vmpidr, u64 vttbr, boo
 	vcpu->vttbr = vttbr;
 	vcpu->hcr = GUEST_HCR;
 	vcpu->mdcr = MDCR_TRAPS | min(READ_SYSREG(mdcr_el2) & MDCR_HPMN, (u64)PMU_COUNTERS);
-	if (pmu && has_pmu())
-		vcpu->mdcr &= ~(MDCR_TPM | MDCR_TPMCR);
+	if (pmu)
+		extensions_give_pmu(vcpu);
 }
 
-void arch_vcpu_reset(struct arch_vcpu *vcpu, u64 entry, u64 context)
+RARE void arch_vcpu_reset(struct arch_vcpu *vcpu, u64 entry, u64 context)
 {
 	struct arch_vcpu kept = *vcpu;
 
@@ -118,33 +53,16 @@ void arch_vcpu_reset(struct arch_vcpu *vcpu, u64 entry, u64 context)
 	vcpu->core_stack = kept.core_stack;
 	vcpu->vmpidr = kept.vmpidr;
 	vcpu->vttbr = kept.vttbr;
-	vcpu->hcr = kept.hcr;
+	vcpu->hcr = kept.hcr & ~(HCR_APK | HCR_API);
 	vcpu->mdcr = kept.mdcr;
+	vcpu->uses = kept.uses & USES_PMU;
+	vcpu->debug.lock = 1;
 	vcpu->x[0] = context;
 	vcpu->elr = entry;
 	vcpu->spsr = SPSR_EL1H | SPSR_DAIF;
 	vcpu->sctlr_el1 = SCTLR_EL1_RESET;
 	list_regs_reset(&vcpu->list_regs);
 }
-
-/*
- * Two registers and the two words where they are kept, side by side in struct arch_vcpu: one access to memory.
- * In the order of the arguments.
- */
-#define SAVE(one, one_register, other, other_register)            \
-	do {                                                      \
-		u64 one_value = READ_SYSREG(one_register);        \
-		u64 other_value = READ_SYSREG(other_register);    \
-		vcpu->one = one_value, vcpu->other = other_value; \
-	} while (0)
-#define LOAD(one_register, one, other_register, other)                     \
-	do {                                                               \
-		u64 one_value = vcpu->one, other_value = vcpu->other;      \
-		/* Both, or the compiler loads each when it is written. */ \
-		__asm__ volatile("" : "+r"(one_value), "+r"(other_value)); \
-		WRITE_SYSREG(one_register, one_value);                     \
-		WRITE_SYSREG(other_register, other_value);                 \
-	} while (0)
 
 bool arch_vcpu_save(struct arch_vcpu *vcpu)
 {
@@ -163,8 +81,8 @@ bool arch_vcpu_save(struct arch_vcpu *vcpu)
 	vcpu->cntkctl_el1 = READ_SYSREG(cntkctl_el1);
 	SAVE(cntv_ctl, cntv_ctl_el0, cntv_cval, cntv_cval_el0);
 	WRITE_SYSREG(cntv_ctl_el0, 0);
-	if (uses_pmu(vcpu))
-		pmu_save(vcpu);
+	if (vcpu->uses)
+		extensions_save(vcpu);
 	if (!cpu_take_serror())
 		return false;
 	/* As if the guest had just been left for it. */
@@ -213,8 +131,8 @@ void arch_vcpu_load(struct arch_vcpu *vcpu)
 	LOAD(mdcr_el2, mdcr, vttbr_el2, vttbr);
 	WRITE_SYSREG(cptr_el2, GUEST_CPTR | (owns_fp ? 0 : CPTR_TFP));
 	isb();
-	if (uses_pmu(vcpu))
-		pmu_load(vcpu);
+	if (vcpu->uses)
+		extensions_load(vcpu);
 	own_tlb(vcpu);
 }
 
@@ -259,7 +177,7 @@ static u64 pstate_at_el1(u64 pstate)
 }
 
 /* DDI 0487 D1.3.4: taking a synchronous exception to EL1. */
-static void inject(u64 esr)
+static RARE __attribute__((noinline)) void inject(u64 esr)
 {
 	u64 pstate = READ_SYSREG(spsr_el2);
 	u64 vector = READ_SYSREG(vbar_el1);
@@ -277,13 +195,13 @@ static void inject(u64 esr)
 	WRITE_SYSREG(spsr_el2, pstate_at_el1(pstate));
 }
 
-void arch_inject_undefined(void)
+RARE __attribute__((noinline)) void arch_inject_undefined(void)
 {
 	/* EC 0: unknown reason, with the IL bit. */
 	inject(1ul << 25);
 }
 
-void arch_inject_abort(bool instruction, u64 far)
+RARE __attribute__((noinline)) void arch_inject_abort(bool instruction, u64 far)
 {
 	bool from_el0 = (READ_SYSREG(spsr_el2) & SPSR_EL) == 0;
 	u64 class = (instruction ? 0x20 : 0x24) + (from_el0 ? 0 : 1);

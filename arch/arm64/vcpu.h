@@ -23,6 +23,19 @@ struct pmu_state {
 	u64 count[PMU_COUNTERS], type[PMU_COUNTERS];
 };
 
+#define DEBUG_POINTS 8u /* breakpoints, or watchpoints, that are kept: more than a guest has */
+
+/* As the guest wrote them; BVR and BCR, or WVR and WCR, are side by side. */
+struct debug_state {
+	u64 control, lock; /* MDSCR_EL1; bit 0: the OS lock is closed */
+	u64 at[2][DEBUG_POINTS][2];
+};
+
+/* extensions.h */
+#define USES_PMU   1ul
+#define USES_KEYS  2ul
+#define USES_DEBUG 4ul
+
 struct arch_vcpu {
 	u64 x[31]; /* x12..x15, x18..x29 are stale from entry to a switch, but in trap_sync() */
 	u64 core_stack; /* where the core's EL2 stack begins; the word there is entry.S's */
@@ -34,8 +47,11 @@ struct arch_vcpu {
 	u64 cntkctl_el1, cntv_ctl, cntv_cval;
 	/* Set by core: loaded with the vCPU. */
 	u64 vmpidr, hcr, mdcr, vttbr;
+	u64 uses; /* extensions that are switched for it, USES_ */
 	struct list_regs list_regs;
 	struct pmu_state pmu; /* only if the VM may use it */
+	u64 key[10]; /* of pointer authentication: APIA, APIB, APDA, APDB, APGA, low and high */
+	struct debug_state debug;
 	struct fp_state fp;
 } __attribute__((aligned(16)));
 
@@ -56,6 +72,11 @@ void arch_vcpu_load(struct arch_vcpu *vcpu);
 void arch_vcpu_take_fp(struct arch_vcpu *vcpu);
 /* Forgets `vcpu` if it owns the FP unit of this core (it was reset or died). */
 void arch_vcpu_drop_fp(struct arch_vcpu *vcpu);
+
+/* Pointer authentication is used for the first time: its keys are the vCPU's from now on. */
+void arch_vcpu_take_keys(struct arch_vcpu *vcpu);
+/* Debug registers of the loaded vCPU, op0 2 and op1 0: `number` is CRn << 7 | CRm << 3 | op2. What is read. */
+u64 arch_vcpu_debug(struct arch_vcpu *vcpu, u32 number, bool is_read, u64 value);
 
 /* Gives the loaded guest the exception that hardware would raise. */
 void arch_inject_undefined(void);

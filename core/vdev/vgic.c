@@ -467,12 +467,21 @@ static RARE COLD u32 timer_came(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 	return look | place_or_ask(vcpu);
 }
 
-static RARE COLD void timer_passed(struct vcpu *vcpu)
+RARE COLD void vgic_set_private(struct vcpu *vcpu, u32 intid, bool level)
 {
+	struct vgic_bank *bank = &vcpu->vgic.private;
+	u32 bit = 1u << (intid % 32), changed;
 	bool wake;
 
 	spin_lock(&vcpu->vm->vgic.lock);
-	vcpu->vgic.private.line |= VGIC_TIMER_BIT;
+	changed = (level ? ~bank->line : bank->line) & bit;
+	bank->line ^= changed;
+	if (level)
+		bank->latched |= changed & bank->edge;
+	if (vcpu->vgic.loaded) {
+		vgic_attend(vcpu, vgic_changed(vcpu->vm, vcpu, bank, changed));
+		return;
+	}
 	wake = vgic_any_passes(vcpu);
 	spin_unlock(&vcpu->vm->vgic.lock);
 	if (wake)
@@ -484,7 +493,7 @@ void vgic_timer_fired(struct vcpu *vcpu)
 	u32 look = 0;
 
 	if (!vcpu->vgic.loaded) {
-		timer_passed(vcpu);
+		vgic_set_private(vcpu, VGIC_TIMER, true);
 		return;
 	}
 	spin_lock(&vcpu->vm->vgic.lock);

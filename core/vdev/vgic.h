@@ -123,6 +123,9 @@ void vgic_hardware_set(struct vm *vm, u32 intid, bool given);
  */
 void vgic_timer_fired(struct vcpu *vcpu);
 
+/* The level of a line of a vCPU's own (PPI), on its core; not the virtual timer's while it is loaded. */
+void vgic_set_private(struct vcpu *vcpu, u32 intid, bool level);
+
 /*
  * At a switch on this core. Load comes after the registers of the virtual timer are loaded. Settle:
  * the loaded vCPU runs on. None with the run queue's lock held.

@@ -113,7 +113,7 @@ static COLD u32 take_best(struct vcpu *vcpu, struct candidates *of)
 /* --- Out of the list registers -------------------------------------------------------------- */
 
 /* An SPI is in no list register any more. */
-static COLD u32 disown(struct vcpu *vcpu, struct vgic_spi_bank *spi, u32 bit)
+static RARE COLD u32 disown(struct vcpu *vcpu, struct vgic_spi_bank *spi, u32 bit)
 	NEEDS(vcpu->vm->vgic.lock)
 {
 	vgic_hardware_look(spi);
@@ -274,7 +274,8 @@ static inline void place_pending(struct vcpu *vcpu, struct vgic_bank *bank, u32 
  * may be too few registers for what is pending. Then the next of one that is active is not given
  * with it, where it would come before more urgent ones that wait, but when this one is ended.
  */
-static COLD void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32 index, bool scarce)
+static RARE COLD void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32 index,
+			    bool scarce)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
 	u32 n = intid % 32, bit = 1u << n;
@@ -398,7 +399,7 @@ static inline bool place_one(struct vcpu *vcpu, u32 bit)
 	return true;
 }
 
-static COLD void place_spis(struct vcpu *vcpu)
+static RARE COLD void place_spis(struct vcpu *vcpu)
 {
 	struct vgic *gic = &vcpu->vm->vgic;
 
@@ -422,7 +423,7 @@ static COLD u32 unlist(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 	return look;
 }
 
-static COLD void place_wanted(struct vcpu *vcpu, u32 private)
+static RARE COLD void place_wanted(struct vcpu *vcpu, u32 private)
 {
 	if (!all_fit(vcpu, private)) {
 		vcpu->vgic.recheck = true;

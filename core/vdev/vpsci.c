@@ -40,11 +40,10 @@ static s64 cpu_on(struct vcpu *self, u64 mpidr, u64 entry, u64 context)
 	struct vm *vm = self->vm;
 	struct vcpu *target = target_of(vm, mpidr);
 	s64 result = 0;
-	pa_t pa;
 
 	if (!target)
 		return PSCI_INVALID_PARAMETERS;
-	if (!vm_ram(vm, IPA(entry), 4, &pa) || entry & 3)
+	if (entry - vm->ram_ipa >= vm->ram_bytes || entry & 3)
 		return PSCI_INVALID_ADDRESS;
 	spin_lock(&vm->lock);
 	if (vm->state != VM_RUNNING || target->power == VCPU_ON) {

@@ -5,100 +5,104 @@
 #include "core/vdev/vsysreg.h"
 
 #include "arch/arm64/cpu.h"
+#include "core/vdev/vptimer.h"
 #include "drivers/gic.h"
 
-#define ENCODING(op0, op1, crn, crm, op2)                                            \
-	((u32)(op0) << 20 | (u32)(op2) << 17 | (u32)(op1) << 14 | (u32)(crn) << 10 | \
-	 (u32)(crm) << 1)
-#define ENCODING_MASK ENCODING(3, 7, 15, 15, 7)
+/* The instruction's own number for a register. */
+#define REGISTER(op0, op1, crn, crm, op2) \
+	((u32)(op0) << 14 | (u32)(op1) << 11 | (u32)(crn) << 7 | (u32)(crm) << 3 | (u32)(op2))
 
-#define ICC_DIR_EL1    ENCODING(3, 0, 12, 11, 1)
-#define ICC_SGI1R_EL1  ENCODING(3, 0, 12, 11, 5)
-#define ICC_ASGI1R_EL1 ENCODING(3, 0, 12, 11, 6)
-#define ICC_SGI0R_EL1  ENCODING(3, 0, 12, 11, 7)
-#define ICC_SRE_EL1    ENCODING(3, 0, 12, 12, 5)
-#define ICC_SRE_FIXED  7ul /* system registers, no bypass */
-#define ACTLR_EL1      ENCODING(3, 0, 1, 0, 1)
-#define OSLSR_EL1      ENCODING(2, 0, 1, 1, 4)
-#define OSLSR_OSLM     8ul /* the OS lock is there, and open */
+enum action { NOTHING, TIMER, FEATURE, DEBUG, DEACTIVATE, FIXED, KEY };
 
-static u32 op0_of(u32 encoding)
-{
-	return encoding >> 20 & 3;
-}
+/* May be read, may be written; of GICv3 only. */
+enum { R = 1, W = 2, V3 = 4 };
 
-static u32 crm_of(u32 encoding)
-{
-	return encoding >> 1 & 15;
-}
-
-static u32 op2_of(u32 encoding)
-{
-	return encoding >> 17 & 7;
-}
-
-/* op0 3, op1 0, CRn 0, CRm 1..7: the feature registers. */
-static bool is_id(u32 encoding)
-{
-	u32 all_but = ENCODING(0, 0, 0, 15, 7);
-
-	return (encoding & ~all_but) == ENCODING(3, 0, 0, 0, 0) && crm_of(encoding) <= 7;
-}
-
-static bool read(u32 encoding, u64 *value)
-{
-	*value = 0;
-	if (is_id(encoding)) {
-		*value = cpu_id_register(crm_of(encoding), op2_of(encoding));
-		return true;
-	}
-	/* Trapped where ICC_SRE_EL2.Enable is 0: who could clear SRE would clear it for the next
-	 * vCPU. */
-	if (encoding == ICC_SRE_EL1 && gic_version() == 3) {
-		*value = ICC_SRE_FIXED;
-		return true;
-	}
-	if (encoding == OSLSR_EL1)
-		*value = OSLSR_OSLM;
-	/* Debug registers read as zero: a VM has no debugger of its own. */
-	return op0_of(encoding) == 2 || encoding == ACTLR_EL1;
-}
-
-static bool write(struct vcpu *self, u32 encoding, u64 value)
-{
-	if (gic_version() == 3) {
-		/* One security state: the group is the interrupt's own, and there is no other
-		 * state. */
-		if (encoding == ICC_SGI1R_EL1 || encoding == ICC_SGI0R_EL1) {
-			vgic_sgi1r(self, value);
-			return true;
-		}
-		if (encoding == ICC_DIR_EL1) {
-			vgic_deactivate(self, value & 0xffffff);
-			return true;
-		}
-		if (encoding == ICC_ASGI1R_EL1 || encoding == ICC_SRE_EL1)
-			return true;
-	}
+static const struct {
+	u16 mask, number;
+	u8 action, may;
+} registers[] = {
+	{ 0xffc0, REGISTER(3, 0, 0, 0, 0), FEATURE, R },
+	/* AP*KEY*_EL1 trap only where there are some, and only until they are used. */
+	{ 0xfff8, REGISTER(3, 0, 2, 1, 0), KEY, R | W },
+	{ 0xfff0, REGISTER(3, 0, 2, 2, 0), KEY, R | W },
+	{ 0xfffc, REGISTER(3, 3, 14, 2, 0), TIMER, R | W }, /* CNTP_TVAL_EL0, _CTL_, _CVAL_ */
+	{ 0xf800, REGISTER(2, 0, 0, 0, 0), DEBUG, R | W },
+	/* Of debug all else reads as zero. */
+	{ 0xc000, REGISTER(2, 0, 0, 0, 0), NOTHING, R | W },
+	{ 0xffff, REGISTER(3, 0, 12, 11, 1), DEACTIVATE, W | V3 }, /* ICC_DIR_EL1 */
+	/* ICC_ASGI1R_EL1: one security state, so there is no other to send to. */
+	{ 0xffff, REGISTER(3, 0, 12, 11, 6), NOTHING, W | V3 },
+	/* ICC_SRE_EL1 traps where ICC_SRE_EL2.Enable is 0: who could clear SRE would clear it for the next vCPU. */
+	{ 0xffff, REGISTER(3, 0, 12, 12, 5), FIXED, R | W | V3 },
+	{ 0xffff, REGISTER(3, 0, 1, 0, 1), NOTHING, R | W }, /* ACTLR_EL1 */
+	/* The implementation's: op1 0 to 3, CRn 11 and 15. Kernels touch them before they ask which core it is. */
+	{ REGISTER(3, 4, 11, 0, 0), REGISTER(3, 0, 11, 0, 0), NOTHING, R | W },
 	/*
-	 * op0 1: cache maintenance by set/way. It cannot work on a machine with other cores and
-	 * guests; EL2 has cleaned the guest's memory to where a guest with its MMU off reads it.
+	 * Cache maintenance by set/way. It cannot work on a machine with other cores and guests; EL2 has cleaned the
+	 * guest's memory to where a guest with its MMU off reads it.
 	 */
-	return op0_of(encoding) == 1 || op0_of(encoding) == 2 || encoding == ACTLR_EL1;
+	{ 0xc000, REGISTER(1, 0, 0, 0, 0), NOTHING, W },
+	{ 0, 0, NOTHING, 0 },
+};
+
+#define ICC_SRE_FIXED 7ul /* system registers, no bypass */
+
+/* What is read. */
+static u64 serve(struct vcpu *self, enum action action, u32 number, bool is_read, u64 value)
+{
+	switch (action) {
+	case TIMER:
+		return vptimer_access(self, number & 3, is_read, value);
+	case FEATURE:
+		return cpu_id_register(number & 0x3f, self->arch.uses & USES_PMU);
+	case DEBUG:
+		return arch_vcpu_debug(&self->arch, number & 0x7ff, is_read, value);
+	case DEACTIVATE:
+		vgic_deactivate(self, value & 0xffffff);
+		return 0;
+	case KEY:
+		arch_vcpu_take_keys(&self->arch);
+		return 0;
+	default:
+		return action == FIXED ? ICC_SRE_FIXED : 0;
+	}
 }
 
-bool vsysreg_access(struct vcpu *self, u64 syndrome)
+/* All that is not hot. */
+static RARE __attribute__((noinline)) enum vsysreg other(struct vcpu *self, u32 iss)
 {
-	u32 encoding = (u32)syndrome & ENCODING_MASK;
-	u32 rt = syndrome >> 5 & 31;
-	bool is_read = syndrome & 1;
-	u64 value = rt == 31 ? 0 : self->arch.x[rt];
+	u32 number = REGISTER(iss >> 20 & 3, iss >> 14 & 7, iss >> 10 & 15, iss >> 1 & 15,
+			      iss >> 17 & 7);
+	u32 rt = iss >> 5 & 31, row = 0;
+	bool is_read = iss & 1;
+	u64 value;
 
-	if (!is_read)
-		return write(self, encoding, value);
-	if (!read(encoding, &value))
-		return false;
-	if (rt != 31)
+	while ((number & registers[row].mask) != registers[row].number)
+		row++;
+	if (!(registers[row].may & (is_read ? R : W)) ||
+	    (registers[row].may & V3 && gic_version() != 3))
+		return VSYSREG_NONE;
+	value = serve(self, registers[row].action, number, is_read,
+		      rt == 31 ? 0 : self->arch.x[rt]);
+	if (registers[row].action == KEY)
+		return VSYSREG_AGAIN;
+	if (is_read && rt != 31)
 		self->arch.x[rt] = value;
-	return true;
+	return VSYSREG_DONE;
+}
+
+/* The syndrome of a write to ICC_SGI1R_EL1 (op2 5) or ICC_SGI0R_EL1 (op2 7), but for what `SGI_ANY` covers. */
+#define SGI_WRITTEN (3u << 20 | 5u << 17 | 12u << 10 | 11u << 1)
+#define SGI_ANY	    (0xfc000000u | 1u << 25 | 2u << 17 | 31u << 5)
+
+enum vsysreg vsysreg_access(struct vcpu *self, u64 syndrome)
+{
+	u32 iss = (u32)syndrome, rt = iss >> 5 & 31;
+
+	/* One security state: the group is the interrupt's own. */
+	if ((iss & ~SGI_ANY) == SGI_WRITTEN && gic_version() == 3) {
+		vgic_sgi1r(self, rt == 31 ? 0 : self->arch.x[rt]);
+		return VSYSREG_DONE;
+	}
+	return other(self, iss);
 }

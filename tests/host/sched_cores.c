@@ -88,6 +88,17 @@ bool vgic_pending(struct vcpu *vcpu)
 	return was;
 }
 
+/* The EL1 physical timer of a vCPU: tests/guest/ptimer.c. */
+void vptimer_init(struct vptimer *timer)
+{
+	(void)timer;
+}
+
+void vptimer_reset(struct vptimer *timer)
+{
+	(void)timer;
+}
+
 void vgic_timer_fired(struct vcpu *vcpu)
 {
 	note("timer", vcpu);

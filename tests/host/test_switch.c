@@ -2,7 +2,7 @@
  * From one vCPU to another on a core: what is done, and in which order, so that nothing of the one is seen in the
  * other's time. Each instruction for registers, barriers and TLBs is recorded.
  *
- * Sources: arch/arm64/vcpu.c tests/host/fake/record.c tests/host/fake/cpu.c tests/host/fake/panic.c
+ * Sources: arch/arm64/vcpu.c arch/arm64/extensions.c tests/host/fake/record.c tests/host/fake/cpu.c tests/host/fake/panic.c
  */
 #include <string.h>
 #include "arch/arm64/cpu.h"

@@ -16,12 +16,13 @@
 #include "core/vdev/vsysreg.h"
 #include "drivers/gic.h"
 
-#define RAM_HOLE     0x20000000ul
-#define CLASS(ec)    ((u64)(ec) << 26 | 1ul << 25)
-#define DATA_ABORT   CLASS(0x24)
-#define UNMAPPED     0x06ul	 /* translation fault, level 2 */
-#define ISV_WORD     (3ul << 23) /* ISV, 4 bytes, into x0 */
-#define VSYSREG_NONE 0x3ul
+#define RAM_HOLE       0x20000000ul
+#define CLASS(ec)      ((u64)(ec) << 26 | 1ul << 25)
+#define DATA_ABORT     CLASS(0x24)
+#define UNMAPPED       0x06ul	   /* translation fault, level 2 */
+#define ISV_WORD       (3ul << 23) /* ISV, 4 bytes, into x0 */
+#define REGISTER_NONE  0x3ul
+#define REGISTER_AGAIN 0x5ul
 
 static struct vm vm;
 static u32 needed;
@@ -103,11 +104,19 @@ bool ipc_window_shows(struct vm *of, ipa_t ipa)
 	return window_shows;
 }
 
-bool vsysreg_access(struct vcpu *self, u64 syndrome)
+enum vsysreg vsysreg_access(struct vcpu *self, u64 syndrome)
 {
 	(void)self;
 	served = "sysreg";
-	return (syndrome & 0xffff) != VSYSREG_NONE;
+	if ((syndrome & 0xffff) == REGISTER_NONE)
+		return VSYSREG_NONE;
+	return (syndrome & 0xffff) == REGISTER_AGAIN ? VSYSREG_AGAIN : VSYSREG_DONE;
+}
+
+void arch_vcpu_take_keys(struct arch_vcpu *arch)
+{
+	(void)arch;
+	served = "keys";
 }
 
 void arch_inject_abort(bool instruction, u64 far)
@@ -315,8 +324,14 @@ TEST(the_rest_counts_by_its_class)
 	leave_with(CLASS(0x18));
 	assert_int_equal(undefined, 0);
 	expect_counted(ACCOUNT_SYSREG);
-	leave_with(CLASS(0x18) | VSYSREG_NONE);
+	leave_with(CLASS(0x18) | REGISTER_NONE);
 	assert_int_equal(undefined, 1);
+	expect_counted(ACCOUNT_SYSREG);
+	leave_with(CLASS(0x18) | REGISTER_AGAIN);
+	assert_int_equal(undefined, 1);
+	expect_counted(ACCOUNT_SYSREG);
+	leave_with(CLASS(0x09));
+	assert_string_equal(served, "keys");
 	expect_counted(ACCOUNT_SYSREG);
 	leave_with(CLASS(0x00));
 	assert_int_equal(undefined, 2);
