@@ -22,7 +22,7 @@ LINUX_TEST_IMAGES := $(foreach version,6.1 6.12,build/linux/linux-$(version).dtb
 build/tests/qemu/linux/%-6.1.dtb: tests/qemu/linux/%.dts build/linux/6.1/ramdisk.cpio | $(GUEST_TEST_BINARIES)
 	$(call step,IMAGE,$@)
 	@mkdir -p $(@D)
-	$(Q)tools/weir image $< -I build/linux/6.1 -I $(B)/tests/guest --deps $@.d -o $@
+	$(Q)tools/weir image $< -I build/linux/6.1 -I $(B)/tests/guest -I /usr/lib/u-boot/qemu_arm64 --deps $@.d -o $@
 
 .PHONY: tests-build linux-tests-build qemu-tests
 linux-tests-build: $(LINUX_TEST_IMAGES)

@@ -12,8 +12,10 @@ import pytest
 from conftest import ROOT, existing
 from machine import LAST_LINE, check_tap
 from test_guests import RPI4, VIRT, board_name
+from test_partition import entries
 
 OURS, EXTRA = ROOT / "build/linux", ROOT / "build/tests/qemu/linux"
+TROUBLE = "bug|oops|stall|warning|unhandled|unexpected|call trace|lockup"
 SEQUENCE = "".join(f"{n}\n" for n in range(1, 20001)).encode()  # as `seq 20000` writes it
 NUMBERS = hashlib.md5(SEQUENCE).hexdigest()
 # QEMU runs the four cores in turns: as threads of a busy host each would wait for a lock that a sleeping one has.
@@ -42,6 +44,18 @@ class Shell:
         self.prompt()
         return match
 
+    def check_health(self, cpus):
+        """What was said since the boot, interrupts on each CPU and none in error, a clock that does not go back."""
+        self.do(f"dmesg | grep -ciE '{TROUBLE}'", "0")
+        self.do("awk '/arch_timer/ {for (i = 2; i < NF; i++) n += $i > 0 && $i !~ /[^0-9]/} /^Err/ {print n - 1, $2}' "
+                "/proc/interrupts", f"{cpus} 0")
+        self.do("for i in $(seq 60); do cat /proc/uptime; done | awk '$1 < t {n++} {t = $1} END {print n + 0}'", "0")
+
+    def address(self):
+        """Where the kernel is, which is another place in each life."""
+        self.do("dmesg | grep -c 'KASLR enabled'", "1")
+        return self.do("head -n 1 /proc/kallsyms", r"(ffff\w{12}) \w \S+")[1]
+
     def power_off(self):
         self.type("poweroff")
         self.said(r"\[ *[\d.]+\] reboot: Power down")
@@ -55,7 +69,6 @@ def start(boot, image, **board):
     (EXTRA / "four-6.1.dtb", r"6\.1\.\d.*", 4, VIRT[0]),  # on two cores
     (OURS / "linux-6.1.dtb", r"6\.1\.\d.*", 2, VIRT[1]),
     (OURS / "linux-6.12.dtb", r"6\.12\.\d.*", 2, VIRT[0]),
-    (OURS / "linux-6.1.dtb", r"6\.1\.\d.*", 2, RPI4_IN_TURNS),
 ], ids=lambda value: board_name(value) if isinstance(value, dict) else getattr(value, "stem", ""))
 def test_shell(boot, image, version, cpus, board):
     machine = start(boot, image, **board)
@@ -64,33 +77,111 @@ def test_shell(boot, image, version, cpus, board):
     shell.do("uname -sr", f"Linux {version}")
     shell.do("grep -c processor /proc/cpuinfo", str(cpus))
     shell.do("echo $((6 * 7))", "42")
-    shell.do("dmesg | grep -ciE 'bug|oops|stall'", "0")
+    shell.type("cd /sys/devices/system/cpu")  # all but the first go off and come on again
+    shell.prompt()
+    shell.do("for n in 0 1 0 1; do for c in cpu[1-9]; do echo $n >$c/online; done; nproc; done | xargs",
+             f"1 {cpus} 1 {cpus}")
+    shell.check_health(cpus)
     shell.power_off()
     assert LAST_LINE in machine.end()
 
 
-@pytest.mark.parametrize("image, board", [("disk-6.1", VIRT[0]), ("disk-6.12", VIRT[1])], ids=["6.1-gic2", "6.12-gic3"])
-def test_reboot_from_inside_with_a_disk(boot, tmp_path, image, board):
+def suspend(shell):
+    """To idle, with its devices off, until something is typed."""
+    shell.do("echo enabled >/sys/class/tty/ttyAMA0/power/wakeup; cat /sys/class/tty/ttyAMA0/power/wakeup", "enabled")
+    shell.type("dmesg -n 8; echo freeze >/sys/power/state; dmesg -n 1; echo awake")
+    shell.said(r"\[ *[\d.]+\] printk: Suspending console\(s\).*")
+    for _ in range(120):
+        shell.type("")  # before it sleeps that wakes nothing
+        if "[linux] awake" in shell.machine.listen(1):
+            break
+    shell.do("echo $((6 * 9))", "54")
+
+
+# From inside, in the usual way, and by a panic.
+@pytest.mark.parametrize("image, board, again", [
+    ("disk-6.1", VIRT[0], "reboot"),
+    ("disk-6.12", VIRT[1], "echo 1 >/proc/sys/kernel/panic; echo c >/proc/sysrq-trigger"),
+], ids=["6.1-gic2", "6.12-gic3"])
+def test_reboot_from_inside_with_a_disk(boot, tmp_path, image, board, again):
     """What was written to the ramdisk is gone, and what was written to the virtio disk is there, and on the host."""
     disk = tmp_path / "disk"
-    subprocess.run(["mformat", "-C", "-T", "32768", "-i", disk, "::"], check=True, timeout=60)
+    mtools("mformat", disk, "-C", "-T", "32768", "::")
     machine = start(boot, OURS / f"{image}.dtb", disks=[disk], **board)
     shell = Shell(machine)
     shell.prompt()
     shell.do("grep /dev/vda /proc/mounts", r"/dev/vda /mnt vfat rw,.*")
-    shell.do("seq 20000 >/mnt/numbers; md5sum </mnt/numbers", NUMBERS + "  -")
+    suspend(shell)
+    shell.do("seq 20000 >/mnt/numbers; md5sum </mnt/numbers; sync", NUMBERS + "  -")
     shell.do("echo from virtio >/dev/hvc0; sleep 1", "from virtio")
     shell.do("touch /tmp/gone; ls /tmp", "gone")
-    shell.type("reboot")
+    first = shell.address()
+    shell.type(again)
     machine.wait_for("^weir: linux starts again$")
     shell.prompt()
     shell.do("grep -c processor /proc/cpuinfo; ls /tmp", "2")
+    assert shell.address() != first
     shell.do("md5sum </mnt/numbers", NUMBERS + "  -")
+    shell.check_health(2)
     shell.power_off()
     lines = machine.end()
     assert lines.count("[linux] gone") == 1 and LAST_LINE in lines
-    read = subprocess.run(["mtype", "-i", disk, "::numbers"], check=True, timeout=60, stdout=subprocess.PIPE)
-    assert read.stdout == SEQUENCE
+    check_file(disk, "numbers")
+
+
+def mtools(program, disk, *words):
+    return subprocess.run([program, "-i", disk, *words], check=True, timeout=60, stdout=subprocess.PIPE).stdout
+
+
+def check_file(disk, name):
+    assert mtools("mtype", disk, f"::{name}") == SEQUENCE
+
+
+FIRST = 2048  # sector of the partition
+
+
+def disk_with_partition(path, mib):
+    """What mtools calls it; it may be booted from."""
+    sectors = mib * 2048
+    path.write_bytes((bytes(446) + entries((0x80, 0x0C, FIRST, sectors - FIRST))).ljust(sectors * 512, b"\0"))
+    mtools("mformat", f"{path}@@{FIRST * 512}", "-T", str(sectors - FIRST), "::")
+    return f"{path}@@{FIRST * 512}"
+
+
+def test_partition_of_the_raspberry_pis_card(boot, tmp_path):
+    card = tmp_path / "card"
+    partition = disk_with_partition(card, 32)
+    machine = start(boot, EXTRA / "card-6.1.dtb", disks=[card], **RPI4_IN_TURNS)
+    shell = Shell(machine)
+    shell.prompt()
+    shell.do("grep /dev/vda /proc/mounts", r"/dev/vda /mnt vfat rw,.*")
+    shell.do("seq 20000 >/mnt/numbers; md5sum </mnt/numbers", NUMBERS + "  -")
+    shell.type("reboot")
+    machine.wait_for("^weir: linux starts again$")
+    shell.prompt()
+    shell.do("md5sum </mnt/numbers", NUMBERS + "  -")
+    shell.check_health(4)
+    shell.power_off()
+    assert LAST_LINE in machine.end()
+    check_file(partition, "numbers")
+
+
+def test_u_boot_boots_what_is_on_the_disk(boot, tmp_path):
+    """Raw, and linked to flash, where QEMU's virt has it: it runs where it lies. Nothing is typed at it."""
+    menu, disk = tmp_path / "extlinux.conf", tmp_path / "disk"
+    menu.write_text("label linux\nkernel /vmlinuz\ninitrd /ramdisk.cpio\nappend console=ttyAMA0 quiet\n")
+    partition = disk_with_partition(disk, 64)
+    mtools("mmd", partition, "::extlinux")
+    mtools("mcopy", partition, menu, "::extlinux")
+    mtools("mcopy", partition, *(existing(OURS / "6.1" / name) for name in ("vmlinuz", "ramdisk.cpio")), "::")
+    machine = start(boot, EXTRA / "u_boot-6.1.dtb", disks=[disk], **VIRT[0])
+    shell = Shell(machine)
+    for word in "reboot", "poweroff":
+        shell.said(r"U-Boot \d+\.\d+.*")
+        shell.prompt()
+        shell.do("grep -c processor /proc/cpuinfo", "2")
+        shell.type(word)
+    assert LAST_LINE in machine.end()
 
 
 def test_shell_on_virtio(boot, tmp_path):
@@ -107,20 +198,31 @@ def test_shell_on_virtio(boot, tmp_path):
     assert LAST_LINE in machine.end()
 
 
-def test_two_beside_a_bare_metal_vm(boot):
-    """Both shells, by the monitor; and the bare-metal VM's own tests of time hold."""
-    machine = start(boot, EXTRA / "beside-6.1.dtb", **VIRT[0])
+COPY = ("mount | grep -c /mnt; seq 20000 >/mnt/one; n=0; while [ $n -lt 40 ]; do cat /mnt/one >>/mnt/all; n=$((n + 1)); "
+        "done; cp /mnt/all /mnt/two; sync; echo 3 >/proc/sys/vm/drop_caches; md5sum </mnt/two; poweroff")
+
+
+def test_two_beside_a_bare_metal_vm(boot, tmp_path):
+    """Both shells, by the monitor, both disks at the same time; and the bare-metal VM's own tests of time hold."""
+    disks = [tmp_path / "one", tmp_path / "two"]
+    for disk in disks:
+        mtools("mformat", disk, "-C", "-T", "32768", "::")
+    machine = start(boot, EXTRA / "beside-6.1.dtb", disks=disks, **VIRT[0])
     first, second = Shell(machine, "first"), Shell(machine, "second")
     machine.wait_for(r"^\[second\] Linux \S+ on 2 CPUs")
     first.type("")
     first.prompt()
     first.do("grep -c processor /proc/cpuinfo", "1")
-    first.power_off()
+    first.type(COPY)
     machine.type("\x1d\x1d")  # the monitor, and on to the next VM
     second.type("")
     second.prompt()
     second.do("uname -s", "Linux")
-    second.power_off()
+    second.type(COPY)
     lines = machine.end()
     check_tap(lines, ["bare-metal"])
+    whole = hashlib.md5(40 * SEQUENCE).hexdigest()
+    for vm, disk in zip(("first", "second"), disks):
+        assert f"[{vm}] {whole}  -" in lines
+        check_file(disk, "one")
     assert not [line for line in lines if re.search(r"\[\w+\] .*(BUG|Oops|stall)", line)]
