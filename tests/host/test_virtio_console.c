@@ -95,7 +95,7 @@ static u32 random_number(void)
 
 TEST(whatever_drivers_do_requests_are_the_vms_and_a_reset_mends_all)
 {
-	u64 games = soak_count(2000, 100000);
+	u64 games = soak_count(700, 100000);
 
 	seed = soak_seed() * 0x9e3779b97f4a7c15ul;
 	for (u64 game = 0; game < games; game++) {
