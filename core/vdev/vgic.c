@@ -294,6 +294,15 @@ bool vgic_mmio_distributor(struct vcpu *self, struct mmio *access)
 
 /* --- Public --------------------------------------------------------------------------------- */
 
+/* GICv2's SGIs cannot be disabled, as in GIC-400. */
+static RARE void init_vcpu(struct vcpu *vcpu, u32 version)
+{
+	memset(&vcpu->vgic, 0, sizeof(vcpu->vgic));
+	vcpu->vgic.private.edge = VGIC_SGIS | EDGE_PPIS;
+	vcpu->vgic.private.enabled = version == 2 ? VGIC_SGIS : 0;
+	vcpu->vgic.asleep = true;
+}
+
 RARE void vgic_init(struct vm *vm)
 {
 	struct vgic *gic = &vm->vgic;
@@ -310,27 +319,13 @@ RARE void vgic_init(struct vm *vm)
 		gic->spi[b].bank.summary = 1u << b;
 	}
 	for (u32 i = 0; i < vm->vcpu_count; i++)
-		memset(&vm->vcpu[i]->vgic, 0, sizeof(vm->vcpu[i]->vgic));
+		init_vcpu(vm->vcpu[i], gic->version);
 	spin_unlock(&gic->lock);
-	for (u32 i = 0; i < vm->vcpu_count; i++)
-		vgic_vcpu_reset(vm->vcpu[i]);
 }
 
 void vgic_vcpu_reset(struct vcpu *vcpu)
 {
-	struct vgic_vcpu *v = &vcpu->vgic;
-
-	spin_lock(&vcpu->vm->vgic.lock);
-	v->private = (struct vgic_bank){
-		.latched = v->private.latched,
-		.edge = VGIC_SGIS | EDGE_PPIS,
-		/* GICv2's SGIs cannot be disabled, as in GIC-400. */
-		.enabled = vcpu->vm->vgic.version == 2 ? VGIC_SGIS : 0,
-	};
-	v->recheck = false;
-	v->asleep = true;
 	list_regs_reset(&vcpu->arch.list_regs);
-	spin_unlock(&vcpu->vm->vgic.lock);
 }
 
 /* On the core of the vCPU: takes its inbox, and `bits` with it. */

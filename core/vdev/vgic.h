@@ -97,8 +97,8 @@ struct vgic {
 /* Resets everything; the vCPUs are there and none is loaded. */
 void vgic_init(struct vm *vm);
 /*
- * The vCPU, not loaded, is about to start: its CPU interface and the configuration of its SGIs and
- * PPIs are reset. What was raised meanwhile stays pending, for whoever raised it has done his part.
+ * The vCPU, not loaded, is about to start: its CPU interface is reset. Its SGIs and PPIs are as they were
+ * left, or as another vCPU has configured them: a power cycle of a core is none of its redistributor.
  */
 void vgic_vcpu_reset(struct vcpu *vcpu);
 

@@ -180,12 +180,10 @@ void vgic_set_control(struct vcpu *self, u32 control);
 /* Registers that both versions and the redistributors have, offsets 0x080 to 0xcff but ITARGETSR.
  * `of`: whose SGIs and PPIs are in bank 0; 0: none, it reads as zero. */
 bool vgic_common(struct vcpu *self, struct vcpu *of, struct mmio *access, u64 offset);
-/* The part of a register that an access wants; false: the size is none of this register's. */
+/* Of another size than a register has it reads as zero and takes nothing, as on QEMU's virt. */
 static inline bool vgic_read_word(struct mmio *access, u64 word)
 {
-	if (access->bytes != 4)
-		return false;
-	access->value = word;
+	access->value = access->bytes == 4 ? word : 0;
 	return true;
 }
 

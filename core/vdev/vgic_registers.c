@@ -162,9 +162,7 @@ static bool access_bits(struct vcpu *self, struct vcpu *of, struct mmio *access,
 	u64 index = (offset & 0x7f) / 4;
 	struct vgic_bank *bank = bank_at(self, of, index);
 
-	if (access->bytes != 4)
-		return false;
-	if (!bank) {
+	if (!bank || access->bytes != 4) {
 		access->value = 0;
 		return true;
 	}
@@ -202,16 +200,13 @@ static RARE COLD bool access_priority(struct vcpu *self, struct vcpu *of, struct
 	u32 first = (u32)offset & 0x3ff, changed = 0;
 	struct vgic_bank *bank = bank_at(self, of, first / 32);
 
-	if (access->bytes > 4 || access->bytes == 2)
-		return false;
+	if (!bank || access->bytes > 4)
+		return vgic_read_word(access, 0);
 	if (!access->write) {
 		access->value = 0;
-		if (bank)
-			memcpy(&access->value, &bank->priority[first % 32], access->bytes);
+		memcpy(&access->value, &bank->priority[first % 32], access->bytes);
 		return true;
 	}
-	if (!bank)
-		return true;
 	spin_lock(&self->vm->vgic.lock);
 	for (u32 i = 0; i < access->bytes; i++) {
 		u8 value = (u8)(access->value >> 8 * i & VGIC_PRIORITY_MASK);
@@ -231,15 +226,12 @@ static RARE COLD bool access_config(struct vcpu *self, struct vcpu *of, struct m
 	struct vgic_bank *bank = bank_at(self, of, index / 2);
 	u64 word = 0;
 
-	if (access->bytes != 4)
-		return false;
 	if (!access->write) {
 		for (u32 n = 0; bank && n < 16; n++)
 			word |= (u64)(bank->edge >> (shift + n) & 1) << (2 * n + 1);
-		access->value = word;
-		return true;
+		return vgic_read_word(access, word);
 	}
-	if (!bank || index < 2)
+	if (!bank || index < 2 || access->bytes != 4)
 		return true;
 	for (u32 n = 0; n < 16; n++)
 		edge |= (u32)(access->value >> (2 * n + 1) & 1) << (shift + n);

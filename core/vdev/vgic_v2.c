@@ -6,19 +6,21 @@
 
 #include "core/base/string.h"
 
-#define GICD_BYTES     0x1000u
-#define GICD_CTLR      0x000
-#define GICD_TYPER     0x004
-#define GICD_IIDR      0x008
-#define GICD_IGROUPR   0x080
-#define GICD_ITARGETSR 0x800
-#define GICD_ICFGR     0xc00
-#define GICD_SGIR      0xf00
-#define GICD_CPENDSGIR 0xf10
-#define GICD_SPENDSGIR 0xf20
-#define GICD_SGI_END   0xf30
-#define GICD_PIDR2     0xfe8
-#define PIDR2_GICV2    0x2bu
+#define GICD_BYTES	0x1000u
+#define GICD_CTLR	0x000
+#define GICD_TYPER	0x004
+#define GICD_IIDR	0x008
+#define GICD_IGROUPR	0x080
+#define GICD_ISENABLER	0x100
+#define GICD_IPRIORITYR 0x400
+#define GICD_ITARGETSR	0x800
+#define GICD_ICFGR	0xc00
+#define GICD_SGIR	0xf00
+#define GICD_CPENDSGIR	0xf10
+#define GICD_SPENDSGIR	0xf20
+#define GICD_SGI_END	0xf30
+#define GICD_PIDR2	0xfe8
+#define PIDR2_GICV2	0x2bu
 
 static u32 all_vcpus(const struct vm *vm)
 {
@@ -54,8 +56,6 @@ static bool access_pending_sgis(struct vcpu *self, struct mmio *access, u32 offs
 	u32 first = offset & 0xf, look;
 	bool set = offset >= GICD_SPENDSGIR;
 
-	if (access->bytes > 4 || access->bytes == 2)
-		return false;
 	spin_lock(&self->vm->vgic.lock);
 	look = vgic_unlist_all(self);
 	if (!access->write) {
@@ -95,8 +95,6 @@ static bool access_targets(struct vcpu *self, struct mmio *access, u32 offset)
 	bool there = first < 32 + 32 * VGIC_SPI_BANKS && vm->vcpu_count > 1;
 	struct vgic_spi_bank *spi;
 
-	if (access->bytes > 4 || access->bytes == 2)
-		return false;
 	if (!access->write) {
 		access->value = 0;
 		if (there)
@@ -143,12 +141,39 @@ static u32 read_word(const struct vcpu *self, u32 offset)
 	}
 }
 
+/*
+ * Bytes and halfwords of registers that need not have them: IHI 0048 4.1.4 leaves it open, QEMU's virt has them. So
+ * they are read, and written where only ones count; groups and triggers are written as words.
+ */
+static RARE COLD bool access_part(struct vcpu *self, struct mmio *access, u32 offset)
+{
+	u32 shift = offset % 4 * 8, bits = access->bytes * 8;
+
+	access->offset = offset - offset % 4;
+	access->bytes = 4;
+	access->value <<= shift;
+	if (!access->write || offset < 4 || (offset >= GICD_ISENABLER && offset < GICD_ICFGR))
+		vgic_v2_distributor(self, access);
+	access->value = access->value >> shift & ((1u << bits) - 1);
+	return true;
+}
+
+static bool has_bytes(u32 offset)
+{
+	return (offset >= GICD_IPRIORITYR && offset < GICD_ICFGR) ||
+	       (offset >= GICD_CPENDSGIR && offset < GICD_SGI_END);
+}
+
 bool vgic_v2_distributor(struct vcpu *self, struct mmio *access)
 {
 	u32 offset = (u32)access->offset;
 
 	if (access->offset >= GICD_BYTES || offset & (access->bytes - 1))
 		return false;
+	if (access->bytes == 8)
+		return vgic_read_word(access, 0);
+	if (access->bytes != 4 && !has_bytes(offset))
+		return access_part(self, access, offset);
 	if (offset >= GICD_ITARGETSR && offset < GICD_ICFGR)
 		return access_targets(self, access, offset);
 	if (offset >= GICD_IGROUPR && offset < GICD_ICFGR + 0x100)
@@ -157,8 +182,6 @@ bool vgic_v2_distributor(struct vcpu *self, struct mmio *access)
 		return access_pending_sgis(self, access, offset);
 	if (!access->write)
 		return vgic_read_word(access, read_word(self, offset));
-	if (access->bytes != 4)
-		return false;
 	if (offset == GICD_SGIR)
 		send_sgi(self, (u32)access->value);
 	else if (offset == GICD_CTLR)

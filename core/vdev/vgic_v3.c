@@ -5,14 +5,16 @@
  */
 #include "core/vdev/vgic_internal.h"
 
-#define GICD_CTLR    0x0000
-#define GICD_TYPER   0x0004
-#define GICD_IIDR    0x0008
-#define GICD_IGROUPR 0x0080
-#define GICD_COMMON  0x0d00 /* end of what both versions have */
-#define GICD_IROUTER 0x6000
-#define PIDR2	     0xffe8
-#define PIDR2_GICV3  0x3bu
+#define GICD_CTLR	0x0000
+#define GICD_TYPER	0x0004
+#define GICD_IIDR	0x0008
+#define GICD_IGROUPR	0x0080
+#define GICD_IPRIORITYR 0x0400
+#define GICD_ICFGR	0x0c00
+#define GICD_COMMON	0x0d00 /* end of what both versions have */
+#define GICD_IROUTER	0x6000
+#define PIDR2		0xffe8
+#define PIDR2_GICV3	0x3bu
 
 #define CTLR_GROUPS 0x03u
 #define CTLR_FIXED  0x50u /* ARE, DS: read as one */
@@ -47,8 +49,7 @@ static bool access_route(struct vcpu *self, struct mmio *access)
 	u32 intid = (u32)(access->offset - GICD_IROUTER) / 8;
 	bool there = intid >= 32 && intid < 32 + 32 * VGIC_SPI_BANKS && !(access->offset & 4);
 
-	if (access->bytes < 4)
-		return false;
+	there &= access->bytes >= 4;
 	if (!access->write)
 		access->value = there ? self->vm->vgic.spi[intid / 32 - 1].route[intid % 32] : 0;
 	else if (there)
@@ -84,9 +85,7 @@ bool vgic_v3_distributor(struct vcpu *self, struct mmio *access)
 		return access_route(self, access);
 	if (!access->write)
 		return vgic_read_word(access, read_distributor(offset));
-	if (access->bytes != 4)
-		return false;
-	if (offset == GICD_CTLR)
+	if (offset == GICD_CTLR && access->bytes == 4)
 		vgic_set_control(self, access->value & CTLR_GROUPS);
 	return true;
 }
@@ -115,6 +114,14 @@ static u32 read_redistributor(const struct vcpu *of, u64 offset)
 	}
 }
 
+/* What the distributor has there for SPIs is reserved here: there are no extended PPIs. */
+static bool is_private(u64 offset)
+{
+	u32 first = offset < GICD_IPRIORITYR ? offset & 0x7c : offset & 0x3e0;
+
+	return offset < GICD_ICFGR ? !first : offset < GICD_ICFGR + 8;
+}
+
 bool vgic_mmio_redistributor(struct vcpu *self, struct mmio *access)
 {
 	u64 index = access->offset / VM_GICR_STRIDE, offset = access->offset % VM_GICR_STRIDE;
@@ -123,7 +130,8 @@ bool vgic_mmio_redistributor(struct vcpu *self, struct mmio *access)
 	if (index >= self->vm->vcpu_count || offset & (access->bytes - 1))
 		return false;
 	of = self->vm->vcpu[index_nospec(index, MAX_VCPUS)];
-	if (offset >= GICR_SGI_FRAME + GICD_IGROUPR && offset < GICR_SGI_FRAME + GICD_COMMON)
+	if (offset >= GICR_SGI_FRAME + GICD_IGROUPR && offset < GICR_SGI_FRAME + GICD_COMMON &&
+	    is_private(offset - GICR_SGI_FRAME))
 		return vgic_common(self, of, access, offset - GICR_SGI_FRAME);
 	if (!access->write && access->bytes == 8 && offset == GICR_TYPER) {
 		access->value = redistributor_type(of);
@@ -131,9 +139,7 @@ bool vgic_mmio_redistributor(struct vcpu *self, struct mmio *access)
 	}
 	if (!access->write)
 		return vgic_read_word(access, read_redistributor(of, offset));
-	if (access->bytes != 4)
-		return false;
-	if (offset == GICR_WAKER)
+	if (offset == GICR_WAKER && access->bytes == 4)
 		__atomic_store_n(&of->vgic.asleep, access->value & WAKER_SLEEP, __ATOMIC_RELAXED);
 	return true;
 }

@@ -233,22 +233,26 @@ TEST(saved_vcpu_keeps_nothing_in_the_hardware_and_gets_it_back)
 	expect_nothing();
 }
 
-TEST(reset_for_a_start_forgets_the_configuration_but_no_interrupt)
+TEST(start_resets_the_interface_and_leaves_the_redistributor_as_it_is)
 {
 	start(3, 2);
 	fake_cpu_set_index(1);
 	vgic_save(&vcpus[1]);
 	on(0);
+	gicr_write(GICR(1, 0x180), ~(1u << EDGE_PPI));
+	gicr_write(GICR(1, 0x400 + EDGE_PPI), 0x20304050);
+	gicr_write(GICR(1, 0x300), 1u << 3);
 	vgic_pend(&vcpus[1], EDGE_PPI);
 	vgic_vcpu_reset(&vcpus[1]);
-	assert_int_equal(gicr_read(GICR(1, 0x100)), 0);
+	assert_int_equal(gicr_read(GICR(1, 0x100)), 1u << EDGE_PPI);
+	assert_int_equal(gicr_read(GICR(1, 0x080)), ~0u);
+	assert_int_equal(gicr_read(GICR(1, 0x400 + EDGE_PPI)), 0x20304050);
+	assert_int_equal(gicr_read(GICR(1, 0x300)), 1u << 3);
 	fake_cpu_set_index(1);
 	vgic_load(&vcpus[1]);
 	on(1);
-	fake_interface_set(0xff, true, true);
 	expect_nothing();
-	gicr_write(GICR(1, 0x080), ~0u);
-	gicr_write(GICR(1, 0x100), ~0u);
+	fake_interface_set(0xff, true, true);
 	expect(EDGE_PPI);
 }
 
@@ -269,7 +273,7 @@ int main(void)
 		RUN(spi_routed_to_nobody_waits),
 		RUN(another_vcpu_may_clear_and_deactivate_what_is_listed_here),
 		RUN(saved_vcpu_keeps_nothing_in_the_hardware_and_gets_it_back),
-		RUN(reset_for_a_start_forgets_the_configuration_but_no_interrupt),
+		RUN(start_resets_the_interface_and_leaves_the_redistributor_as_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);
