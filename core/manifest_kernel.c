@@ -25,6 +25,8 @@ static const struct {
 	{ 0, 0x184c2102, UINT32_MAX, "packed by lz4", "unpack it first" },
 	{ 0, 0x00685a42, 0xffffff, "packed by bzip2", "unpack it first" },
 	{ 0, 0x00008b1f, 0xffff, "packed by gzip", "unpack it first" },
+	{ 0, 0x0000005d, 0xffffff, "packed by lzma", "unpack it first" },
+	{ 0, 0x4f5a4c89, UINT32_MAX, "packed by lzop", "unpack it first" },
 	{ 0, 0x37303730, UINT32_MAX, "a ramdisk (cpio)", "include the kernel itself" },
 	{ 0, 0x52444e41, UINT32_MAX, "an Android boot image", "include the Image inside" },
 	{ 36, 0x016f2818, UINT32_MAX, "a kernel for 32-bit Arm", "include an arm64 Image" },
@@ -59,26 +61,30 @@ static bool is_text(const struct blob *blob)
  * A kernel with an EFI stub is a PE file too (Microsoft's PE format, 3 and 4), whose sections tell how long it is: all
  * that there is to see by that its end is missing.
  */
-static void check_efi(struct reader *reader, const struct blob *kernel)
+static void check_efi(struct reader *reader, const struct blob *kernel, bool image)
 {
-	const u8 *data = kernel->data, *head;
-	u64 at, section, end = 0;
+	const u8 *data = kernel->data;
+	u64 at, section, end, left = 0;
 
 	if (kernel->bytes < 64 || memcmp(data, "MZ", 2) != 0)
 		return;
 	at = little_endian(data + 60, 4);
-	if (at + PE_BYTES > kernel->bytes || memcmp(data + at, "PE\0\0", 4) != 0)
+	end = section = at + PE_BYTES;
+	/* Without an Image's header these may be anything, after an instruction that is "MZ", too. */
+	if (end > kernel->bytes ? !image : memcmp(data + at, "PE\0\0", 4) != 0)
 		return;
-	head = data + at;
-	if (little_endian(head + 4, 2) != PE_MACHINE_ARM64)
-		reader_complain(reader, "kernel",
-				"is for another processor; include an arm64 Image");
-	section = at + PE_BYTES + little_endian(head + 20, 2);
-	for (u64 left = little_endian(head + 6, 2); left; left--, section += SECTION_BYTES) {
-		if (section + SECTION_BYTES > kernel->bytes)
-			break;
-		end = max(end, little_endian(data + section + 16, 4) +
-				       little_endian(data + section + 20, 4));
+	if (end <= kernel->bytes) {
+		if (little_endian(data + at + 4, 2) != PE_MACHINE_ARM64)
+			reader_complain(reader, "kernel",
+					"is for another processor; include an arm64 Image");
+		section += little_endian(data + at + 20, 2);
+		left = little_endian(data + at + 6, 2);
+	}
+	for (; left && end <= kernel->bytes; left--, section += SECTION_BYTES) {
+		end = max(end, section + SECTION_BYTES);
+		if (end <= kernel->bytes)
+			end = max(end, little_endian(data + section + 16, 4) +
+					       little_endian(data + section + 20, 4));
 	}
 	if (end > kernel->bytes)
 		reader_complain(reader, "kernel",
@@ -103,7 +109,10 @@ u64 manifest_place_kernel(struct reader *reader, struct manifest_vm *vm)
 					unbootable[i].remedy);
 	if (is_text(&vm->kernel))
 		reader_complain(reader, "kernel", "is a text; include the file that it names");
-	check_efi(reader, &vm->kernel);
+	check_efi(reader, &vm->kernel, image);
+	if (image && header[24] & 1) /* of its flags: nobody turns its devices' words round */
+		reader_complain(reader, "kernel",
+				"is big-endian; include one that is little-endian");
 	vm->raw = !image;
 	if (image && little_endian(header + 16, 8)) {
 		offset = little_endian(header + 8, 8);

@@ -106,6 +106,7 @@ KERNELS = [
     (b"\x27\x05\x19\x56", "a U-Boot uImage"), (b"MZ\0\0zimg", "an EFI image"),
     (b"\x28\xb5\x2f\xfd", "packed by zstd"), (b"\xfd7zXZ\0", "packed by xz"),
     (b"\x04\x22\x4d\x18", "packed by lz4"), (b"\x02\x21\x4c\x18", "packed by lz4"),
+    (b"\x5d\0\0\x80", "packed by lzma"), (b"\x89LZO\0", "packed by lzop"),
     (b"BZh9", "packed by bzip2"), (b"\x1f\x8b\x08", "packed by gzip"),
     (b"070701", "a ramdisk"), (b"ANDROID!", "an Android boot image"),
     (bytes(36) + b"\x18\x28\x6f\x01", "a kernel for 32-bit Arm"),
@@ -125,6 +126,13 @@ def efi_kernel(machine: int, *ends: int) -> bytes:
 
 
 ARM64, AMD64 = 0xAA64, 0x8664
+
+
+def flagged(flags: int) -> bytes:
+    """An Image that is right but for the flags in its header."""
+    head = bytearray(image_header(0, 4096) + KERNEL)
+    head[24:32] = flags.to_bytes(8, "little")
+    return bytes(head)
 
 MISTAKES = [
     *numbers(),
@@ -177,6 +185,10 @@ MISTAKES = [
             "is not whole: ends after 1 KiB of 4194303; "),
     Mistake("vms", "kernel", f"kernel = {data(efi_kernel(ARM64, *[1025] * 23))};",
             "is not whole: ends after 1 KiB of 1; "),
+    # A part of the file, down to the header of the Image: the rest of its PE header, of its sections.
+    *(Mistake("vms", "kernel", f"kernel = {data(efi_kernel(ARM64, 900, 1024)[:end])};",
+              "is not whole: ends after 0 KiB of 0; ") for end in (64, 80, 100, 140, 896)),
+    Mistake("vms", "kernel", f"kernel = {data(flagged(0x0b))};", "is big-endian; "),
     Mistake("vms", "ramdisk", "ramdisk;", "is empty; "),
     Mistake("vms", "tree", "tree;", "is empty; "),
     Mistake("vms", "tree", 'tree = "guest.dtb";', "is no device tree; "),
