@@ -26,8 +26,8 @@
 #include "drivers/gic.h"
 
 #define TREE_MAGIC 0xd00dfeedu
-#define TREE_MAX   (2 * MIB)
-#define IMAGE_MAX  (1000 * MIB) /* it shares 1 GiB of addresses with the tree */
+#define TREE_MAX   (2 * MIB - 2 * PAGE_SIZE) /* one table of EL2 translates it, wherever it lies */
+#define IMAGE_MAX  (1000 * MIB)		     /* it shares 1 GiB of addresses with the tree */
 /* A core that firmware started and that is not here by then is missing. */
 #define START_US 1000000
 

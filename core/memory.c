@@ -20,6 +20,7 @@ static struct range *heap_range;
 static u64 heap_used; /* bytes of pages taken from heap_range */
 static u8 *heap_tail; /* rest of the last page for small objects */
 static u64 heap_left;
+static u8 *heap_end;  /* of the page that was taken last */
 static u64 heap_goal; /* how large the heap is when all VMs that have a promise are built */
 static bool sealed;
 
@@ -115,6 +116,7 @@ void *heap_page(void)
 	void *page = mmu_heap_grow();
 
 	heap_used = mmu_heap_pa(page).raw + PAGE_SIZE - heap_range->base;
+	heap_end = (u8 *)page + PAGE_SIZE;
 	return page;
 }
 
@@ -135,19 +137,41 @@ void *heap_pages(u64 count)
 	return first;
 }
 
+/*
+ * So many pages behind the rest of the last one, if that goes on in them; else, or if there is no such rest, pages for
+ * all of it. `bytes` do not fit into the rest.
+ */
+static u8 *more_pages(u64 bytes, u64 *room)
+{
+	u8 *end = heap_tail + heap_left, *pages;
+	bool goes_on = heap_end && end == heap_end;
+	u64 rest = goes_on ? heap_left : 0;
+	u64 count = align_up(bytes - rest, PAGE_SIZE) / PAGE_SIZE;
+
+	pages = heap_pages(count);
+	if (goes_on && pages == end) {
+		*room = rest + count * PAGE_SIZE;
+		return heap_tail;
+	}
+	if (count * PAGE_SIZE < bytes) /* a table of the heap came between */
+		pages = heap_pages(++count);
+	*room = count * PAGE_SIZE;
+	return pages;
+}
+
 void *heap_alloc(u64 bytes)
 {
+	u8 *object = heap_tail;
+	u64 room = heap_left;
+
 	bytes = align_up(bytes, 16);
-	if (bytes > heap_left) {
-		u64 pages = align_up(bytes, PAGE_SIZE) / PAGE_SIZE;
-
-		heap_tail = heap_pages(pages);
-		heap_left = pages * PAGE_SIZE;
+	if (bytes > heap_left)
+		object = more_pages(bytes, &room);
+	/* Of two rests the larger one is kept. */
+	if (object == heap_tail || room - bytes > heap_left) {
+		heap_tail = object + bytes;
+		heap_left = room - bytes;
 	}
-	void *object = heap_tail;
-
-	heap_tail += bytes;
-	heap_left -= bytes;
 	return object;
 }
 

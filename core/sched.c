@@ -27,15 +27,15 @@
 struct core {
 	struct spinlock lock;
 	struct list ready[PRIORITIES];
-	u32 ready_mask;		 /* bit p: ready[p] has someone */
-	u32 needed;		 /* sched_next() has something to decide */
-	u32 pinned;		 /* vCPUs of this core; boot only */
-	struct vcpu *loaded;	 /* or about to be: chosen, with what was before unloaded */
-	u64 decided;		 /* when the last decision was, ticks */
-	u64 slice_from;		 /* until then the loaded vCPU's slice is charged, ticks */
-	struct timeout slice;	 /* of the loaded vCPU, while it has equals that are ready */
-	struct timeout budget;	 /* of the loaded vCPU */
-	u64 slice_ticks;	 /* SLICE_US; fixed */
+	u32 ready_mask;	     /* bit p: ready[p] has someone */
+	u32 needed;	     /* sched_next() has something to decide */
+	u32 pinned;	     /* vCPUs of this core; boot only */
+	struct vcpu *loaded; /* or about to be: chosen, with what was before unloaded */
+	u64 decided;	     /* when the last decision was, ticks */
+	u64 slice_from;	     /* until then the loaded vCPU's slice is charged, ticks */
+	struct timeout
+		turn;	 /* when the loaded vCPU's budget is used, or its slice, if it has rivals */
+	u64 slice_ticks; /* SLICE_US; fixed */
 } __attribute__((aligned(256))); /* found by a shift; no two in one line of a cache */
 
 static struct core cores[MAX_PCPUS];
@@ -45,14 +45,9 @@ static struct core *this_core(void)
 	return &cores[cpu_index()];
 }
 
-static void slice_expired(struct timeout *timeout)
+static void turn_over(struct timeout *timeout)
 {
-	container_of(timeout, struct core, slice)->needed = true;
-}
-
-static void budget_used(struct timeout *timeout)
-{
-	container_of(timeout, struct core, budget)->needed = true;
+	container_of(timeout, struct core, turn)->needed = true;
 }
 
 static void vtimer_expired(struct timeout *timeout)
@@ -71,8 +66,7 @@ RARE void sched_init_core(u32 index)
 	for (u32 p = 0; p < PRIORITIES; p++)
 		if (!core->ready[p].next)
 			list_init(&core->ready[p]);
-	timeout_init(&core->slice, slice_expired);
-	timeout_init(&core->budget, budget_used);
+	timeout_init(&core->turn, turn_over);
 	core->slice_ticks = timer_from_us(SLICE_US);
 	core->needed = true;
 }
@@ -250,19 +244,17 @@ static void charge(struct vcpu *vcpu, u64 now)
 	vcpu->charged_at = now;
 }
 
-/* The vCPU runs from now on: its period begins if none is open, and its budget has an end. */
-static void meter(struct core *core, struct vcpu *vcpu, u64 now)
+/* The vCPU runs from now on: its period begins if none is open. Says when its budget ends. */
+static u64 meter(struct vcpu *vcpu, u64 now)
 {
-	if (!vcpu->budget) {
-		timeout_cancel(&core->budget);
-		return;
-	}
+	if (!vcpu->budget)
+		return UINT64_MAX;
 	if (!timeout_pending(&vcpu->refill)) {
 		vcpu->budget_left = vcpu->budget;
 		timeout_set(&vcpu->refill, now + vcpu->period);
 	}
 	vcpu->charged_at = now;
-	timeout_set(&core->budget, now + vcpu->budget_left);
+	return now + vcpu->budget_left;
 }
 
 /* The most urgent of those that are ready and have budget left; 0: nobody. */
@@ -373,7 +365,7 @@ static struct vcpu *decide(struct core *core)
 {
 	struct vcpu *loaded = core->loaded;
 	struct vcpu *next;
-	u64 now = timer_now();
+	u64 now = timer_now(), end;
 	bool rivals, stays;
 
 	if (loaded)
@@ -395,12 +387,13 @@ static struct vcpu *decide(struct core *core)
 	else if (next)
 		load(core, next, now);
 	core->slice_from = core->decided = now;
-	if (next)
-		meter(core, next, now);
+	end = next ? meter(next, now) : UINT64_MAX;
 	if (rivals)
-		timeout_set(&core->slice, now + next->slice_left);
+		end = min(end, now + next->slice_left);
+	if (end != UINT64_MAX)
+		timeout_set(&core->turn, end);
 	else
-		timeout_cancel(&core->slice);
+		timeout_cancel(&core->turn);
 	return next;
 }
 

@@ -67,24 +67,6 @@ static void join(struct timeout **place, struct timeout *above, struct timeout *
 		last = last->up;
 }
 
-/* Returns who is the first then. */
-static inline struct timeout *take_out(struct timeout *timeout)
-{
-	struct timeout *above = timeout->up, *left = timeout->below[0], *right = timeout->below[1];
-	struct timeout **first = heap(), **place = first;
-
-	timeout->rank = 0;
-	if (above)
-		place = &above->below[above->below[1] == timeout];
-	*place = left;
-	if (left)
-		left->up = above;
-	if (!above && !right)
-		return left;
-	join(place, above, right);
-	return *first;
-}
-
 void timeout_init_core(void)
 {
 	*heap() = 0;
@@ -97,12 +79,27 @@ void timeout_init(struct timeout *timeout, void (*expired)(struct timeout *))
 	timeout->expired = expired;
 }
 
+void timeout_remove(struct timeout *timeout)
+{
+	struct timeout *above = timeout->up, *left = timeout->below[0], *right = timeout->below[1];
+	struct timeout **first = heap(), **place = first;
+
+	timeout->rank = 0;
+	if (above)
+		place = &above->below[above->below[1] == timeout];
+	*place = left;
+	if (left)
+		left->up = above;
+	if (above || right)
+		join(place, above, right);
+	program(*first);
+}
+
 void timeout_set(struct timeout *timeout, u64 deadline)
 {
 	struct timeout *first;
 
-	if (timeout_pending(timeout))
-		take_out(timeout);
+	timeout_cancel(timeout);
 	first = *heap();
 	*timeout = (struct timeout){ .rank = 1, .deadline = deadline, .expired = timeout->expired };
 	if (first && deadline >= first->deadline) {
@@ -116,11 +113,6 @@ void timeout_set(struct timeout *timeout, u64 deadline)
 	program(*heap());
 }
 
-void timeout_remove(struct timeout *timeout)
-{
-	program(take_out(timeout));
-}
-
 void timeout_interrupt(void)
 {
 	struct timeout *timeout;
@@ -132,7 +124,7 @@ void timeout_interrupt(void)
 	 */
 	for (u32 i = 0; i < EXPIRED_AT_ONCE && (timeout = *heap()) && timeout->deadline <= now;
 	     i++) {
-		take_out(timeout);
+		timeout_remove(timeout);
 		timeout->expired(timeout);
 	}
 	program(*heap());

@@ -22,7 +22,7 @@ static u64 index_at(u64 address, u32 level)
 static void map_image(const char *from, const char *to, u64 attributes)
 {
 	for (u64 pa = (u64)from; pa < (u64)to; pa += PAGE_SIZE)
-		early.image[(pa - (u64)image_start) >> PAGE_SHIFT] = pa | attributes | DESC_TABLE;
+		early.level3[(pa - (u64)image_start) >> PAGE_SHIFT] = pa | attributes | DESC_TABLE;
 }
 
 u64 *early_tables(u64 load)
@@ -33,10 +33,9 @@ u64 *early_tables(u64 load)
 	map_image(rodata_start, data_start, MAP_READ_ONLY);
 	map_image(data_start, image_end, MAP_DATA);
 	for (u64 offset = 0; offset < STACK_BYTES; offset += PAGE_SIZE)
-		early.stacks[stack++] = ((u64)boot_stack + offset) | MAP_DATA | DESC_TABLE;
+		early.level3[stack++] = ((u64)boot_stack + offset) | MAP_DATA | DESC_TABLE;
 
-	early.level2[index_at(VA_IMAGE, 2)] = (u64)early.image | DESC_TABLE;
-	early.level2[index_at(VA_STACKS, 2)] = (u64)early.stacks | DESC_TABLE;
+	early.level2[index_at(VA_IMAGE, 2)] = (u64)early.level3 | DESC_TABLE;
 	early.level1[index_at(VA_IMAGE, 1)] = (u64)early.level2 | DESC_TABLE;
 	early_root[index_at(VA_IMAGE, 0)] = (u64)early.level1 | DESC_TABLE;
 

@@ -1,23 +1,22 @@
 /*
  * EL2's virtual addresses and control register values, for C and assembly alike. Everything lies in
- * level-0 slot 511, which no physical address uses. The first GiB has the areas below, so they share one level-2
- * table; the second GiB has the blobs.
+ * level-0 slot 511, which no physical address uses. What a small system has lies in the first GiB, so it shares one
+ * level-2 table, and image, stacks, windows and the first of the heap share one of level 3.
  */
 #pragma once
 
-#define VA_IMAGE     0xff8000000000 /* up to 2 MiB */
-#define VA_STACKS    0xff8000200000 /* stacks and windows: pages with holes */
-#define VA_DEVICES   0xff8000400000 /* up to 60 MiB */
-#define VA_HEAP	     0xff8004000000 /* up to 960 MiB */
-#define VA_HEAP_END  0xff8040000000
-#define VA_BLOBS     0xff8040000000 /* tree and system image, read-only, up to 1 GiB */
-#define VA_BLOBS_END 0xff8080000000
+#define VA_IMAGE      0xff8000000000 /* up to 1 MiB */
+#define VA_STACKS     0xff8000100000 /* stacks and windows: pages with holes */
+#define VA_HEAP	      0xff8000140000 /* up to 959 MiB */
+#define VA_HEAP_END   0xff803c000000
+#define VA_MAPPED     0xff803c000000 /* tree, system image (read-only), devices: up to 1088 MiB */
+#define VA_MAPPED_END 0xff8080000000
 
 /* Per core: a hole that guards, then the stack. */
 #define STACK_BYTES  8192
 #define STACK_STRIDE 0x4000
 #define STACK_BASE   VA_STACKS
-#define VA_WINDOWS   (VA_STACKS + 0x100000)
+#define VA_WINDOWS   (VA_STACKS + 0x20000)
 
 /* Where cores of a spin table enter, one each. */
 #define SPIN_ENTRIES	 8

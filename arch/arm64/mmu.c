@@ -17,8 +17,7 @@ extern char image_start[], image_end[];
 static u64 image_delta; /* virtual minus physical */
 static u64 heap_delta;
 static u64 heap_next; /* virtual */
-static u64 device_next = VA_DEVICES;
-static u64 blob_next = VA_BLOBS;
+static u64 mapped_next = VA_MAPPED;
 static u32 early_used;
 static u64 window_page[MAX_PCPUS][WINDOW_COUNT];
 
@@ -113,36 +112,34 @@ static u64 next_like(u64 next, u64 pa)
 	return va < next ? va + BLOCK_2M : va;
 }
 
-/* At the next addresses of an area that ends at `end`; whole pages around what is asked for. */
-static void *map_next(u64 *next, u64 end, pa_t base, u64 bytes, u64 attributes)
+/* At the next addresses; whole pages around what is asked for. */
+static void *map_next(pa_t base, u64 bytes, u64 attributes)
 {
 	u64 offset = base.raw & PAGE_MASK;
 	u64 size = align_up(offset + bytes, PAGE_SIZE);
-	u64 va = size < BLOCK_2M ? *next : next_like(*next, base.raw - offset);
+	u64 va = size < BLOCK_2M ? mapped_next : next_like(mapped_next, base.raw - offset);
 
-	if (va + size > end)
+	if (va + size > VA_MAPPED_END)
 		panic("no address space for %lu bytes at %lx", bytes, base.raw);
-	*next = va + size;
+	mapped_next = va + size;
 	map(va, base.raw - offset, size, attributes);
 	return (void *)(va + offset);
 }
 
 void *mmu_map_device(pa_t base, u64 bytes)
 {
-	return map_next(&device_next, VA_HEAP, base, bytes, MAP_DEVICE);
+	return map_next(base, bytes, MAP_DEVICE);
 }
 
 const void *mmu_map_read_only(pa_t base, u64 bytes)
 {
-	return map_next(&blob_next, VA_BLOBS_END, base, bytes, MAP_READ_ONLY);
+	return map_next(base, bytes, MAP_READ_ONLY);
 }
 
 void mmu_heap_start(pa_t base)
 {
 	heap_delta = VA_HEAP - base.raw;
 	heap_next = VA_HEAP;
-	/* A table that the first page of the heap needs cannot come from the heap. */
-	*entry_at(VA_HEAP, 2) = mmu_heap_pa(early.heap).raw | DESC_TABLE;
 }
 
 static void *heap_take(void)
@@ -189,7 +186,7 @@ void *mmu_window(enum window window, pa_t pa)
 	u64 page = align_down(pa.raw, PAGE_SIZE), offset = pa.raw & PAGE_MASK;
 	u32 core = cpu_index();
 	u64 va = VA_WINDOWS + (core * WINDOW_COUNT + window) * PAGE_SIZE;
-	u64 *entry = &early.stacks[(va >> PAGE_SHIFT) & (TABLE_ENTRIES - 1)];
+	u64 *entry = &early.level3[(va >> PAGE_SHIFT) & (TABLE_ENTRIES - 1)];
 
 	if (window_page[core][window] == page + 1)
 		return (void *)(va + offset);

@@ -28,14 +28,11 @@
 struct early_tables {
 	u64 level1[TABLE_ENTRIES];
 	u64 level2[TABLE_ENTRIES];
-	u64 image[TABLE_ENTRIES];  /* level 3 */
-	u64 stacks[TABLE_ENTRIES]; /* level 3 */
+	u64 level3[TABLE_ENTRIES]; /* of the first 2 MiB */
 	u64 identity1[TABLE_ENTRIES];
 	u64 identity2[TABLE_ENTRIES];
-	u64 heap[TABLE_ENTRIES]; /* level 3 of the first 2 MiB */
-	/* The tree: level 2 and, if it lies so, two of level 3; and one for the UART of who stops.
-	 */
-	u64 spare[4][TABLE_ENTRIES];
+	/* The tree, and what does not fit behind it of the UART of who stops. */
+	u64 spare[2][TABLE_ENTRIES];
 };
 
 extern u64 early_root[TABLE_ENTRIES];

@@ -21,7 +21,8 @@
 #define SCTLR_EL1_RESET 0x30d00980ul
 
 static struct arch_vcpu *fp_owner[MAX_PCPUS];
-static const struct arch_vcpu *tlb_owner[MAX_PCPUS][MAX_VMS + 1]; /* by VMID */
+/* By VMID; the lower half of a vCPU's address, for the heap is smaller than that tells apart. */
+static u32 tlb_owner[MAX_PCPUS][MAX_VMS + 1];
 
 /* fp.S */
 void fp_save(struct fp_state *state);
@@ -98,15 +99,15 @@ bool arch_vcpu_save(struct arch_vcpu *vcpu)
  */
 static void own_tlb(const struct arch_vcpu *vcpu)
 {
-	const struct arch_vcpu **owner = &tlb_owner[cpu_index()][vcpu->vttbr >> 48];
+	u32 *owner = &tlb_owner[cpu_index()][vcpu->vttbr >> 48], mine = (u32)(u64)vcpu;
 
-	if (*owner && *owner != vcpu) {
+	if (*owner && *owner != mine) {
 		tlbi(vmalle1);
 		ic(iallu);
 		dsb(nsh);
 		isb();
 	}
-	*owner = vcpu;
+	*owner = mine;
 }
 
 void arch_vcpu_load(struct arch_vcpu *vcpu)

@@ -66,6 +66,7 @@ static int prepare(void **state)
 	range_count = 0;
 	heap_range = 0;
 	heap_used = heap_left = heap_goal = 0;
+	heap_tail = heap_end = 0;
 	sealed = false;
 	return 0;
 }
@@ -324,6 +325,24 @@ static void check_refused(const struct manifest_vm *config, const char *line)
 	assert_int_equal(free_bytes(), before);
 }
 
+/* But for a page that somebody else has taken in between: then of two rests the larger one is kept. */
+TEST(an_object_begins_in_the_rest_of_the_last_page)
+{
+	u8 *first, *second, *page, *third;
+
+	assert_true(memory_init(&machine));
+	first = heap_alloc(PAGE_SIZE / 4);
+	second = heap_alloc(2 * PAGE_SIZE);
+	assert_ptr_equal(second, first + PAGE_SIZE / 4);
+	assert_int_equal(heap_used, 3 * PAGE_SIZE);
+	page = heap_page();
+	third = heap_alloc(PAGE_SIZE);
+	assert_ptr_equal(third, page + PAGE_SIZE);
+	assert_int_equal(heap_used, 5 * PAGE_SIZE);
+	assert_ptr_equal(heap_alloc(PAGE_SIZE / 2), second + 2 * PAGE_SIZE);
+	assert_int_equal(heap_used, 5 * PAGE_SIZE);
+}
+
 TEST(vm_that_asks_for_too_much_is_told_which_property)
 {
 	struct manifest_vm config = ordinary();
@@ -410,6 +429,7 @@ int main(void)
 		RUN_AFTER(prepare, ram_that_does_not_fit_below_its_limit_is_taken_from_anywhere),
 		RUN_AFTER(prepare, promise_that_is_returned_can_be_given_again),
 		RUN_AFTER(prepare, allocations_stay_within_their_cost),
+		RUN_AFTER(prepare, an_object_begins_in_the_rest_of_the_last_page),
 		RUN_AFTER(prepare, vm_that_asks_for_too_much_is_told_which_property),
 		RUN_AFTER(prepare, vm_is_told_that_its_disk_will_be_slow),
 		RUN_AFTER(prepare, direct_memory_lies_behind_what_all_vms_have),
