@@ -5,7 +5,7 @@
  *   in:  x0 = WEIR_FN(number), x1.. = arguments; the arguments that a call does not name must be 0
  *	  up to x6, else WEIR_INVALID.
  *   out: x0 = enum weir_status as a signed 64-bit number, x1..x3 = results, 0 where unused and
- *	  whenever x0 is not WEIR_OK. x4..x17 are preserved.
+ *	  whenever x0 is not WEIR_OK. All other registers are preserved.
  * No call blocks. Every call may be made from EL1 in any context, with interrupts masked or not.
  * A call from EL0 is not possible (HVC is undefined there); an HVC with another immediate than 0
  * answers SMCCC NOT_SUPPORTED (-1).

@@ -150,6 +150,7 @@ static inline enum weir_status weir_channel_place(struct weir_channel *channel,
 	return status;
 }
 
+/* Our word and the peer's, in the first page of each. */
 static inline struct weir_channel_shared *weir_channel_own(const struct weir_channel *channel)
 {
 	return (struct weir_channel_shared *)(void *)(channel->own + WEIR_CHANNEL_HEADER);
@@ -182,6 +183,7 @@ static inline enum weir_status weir_channel_offer(struct weir_channel *channel)
 	return status;
 }
 
+/* Takes the peer's pages out of the window. */
 static inline void weir_channel_unmap(struct weir_channel *channel)
 {
 	if (channel->peer_grant)
@@ -209,6 +211,10 @@ static inline enum weir_status weir_channel_meet(struct weir_channel *channel, u
 				       (uint64_t)(pages - 1) * WEIR_PAGE_SIZE);
 }
 
+/*
+ * Maps what the peer has published. WEIR_STALE: it is of another session; WEIR_CLOSED: it is no channel, or not for
+ * us.
+ */
 static inline enum weir_status weir_channel_attach(struct weir_channel *channel, weir_handle grant)
 {
 	uint32_t pages = 0;
@@ -351,6 +357,7 @@ static inline enum weir_status weir_channel_arm(struct weir_channel *channel)
 	return status;
 }
 
+/* What a side waits for: each asks to be told, and looks once more. WEIR_AGAIN: not yet. */
 static inline enum weir_status weir_channel_arm_record(struct weir_channel *channel)
 {
 	return weir_ring_arm_read(&channel->in);
@@ -436,6 +443,7 @@ static inline enum weir_status weir_channel_ring(struct weir_channel *channel,
 	return status;
 }
 
+/* Tells the peer by an event, if it wants to be told. */
 static inline enum weir_status weir_channel_kick(struct weir_channel *channel, bool needed)
 {
 	return needed ? weir_channel_ring(channel, weir_event_send(channel->port)) : WEIR_OK;
@@ -453,6 +461,7 @@ static inline enum weir_status weir_channel_release(struct weir_channel *channel
 	return weir_channel_kick(channel, weir_ring_release(&channel->in));
 }
 
+/* Sends a record, or answers WEIR_AGAIN; errors: see above. */
 static inline enum weir_status weir_channel_try_send(struct weir_channel *channel, const void *data,
 						     uint64_t bytes)
 {
@@ -466,6 +475,10 @@ static inline enum weir_status weir_channel_try_send(struct weir_channel *channe
 	return weir_channel_flush(channel);
 }
 
+/*
+ * Takes the next record, or answers WEIR_AGAIN; *bytes says how long it is, also of one that does not fit
+ * (WEIR_INVALID).
+ */
 static inline enum weir_status weir_channel_try_receive(struct weir_channel *channel, void *buffer,
 							uint64_t room, uint32_t *bytes)
 {

@@ -125,6 +125,7 @@ enum weir_port_kind {
 	WEIR_PORT_STORE = 7,
 };
 
+/* What the event rings carry of a handle. */
 static inline uint32_t weir_port_number(weir_handle port)
 {
 	return (uint32_t)(port & 0xffffu);
@@ -261,7 +262,7 @@ static inline bool weir_event_waits(const struct weir_pages *pages, uint32_t pri
 {
 	uint64_t end;
 
-	/* [R2] the tail before the entry. Pairs with [S2] in ipc/event.c. */
+	/* [R2] the tail before the entry. Pairs with [S2] in ipc/event_ring.h. */
 	WEIR_ORDERED(R2, ldar,
 		     end = __atomic_load_n(&pages->out->event_tail[priority], __ATOMIC_ACQUIRE));
 	return end != pages->in->event_head[priority];
@@ -300,7 +301,7 @@ static inline bool weir_event_next(const struct weir_pages *pages, uint32_t *por
 	 */
 	WEIR_ORDERED(R3, stlr, __atomic_store_n(head, position + 1, __ATOMIC_RELEASE));
 	/*
-	 * [R1] `head` is stored before the caller's look at the data. Pairs with [S1] in ipc/event.c:
+	 * [R1] `head` is stored before the caller's look at the data. Pairs with [S1] in ipc/event_ring.h:
 	 * either the sender sees the head and queues the port again, or the caller sees the sender's
 	 * data.
 	 */

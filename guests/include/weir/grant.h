@@ -129,13 +129,14 @@ static inline enum weir_status weir_grant_unmap(uint64_t window_page)
 	return weir_do(WEIR_FN_GRANT_UNMAP, window_page, 0, 0, 0, 0);
 }
 
-/* Home passes pages; passes on what is mapped at this page of the window; returns that. */
+/* Home passes pages of its pool: WEIR_FN_GRANT_SHARE with WEIR_PASS. */
 static inline enum weir_status weir_grant_pass(weir_handle port, uint64_t first_page,
 					       uint32_t pages, weir_handle *grant)
 {
 	return weir_grant_share(port, first_page, pages, WEIR_PASS, grant);
 }
 
+/* Who has them in its window passes them on: WEIR_FN_GRANT_PASS. */
 static inline enum weir_status weir_grant_pass_on(weir_handle port, uint64_t window_page,
 						  weir_handle *grant)
 {
@@ -147,6 +148,7 @@ static inline enum weir_status weir_grant_pass_on(weir_handle port, uint64_t win
 	return (enum weir_status)result.status;
 }
 
+/* Or sends them home: WEIR_FN_GRANT_UNMAP. */
 static inline enum weir_status weir_grant_return(uint64_t window_page)
 {
 	return weir_grant_unmap(window_page);

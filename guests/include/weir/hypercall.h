@@ -64,6 +64,7 @@ static inline bool weir_find(void)
 	       (uint32_t)uid.value[1] == WEIR_UID_2 && (uint32_t)uid.value[2] == WEIR_UID_3;
 }
 
+/* WEIR_ABI_VERSION of the hypervisor; WEIR_FN_VERSION has no errors. */
 static inline uint64_t weir_version(void)
 {
 	return weir_call(WEIR_FN(WEIR_FN_VERSION), 0, 0, 0, 0, 0, 0).value[0];
@@ -81,6 +82,10 @@ struct weir_pages {
 	uint64_t event_slots;
 };
 
+/*
+ * The pages of the vCPU that calls, by WEIR_FN_PAGES; with the MMU on, for the size of its event rings is read
+ * there.
+ */
 static inline enum weir_status weir_pages_get(struct weir_pages *pages)
 {
 	struct weir_result result = weir_call(WEIR_FN(WEIR_FN_PAGES), 0, 0, 0, 0, 0, 0);
@@ -94,6 +99,7 @@ static inline enum weir_status weir_pages_get(struct weir_pages *pages)
 	return WEIR_OK;
 }
 
+/* The IPA of a region of the VM and its size in bytes, by WEIR_FN_MEMORY. WEIR_INVALID: there is no such region. */
 static inline enum weir_status weir_memory(enum weir_region region, uint64_t *base, uint64_t *bytes)
 {
 	struct weir_result result =

@@ -121,6 +121,7 @@ static inline bool weir_inbox_idle(const struct weir_inbox *inbox)
 
 /* ---- The inbox: turns ---- */
 
+/* Behind all others of its priority. */
 static inline void weir_inbox_enqueue(struct weir_inbox *inbox, struct weir_lane *lane)
 {
 	struct weir_lane_queue *queue = &inbox->queue[lane->priority];

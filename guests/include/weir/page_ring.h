@@ -85,6 +85,7 @@ struct weir_page_ring {
 
 /* ---- Opening ---- */
 
+/* May there be so many slots, of so many pages? 0 pages: WEIR_PAGE_RING_PAGES. */
 static inline bool weir_page_ring_range(uint32_t slots, uint32_t *pages)
 {
 	if (!*pages)
@@ -124,6 +125,7 @@ static inline enum weir_status weir_page_ring_place(struct weir_page_ring *ring,
 	return WEIR_OK;
 }
 
+/* Where in the window the records of a slot are mapped. */
 static inline uint32_t weir_page_ring_window_page(const struct weir_page_ring *ring, uint32_t slot)
 {
 	return ring->window_page + slot * ring->window_slot_pages;
@@ -197,6 +199,7 @@ static inline enum weir_status weir_page_ring_open(struct weir_page_ring *ring,
 
 /* ---- Sending ---- */
 
+/* The largest record. */
 static inline uint64_t weir_page_ring_slot_bytes(const struct weir_page_ring *ring)
 {
 	return (uint64_t)ring->slot_pages * WEIR_PAGE_SIZE;
@@ -265,6 +268,7 @@ static inline enum weir_status weir_page_ring_announce(struct weir_page_ring *ri
 	return status == WEIR_OK ? weir_channel_flush(&ring->channel) : status;
 }
 
+/* Room for a message in the channel, before anything is passed. */
 static inline enum weir_status weir_page_ring_place_for(struct weir_page_ring *ring, void **place)
 {
 	if (weir_channel_check(&ring->channel) != WEIR_OK)
@@ -313,6 +317,7 @@ static inline bool weir_page_ring_honest(const struct weir_page_ring *ring, uint
 	       ring->pending.bytes <= (uint64_t)pages * WEIR_PAGE_SIZE;
 }
 
+/* What the peer sent cannot be: the session is over. */
 static inline enum weir_status weir_page_ring_lie(struct weir_page_ring *ring)
 {
 	ring->pending.grant = 0;
@@ -346,6 +351,7 @@ static inline enum weir_status weir_page_ring_map(struct weir_page_ring *ring, u
 	return WEIR_OK;
 }
 
+/* Maps what is pending to the next slot of the window that is free. WEIR_AGAIN: none is. */
 static inline enum weir_status weir_page_ring_find_place(struct weir_page_ring *ring,
 							 struct weir_page_record *record)
 {
@@ -363,6 +369,10 @@ static inline enum weir_status weir_page_ring_find_place(struct weir_page_ring *
 	return WEIR_AGAIN;
 }
 
+/*
+ * Takes the next record, or answers WEIR_AGAIN: there is none, or no slot of the window is free. It is ours until
+ * it is returned or passed on.
+ */
 static inline enum weir_status weir_page_ring_try_receive(struct weir_page_ring *ring,
 							  struct weir_page_record *record)
 {
@@ -383,6 +393,7 @@ static inline enum weir_status weir_page_ring_try_receive(struct weir_page_ring 
 	return weir_page_ring_find_place(ring, record);
 }
 
+/* Is it a record that was received and not given away? */
 static inline bool weir_page_ring_holds(const struct weir_page_ring *ring,
 					const struct weir_page_record *record)
 {
@@ -443,6 +454,7 @@ static inline void weir_page_ring_recall(struct weir_page_ring *ring)
 
 /* ---- Waiting ---- */
 
+/* The page ring that has this channel. */
 static inline struct weir_page_ring *weir_page_ring_of(struct weir_channel *channel)
 {
 	return (struct weir_page_ring *)(void *)((uint8_t *)channel -
@@ -457,6 +469,7 @@ static inline enum weir_status weir_page_ring_arm_slot(struct weir_channel *chan
 	return weir_page_ring_free_slot(ring) < ring->slots ? WEIR_OK : WEIR_AGAIN;
 }
 
+/* Room for a message; and all that was passed is home. */
 static inline enum weir_status weir_page_ring_arm_message(struct weir_channel *channel)
 {
 	channel->wanted_bytes = sizeof(struct weir_page_message);

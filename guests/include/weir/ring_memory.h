@@ -110,6 +110,7 @@ static inline uint64_t weir_ring_max(uint64_t bytes)
 	return weir_ring_limit(bytes - WEIR_RING_CONTROL_BYTES);
 }
 
+/* Can a producer's pages have so many bytes? */
 static inline bool weir_ring_bytes_valid(uint64_t bytes)
 {
 	return bytes >= WEIR_RING_BYTES_MIN && bytes <= WEIR_RING_BYTES_MAX &&
@@ -133,6 +134,7 @@ static inline void weir_ring_put_header(uint8_t *place, uint32_t word, uint32_t 
 	*(weir_ring_word_t *)(void *)place = word | (uint64_t)tag << 32;
 }
 
+/* What a header says of the record that it begins. */
 static inline void weir_ring_tell(struct weir_ring_record *record, const uint8_t *place,
 				  uint64_t header)
 {

@@ -90,6 +90,7 @@ static inline uint64_t weir_ring_need(const struct weir_ring_producer *ring, uin
 	return space <= to_end ? space : to_end + space;
 }
 
+/* Bytes that the consumer, as last seen, does not need. */
 static inline uint64_t weir_ring_free(const struct weir_ring_producer *ring)
 {
 	return ring->size - (weir_ring_committed(ring) - ring->head);
@@ -249,6 +250,7 @@ static inline bool weir_ring_publish(struct weir_ring_producer *ring)
 	return ring->published != weir_ring_committed(ring) && weir_ring_publish_new(ring, &wanted);
 }
 
+/* Asks to be woken when the consumer has come to a position. WEIR_AGAIN: it has not. */
 static inline enum weir_status weir_ring_arm_head(struct weir_ring_producer *ring, uint64_t wanted)
 {
 	enum weir_status status;

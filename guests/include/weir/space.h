@@ -27,6 +27,7 @@ struct weir_space {
 /* Of more than this a grant cannot name the rest. */
 #define WEIR_SPACE_POOL_MAX 65536u
 
+/* Whole pages, as many as grants can name. */
 static inline uint32_t weir_space_pages(uint64_t bytes)
 {
 	uint64_t pages = bytes / WEIR_PAGE_SIZE;

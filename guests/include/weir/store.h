@@ -161,6 +161,7 @@ static inline enum weir_status weir_store_find(const struct weir_pages *pages, w
 	return (enum weir_status)result.status;
 }
 
+/* WEIR_FN_STORE_MAKE; `name` is 0-terminated, `read`, `write` and `add` are masks of VMs. */
 static inline enum weir_status weir_store_make(const struct weir_pages *pages, weir_handle parent,
 					       const char *name, uint64_t read, uint64_t write,
 					       uint64_t add, weir_handle *node)
@@ -174,6 +175,7 @@ static inline enum weir_status weir_store_make(const struct weir_pages *pages, w
 	return (enum weir_status)result.status;
 }
 
+/* WEIR_FN_STORE_READ; only the first value->bytes of value->data are written. */
 static inline enum weir_status weir_store_read(const struct weir_pages *pages, weir_handle node,
 					       struct weir_store_value *value)
 {

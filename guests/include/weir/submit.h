@@ -107,6 +107,7 @@ static inline bool weir_submit_room(struct weir_submit *ring)
 	return ring->tail != ring->limit;
 }
 
+/* What was written into the slot at `tail` is a command from here on. */
 static inline void weir_submit_publish(struct weir_submit *ring)
 {
 	ring->tail++;
@@ -128,6 +129,7 @@ static inline bool weir_submit_put_event(struct weir_submit *ring, weir_handle p
 	return true;
 }
 
+/* The same with any command, which is copied. */
 static inline bool weir_submit_put(struct weir_submit *ring, const struct weir_command *command)
 {
 	if (!weir_submit_room(ring))
@@ -137,6 +139,7 @@ static inline bool weir_submit_put(struct weir_submit *ring, const struct weir_c
 	return true;
 }
 
+/* The same with a block request, whose arguments are those of weir_block_submit(). */
 static inline bool weir_submit_put_block(struct weir_submit *ring, uint32_t disk,
 					 enum weir_block_operation operation, uint64_t sector,
 					 uint32_t sectors, const void *buffer, uint64_t cookie)
@@ -153,6 +156,7 @@ static inline bool weir_submit_put_block(struct weir_submit *ring, uint32_t disk
 	return weir_submit_put(ring, &command);
 }
 
+/* The same with a copy of `bytes`, a multiple of 8; both places are mapped 1:1. */
 static inline bool weir_submit_put_copy(struct weir_submit *ring, void *to, const void *from,
 					uint32_t bytes, uint64_t cookie)
 {

@@ -64,6 +64,7 @@ static inline struct weir_upcall weir_upcall_get(const struct weir_pages *pages)
 	return request;
 }
 
+/* Answers the request of that sequence: WEIR_FN_UPCALL_RETURN. By the vCPU that was asked. */
 static inline enum weir_status weir_upcall_return(const struct weir_pages *pages, uint64_t sequence,
 						  enum weir_status status,
 						  const uint64_t reply[WEIR_UPCALL_REPLIES])
