@@ -17,6 +17,9 @@ endif
 ifneq ($(filter-out build/linux/disk.img $(wildcard $(DISK)),$(DISK)),)
 $(error DISK=$(DISK): there is no such file: name a raw image, or none for build/linux/disk.img)
 endif
+ifeq ($(filter virt:2 virt:3 rpi4:2,$(BOARD):$(GIC)),)
+$(error BOARD=$(BOARD) GIC=$(GIC): there are BOARD=virt with GIC=2 or 3, and BOARD=rpi4, which has a GICv2)
+endif
 endif
 
 LINUX_ROOT := $(wildcard guests/linux/root/etc/*)
@@ -53,5 +56,6 @@ build/linux/disk.img:
 
 .PHONY: linux
 linux: all $(LINUX_IMAGE) $(DISK) $(if $(filter rpi4,$(BOARD)),$(RPI4_TREE))
+	@echo 'linux: boots without a word for some seconds; Ctrl-] is the monitor of Weir, Ctrl-A X leaves QEMU'
 	@tools/weir run $(LINUX_IMAGE) --board '$(BOARD)' --weir $(B)/weir.bin \
 		$(if $(filter rpi4,$(BOARD)),,--memory-mib 1024 --gic '$(GIC)') $(DISK:%=--disk '%')

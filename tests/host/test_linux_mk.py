@@ -1,4 +1,4 @@
-"""`make linux` with a manifest or a disk that is not there: one line says so, and nothing is built or booted."""
+"""`make linux` with what is not there: one line says so, and nothing is built or booted."""
 
 import os
 import pathlib
@@ -16,6 +16,9 @@ def make_linux(*variables):
                           text=True, timeout=120)
 
 
+BOARDS = "there are BOARD=virt with GIC=2 or 3, and BOARD=rpi4, which has a GICv2"
+
+
 @pytest.mark.parametrize("variables, said", [
     (["MANIFEST=bogus"], "MANIFEST=bogus: guests/linux has no such manifest, but disk linux two"),
     (["MANIFEST="], "MANIFEST=: guests/linux has no such manifest, but disk linux two"),
@@ -23,6 +26,9 @@ def make_linux(*variables):
      "DISK=none.img: there is no such file: name a raw image, or none for build/linux/disk.img"),
     (["DISK=none.img"],
      "DISK=none.img: there is no such file: name a raw image, or none for build/linux/disk.img"),
+    (["GIC=5"], f"BOARD=virt GIC=5: {BOARDS}"),
+    (["BOARD=rpi4", "GIC=3"], f"BOARD=rpi4 GIC=3: {BOARDS}"),
+    (["BOARD=pc"], f"BOARD=pc GIC=2: {BOARDS}"),
 ], ids=str)
 def test_what_is_not_there_is_one_line(variables, said):
     done = make_linux(*variables)
@@ -32,7 +38,9 @@ def test_what_is_not_there_is_one_line(variables, said):
     assert not done.stdout
 
 
-@pytest.mark.parametrize("variables", [["MANIFEST=disk"], ["MANIFEST=two"], ["DISK=README.md"]], ids=str)
+@pytest.mark.parametrize("variables", [
+    ["MANIFEST=disk"], ["MANIFEST=two", "GIC=3"], ["DISK=README.md"], ["BOARD=rpi4"],
+], ids=str)
 def test_what_is_there_is_booted(variables):
     done = make_linux(*variables)
     assert done.returncode == 0, done.stderr
