@@ -113,8 +113,8 @@ static void own_active(struct vgic_spi_bank *spi, u32 bits, bool active)
 }
 
 /* ISACTIVER and ICACTIVER, after change_bits(). What the guest itself has acknowledged has to be known. */
-static RARE COLD bool change_active(struct vcpu *self, struct vcpu *of, struct vgic_bank *bank,
-				    bool active, u32 bits) RELEASES(self->vm->vgic.lock)
+static COLD bool change_active(struct vcpu *self, struct vcpu *of, struct vgic_bank *bank,
+			       bool active, u32 bits) RELEASES(self->vm->vgic.lock)
 {
 	u32 look = vgic_unlist_all(self);
 
