@@ -1,6 +1,6 @@
 /*
  * The fuzzing guest: each of its vCPUs makes random calls with plausible and implausible arguments, and among
- * them random accesses to devices, PSCI calls, system registers, instructions, lies in its pages, and
+ * them random accesses to devices, virtio drivers that lie, PSCI calls, system registers, instructions, lies in its pages, and
  * memory that it shares and has mapped. It ends when its keeper (victim.c) ends it, or when it has ended itself; in
  * its next life it goes on with another seed.
  *
@@ -8,12 +8,13 @@
  * life; what a vCPU does follows from it and from what the others do meanwhile.
  */
 #include <weir/submit.h>
-#include "tests/guest/hostile.h"
-#include "tests/guest/tap.h"
+#include "tests/guest/hostile_driver.h"
 
 #define PORTS	       8u
 #define GRANTS	       16u
 #define SLOTS	       4u /* of instructions, for each vCPU */
+#define SLOT_LOAD      100u
+#define SLOT_STORE     101u
 #define SCRATCH_PAGES  16u
 #define RARELY	       64u
 #define PSCI_CALLS     0x20u
@@ -326,6 +327,30 @@ static void poke_devices(struct random *random)
 	hostile_run(first_slot(), base + offset, edge(random), 0);
 }
 
+static void driver_put(uint32_t device, uint32_t offset, uint64_t value)
+{
+	hostile_run(SLOT_STORE, DRIVER_BASE + DRIVER_SLOT * device + offset, value, 0);
+}
+
+static uint32_t driver_get(uint32_t device, uint32_t offset)
+{
+	if (hostile_run(SLOT_LOAD, DRIVER_BASE + DRIVER_SLOT * device + offset, 0, 0))
+		return 0;
+	return (uint32_t)hostile_self()->syndrome; /* where the result is */
+}
+
+/* Its life may end with requests of these under way. */
+static void drive_devices(struct random *random)
+{
+	static bool said;
+
+	for (uint32_t i = 0; i < 4; i++)
+		driver_step(random);
+	if (!said && driver_done)
+		printf("\n# virtio answers\n");
+	said |= driver_done != 0;
+}
+
 /* What would end this vCPU at once is left to chance, which is small. */
 static bool ends_it(uint32_t word)
 {
@@ -464,7 +489,7 @@ static __attribute__((noreturn)) void fuzz(struct random *random)
 		call_psci,	    access_anything,	poke_devices,
 		poke_devices,	    use_system_space,	use_memory,
 		use_interrupts,	    use_interrupts,	run_anything,
-		call_with_anything,
+		call_with_anything, drive_devices,	drive_devices,
 	};
 
 	for (;;)
@@ -514,7 +539,11 @@ int main(void)
 	pool = weir_region(WEIR_REGION_POOL);
 	window = weir_region(WEIR_REGION_WINDOW);
 	scratch = memory_pages(SCRATCH_PAGES);
+	arena_make();
 	hostile_make_executable(hostile_code);
+	hostile_put(SLOT_LOAD, 0xb9400000);  /* ldr w0, [x0] */
+	hostile_put(SLOT_STORE, 0xb9000001); /* str w1, [x0] */
+	hostile_code_written();
 	hostile_alias();
 	be_deaf();
 	cpu_start(1, second, NULL);

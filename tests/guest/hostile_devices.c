@@ -246,6 +246,7 @@ TEST(it_has_victims)
 	for (uint32_t i = 0; i < COUNT(registers); i++)
 		hostile_put(REGISTERS + i, registers[i]);
 	hostile_code_written();
+	CHECK(weir_region(WEIR_REGION_POOL).bytes >= (ARENA_PAGES + ARENA_SLACK) * PAGE_SIZE);
 	arena_make();
 }
 

@@ -49,17 +49,14 @@ static uint64_t driver_done, driver_resets, driver_busy; /* seen, at least; not 
 static void driver_put(uint32_t slot, uint32_t offset, uint64_t value);
 static uint32_t driver_get(uint32_t slot, uint32_t offset);
 
-static void arena_make(void)
+static inline void arena_make(void)
 {
-	struct region pool = weir_region(WEIR_REGION_POOL);
-
 	arena_ram = memory_pages(ARENA_PAGES + ARENA_SLACK);
-	arena_pool = pool.base;
-	CHECK(pool.bytes >= (ARENA_PAGES + ARENA_SLACK) * PAGE_SIZE);
+	arena_pool = weir_region(WEIR_REGION_POOL).base; /* of as many pages at least */
 }
 
 /* Often one that is near the end of a page. */
-static uint64_t arena_place(struct random *random, uint64_t alignment)
+static inline uint64_t arena_place(struct random *random, uint64_t alignment)
 {
 	uint64_t page = random_below(random, 2 * ARENA_PAGES), offset;
 	uint8_t *base = page < ARENA_PAGES ? arena_ram : arena_pool;
@@ -69,7 +66,7 @@ static uint64_t arena_place(struct random *random, uint64_t alignment)
 	return (uint64_t)base + page % ARENA_PAGES * PAGE_SIZE + offset / alignment * alignment;
 }
 
-static uint64_t wild_place(struct random *random)
+static inline uint64_t wild_place(struct random *random)
 {
 	static const uint64_t bases[] = { 0,	      UNMAPPED,	  BEYOND_RAM, 0 - 8ul,	  UART_BASE,
 					  0x0e000000, 0x10000000, 0x3ffffff8, DRIVER_BASE };
@@ -78,26 +75,26 @@ static uint64_t wild_place(struct random *random)
 	       random_below(random, 16);
 }
 
-static bool rarely(struct random *random)
+static inline bool rarely(struct random *random)
 {
 	return random_below(random, 48) == 0;
 }
 
 /* ---- What the devices read ------------------------------------------------------------------- */
 
-static void set16(const struct rings *rings, uint32_t part, uint64_t offset, uint64_t value)
+static inline void set16(const struct rings *rings, uint32_t part, uint64_t offset, uint64_t value)
 {
 	__atomic_store_n((uint16_t *)(rings->part[part] + offset), (uint16_t)value,
 			 __ATOMIC_RELEASE);
 }
 
-static uint16_t get16(const struct rings *rings, uint32_t part, uint64_t offset)
+static inline uint16_t get16(const struct rings *rings, uint32_t part, uint64_t offset)
 {
 	return __atomic_load_n((uint16_t *)(rings->part[part] + offset), __ATOMIC_ACQUIRE);
 }
 
-static void describe(const struct rings *rings, uint64_t index, uint64_t address, uint32_t bytes,
-		     uint64_t flags, uint64_t next)
+static inline void describe(const struct rings *rings, uint64_t index, uint64_t address,
+			    uint32_t bytes, uint64_t flags, uint64_t next)
 {
 	uint64_t *entry = (uint64_t *)(rings->part[DESCRIPTORS] + 16 * (index % rings->size));
 
@@ -106,7 +103,7 @@ static void describe(const struct rings *rings, uint64_t index, uint64_t address
 }
 
 /* No more than the slack holds, or more than there is. */
-static uint32_t some_bytes(struct random *random)
+static inline uint32_t some_bytes(struct random *random)
 {
 	switch (random_below(random, 8)) {
 	case 0:
@@ -120,7 +117,7 @@ static uint32_t some_bytes(struct random *random)
 	}
 }
 
-static void lie(struct random *random, const struct rings *rings, uint64_t index)
+static inline void lie_about(struct random *random, const struct rings *rings, uint64_t index)
 {
 	uint64_t wild = random_below(random, 2) ? wild_place(random) : arena_place(random, 1);
 
@@ -129,8 +126,8 @@ static void lie(struct random *random, const struct rings *rings, uint64_t index
 }
 
 /* A chain that is right, mostly, from `first` on: for the console it is two pieces of text. */
-static void make_chain(struct random *random, const struct rings *rings, uint64_t first,
-		       bool speaks)
+static inline void make_chain(struct random *random, const struct rings *rings, uint64_t first,
+			      bool speaks)
 {
 	static const uint32_t types[] = { 0, 0, 0, 1, 1, 4, 8, 77 };
 	uint64_t type = types[random_below(random, 8)];
@@ -149,10 +146,10 @@ static void make_chain(struct random *random, const struct rings *rings, uint64_
 		describe(rings, first + 2, arena_place(random, 1), 1, 2, 0);
 	}
 	if (random_below(random, 4) == 0)
-		lie(random, rings, first + random_below(random, 3));
+		lie_about(random, rings, first + random_below(random, 3));
 }
 
-static void driver_offer(struct random *random)
+static inline void driver_offer(struct random *random)
 {
 	uint32_t slot = (uint32_t)random_below(random, DRIVER_SLOTS);
 	struct rings rings = driver_rings[slot];
@@ -172,7 +169,8 @@ static void driver_offer(struct random *random)
 
 /* ---- What they are told ---------------------------------------------------------------------- */
 
-static void handshake(uint32_t slot, uint32_t queue, const struct rings *rings, uint32_t features)
+static inline void handshake(uint32_t slot, uint32_t queue, const struct rings *rings,
+			     uint32_t features)
 {
 	driver_put(slot, STATUS, 0);
 	driver_put(slot, STATUS, 3);
@@ -192,7 +190,7 @@ static void handshake(uint32_t slot, uint32_t queue, const struct rings *rings, 
 }
 
 /* As a driver does that knows how, but for a part now and then. */
-static void driver_begin(struct random *random)
+static inline void driver_begin(struct random *random)
 {
 	static const uint64_t alignment[PARTS] = { 16, 2, 4 };
 	uint32_t slot = (uint32_t)random_below(random, DRIVER_SLOTS);
@@ -217,14 +215,14 @@ static void driver_begin(struct random *random)
 }
 
 /* Into a queue that another vCPU may be at, and the device. */
-static void driver_scribble(struct random *random)
+static inline void driver_scribble(struct random *random)
 {
 	struct rings rings = driver_rings[random_below(random, DRIVER_SLOTS)];
 
 	if (!rings.size)
 		return;
 	if (random_below(random, 2))
-		lie(random, &rings, random_below(random, rings.size));
+		lie_about(random, &rings, random_below(random, rings.size));
 	else
 		set16(&rings, AVAILABLE, 2 * random_below(random, 3 + rings.size),
 		      random_below(random, 2) ? random_below(random, rings.size)
@@ -232,7 +230,7 @@ static void driver_scribble(struct random *random)
 }
 
 /* Some pages are shared, passed away, or come back. */
-static void driver_pages(struct random *random)
+static inline void driver_pages(struct random *random)
 {
 	uint64_t page = random_below(random, ARENA_PAGES);
 	weir_handle *grant = &arena_grants[page], given;
@@ -250,7 +248,7 @@ static void driver_pages(struct random *random)
 	driver_busy += status == WEIR_BUSY;
 }
 
-static void driver_step(struct random *random)
+static inline void driver_step(struct random *random)
 {
 	switch (random_below(random, 16)) {
 	case 0:
@@ -272,7 +270,7 @@ static void driver_step(struct random *random)
 
 /* ---- Afterwards ------------------------------------------------------------------------------ */
 
-static bool driver_wait(const struct rings *rings)
+static inline bool driver_wait(const struct rings *rings)
 {
 	uint64_t end = timer_now() + timer_ticks(WAIT_NS);
 
@@ -282,7 +280,7 @@ static bool driver_wait(const struct rings *rings)
 	return true;
 }
 
-static struct rings honest_rings(void)
+static inline struct rings honest_rings(void)
 {
 	uint64_t base = (uint64_t)arena_ram;
 
@@ -291,7 +289,7 @@ static struct rings honest_rings(void)
 }
 
 /* The disk that is only read: sector n of it says 4096 + n. */
-static void driver_reads_as_new(void)
+static inline void driver_reads_as_new(void)
 {
 	struct rings rings = honest_rings();
 	uint64_t *header = (uint64_t *)(arena_ram + 3 * PAGE_SIZE);
@@ -313,7 +311,7 @@ static void driver_reads_as_new(void)
 	CHECK_IS(driver_get(DRIVER_READER, STATUS), LIVE);
 }
 
-static void driver_speaks_as_new(void)
+static inline void driver_speaks_as_new(void)
 {
 	static const char text[] = "# by virtio\n";
 	struct rings rings = honest_rings();

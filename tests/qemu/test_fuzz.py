@@ -48,3 +48,5 @@ def test_fuzz(boot, soak, tmp_path, board):
         lives = [line for line in lines if line.startswith(f"[attacker{attacker}] # life ")]
         if len(lives) < LIVES_MIN:
             raise Failure(f"attacker {attacker} had {len(lives)} lives in {seconds} s")
+    if not any(line.endswith("# virtio answers") for line in lines):
+        raise Failure("no queue of a virtio device was served in any life")
