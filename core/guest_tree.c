@@ -186,6 +186,14 @@ static void write_timer(struct writer *writer)
 	end(writer);
 }
 
+/* Without an interrupt: a kernel counts, and takes no samples. */
+static void write_pmu(struct writer *writer)
+{
+	begin(writer, "pmu");
+	put_text(writer, "compatible", "arm,armv8-pmuv3");
+	end(writer);
+}
+
 static void write_gic(struct writer *writer)
 {
 	bool v3 = gic_version() == 3;
@@ -332,6 +340,8 @@ static u32 write_generated(const struct vm *vm, struct range ramdisk, void *buff
 	write_cpus(&writer);
 	write_memory(&writer);
 	write_timer(&writer);
+	if (vm->config->pmu)
+		write_pmu(&writer);
 	write_gic(&writer);
 	write_uart(&writer);
 	for (u32 i = 0; i < manifest_virtio_devices(vm->config); i++)

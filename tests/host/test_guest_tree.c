@@ -205,6 +205,15 @@ TEST(the_largest_tree_fits_into_its_room)
 	version = 2;
 }
 
+TEST(performance_counters_are_there_only_if_the_vm_has_them)
+{
+	write_tree((struct range){ 0 });
+	assert_true(fdt_path_offset(tree, "/pmu") < 0);
+	config.pmu = true;
+	write_tree((struct range){ 0 });
+	expect_text("/pmu", "compatible", "arm,armv8-pmuv3");
+}
+
 TEST(bootargs_and_ramdisk_are_there_only_if_the_vm_has_them)
 {
 	write_tree((struct range){ 0 });
@@ -456,6 +465,7 @@ int main(void)
 		RUN_CLEAN(clocks_that_the_vm_does_not_see_are_said),
 		RUN_CLEAN(each_disk_has_a_virtio_device),
 		RUN_CLEAN(the_largest_tree_fits_into_its_room),
+		RUN_CLEAN(performance_counters_are_there_only_if_the_vm_has_them),
 		RUN_CLEAN(bootargs_and_ramdisk_are_there_only_if_the_vm_has_them),
 		RUN_CLEAN(seeds_are_fresh_after_each_reseed),
 		RUN_CLEAN(reseed_changes_nothing_else),

@@ -77,6 +77,7 @@ def test_shell(boot, image, version, cpus, board):
     shell.do("uname -sr", f"Linux {version}")
     shell.do("grep -c processor /proc/cpuinfo", str(cpus))
     shell.do("echo $((6 * 7))", "42")
+    shell.do("ls /sys/bus/event_source/devices | grep -c armv8_pmuv3", str(int("four" in image.name)))
     shell.type("cd /sys/devices/system/cpu")  # all but the first go off and come on again
     shell.prompt()
     shell.do("for n in 0 1 0 1; do for c in cpu[1-9]; do echo $n >$c/online; done; nproc; done | xargs",
