@@ -63,8 +63,8 @@ def hypervisor_bytes(boot, tmp_path):
 
 
 def test_the_table_of_memory_is_true(hypervisor_bytes):
-    one = hypervisor_bytes(1)
-    vm = (hypervisor_bytes(33) - one) / 32
-    vcpu = (hypervisor_bytes(1, "vcpus = <8>;") - one) / 7
+    """Of many, for what one takes are whole pages."""
+    one, many = hypervisor_bytes(1), hypervisor_bytes(33)
+    vcpu = (hypervisor_bytes(33, "vcpus = <4>;") - many) / (33 * 3)
     port = (hypervisor_bytes(1, "ports = <8192>;") - one) / (8192 - 128)
-    assert [round(vm / 1024), round(vcpu / 1024), round(port)] == table()
+    assert [round((many - one) / 32 / 1024), round(vcpu / 1024), round(port)] == table()
