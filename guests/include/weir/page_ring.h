@@ -5,7 +5,8 @@
  * sender:   weir_page_ring_open	receiver:  weir_page_ring_open
  *	     weir_page_ring_reserve		   weir_page_ring_receive
  *	     (fills the buffer)			   (uses the pages, writes to them)
- *	     weir_page_ring_pass		   weir_page_ring_return, or weir_page_ring_pass_on
+ *	     weir_page_ring_pass		   weir_page_ring_return, or
+ *						   weir_page_ring_try_pass_on
  *
  * Each call waits for what it needs; the forms with `try` answer WEIR_AGAIN. Both ends may send.
  *
@@ -31,13 +32,14 @@
  * Errors, besides those of channel.h:
  *   WEIR_AGAIN:   `try` only: no buffer is at home; no record; no place in the window.
  *   WEIR_INVALID: pass: no buffer of this page ring that was reserved, or more bytes than it has.
- *		   open: slots, or the pages of one, are out of range.
+ *		   open: slots, or the pages of one, are out of range. return, try_pass_on: no record that
+ *		   was received and is still here.
  *   WEIR_BUSY:    pass: a block request that is not finished names the pages, or they never were home,
  *		   for the peer has taken the witness. The buffer stays reserved.
  *   WEIR_QUOTA:   receive: there is a record, but no place for it in the window: return one, or wait
  *		   until those that were passed on have been taken.
  *   WEIR_CLOSED:  return: the session had ended, and what was read may have been zeroes.
- *   WEIR_DENIED:  pass_on: to the VM whose pages they are; return them.
+ *   WEIR_DENIED:  try_pass_on: to the VM whose pages they are; return them.
  *
  * Contexts: as channel.h. One channel of the manifest for each page ring.
  * Tests: tests/host/test_page_ring.c, tests/qemu/test_examples.py. Since ABI 1.
