@@ -24,7 +24,7 @@ void gic_distributor_reset(void *frame, u32 first, u32 count, u32 group)
 	}
 	for (u32 n = first / 4; n < count / 4; n++)
 		register_write(frame, GICD_IPRIORITYR + 4 * n, PRIORITIES);
-	for (u32 n = max(first, 32u) / 16; n < count / 16; n++)
+	for (u32 n = max(first, 32u) / 16; n < (count + 15) / 16; n++)
 		register_write(frame, GICD_ICFGR + 4 * n, 0);
 }
 

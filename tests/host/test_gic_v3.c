@@ -252,6 +252,20 @@ TEST(what_firmware_left_of_the_shared_is_off_in_group_1_and_level)
 		assert_true(writes[i].at == distributor || writes[i].at < distributor + 0xc18);
 }
 
+/* 1,020 are no multiple of 16 nor of 32: IHI 0069 2.2.1. */
+TEST(the_last_interrupts_are_set_to_known_values_too)
+{
+	put(distributor + 0x4, 31);
+	assert_true(gic_init(&registers));
+	assert_int_equal(get(distributor + 0x80 + 4 * 31), ~0u);
+	assert_int_equal(get(distributor + 0x180 + 4 * 31), ~0u);
+	assert_int_equal(get(distributor + 0x280 + 4 * 31), ~0u);
+	assert_int_equal(get(distributor + 0x380 + 4 * 31), ~0u);
+	assert_int_equal(get(distributor + 0x400 + 4 * 254), 0xa0a0a0a0);
+	assert_int_equal(get(distributor + 0x400 + 4 * 255), 0xcccccccc); /* 1020 to 1023 */
+	assert_int_equal(get(distributor + 0xc00 + 4 * 63), 0);
+}
+
 TEST(each_core_wakes_its_own_frames_and_resets_what_is_private_there)
 {
 	start(0);
@@ -392,6 +406,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		RUN_AFTER(prepare, affinity_routing_is_on_before_the_rest_and_forwarding_after_it),
 		RUN_AFTER(prepare, what_firmware_left_of_the_shared_is_off_in_group_1_and_level),
+		RUN_AFTER(prepare, the_last_interrupts_are_set_to_known_values_too),
 		RUN_AFTER(prepare, each_core_wakes_its_own_frames_and_resets_what_is_private_there),
 		RUN_AFTER(prepare, system_registers_are_enabled_first_and_groups_last),
 		RUN_AFTER(prepare, a_core_without_frames_is_told_and_stays_off),
