@@ -188,6 +188,20 @@ static void move_end(void)
 		fake_deactivate(intid);
 }
 
+/* ICC_DIR_EL1, or anything on the page of GICC_DIR; whatever EOImode it has. */
+static void move_deactivate(void)
+{
+	u32 word = input_word();
+	struct mmio access = { word >> 24 & 0xc, 4, word >> 31, word & 0x7ff };
+
+	if (!here()->vgic.loaded)
+		return;
+	if (wild.version == 2)
+		assert_true(vgic_mmio_deactivate(here(), &access));
+	else
+		vgic_deactivate(here(), word & (word >> 30 & 1 ? 0xffffff : 0x1ff));
+}
+
 static void move_interface(void)
 {
 	u32 byte = input_byte();
@@ -195,6 +209,8 @@ static void move_interface(void)
 	if (here()->vgic.loaded)
 		fake_interface_set(byte & 4 ? 0xff : (u8)(input_byte() & 0xf8), !(byte & 0x18),
 				   !(byte & 3));
+	if (here()->vgic.loaded)
+		fake_two_steps(byte & 0x40);
 }
 
 static void switch_to(bool loaded)
@@ -245,7 +261,7 @@ static void (*const moves[])(void) = {
 	move_access, move_access, move_access, move_access, move_access,      move_access,
 	move_access, move_access, move_sgi,    move_pend,   move_line,	      move_line,
 	move_timer,  move_end,	  move_end,    move_end,    move_acknowledge, move_acknowledge,
-	move_wait,   move_switch, move_switch, move_reset,  move_interface,
+	move_wait,   move_switch, move_switch, move_reset,  move_interface,   move_deactivate,
 };
 
 /* ---- What must be so ------------------------------------------------------------------------- */
