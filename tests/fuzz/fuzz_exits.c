@@ -115,9 +115,10 @@ void arch_vcpu_take_fp(struct arch_vcpu *arch)
 	(void)arch;
 }
 
-u64 cpu_id_register(u32 crm, u32 op2)
+u64 cpu_id_register(u32 number, bool pmu)
 {
-	return (u64)crm << 32 | op2;
+	assert_true(number < 64 && !pmu);
+	return (u64)number << 32 | 1;
 }
 
 bool ipc_window_shows(struct vm *of, ipa_t ipa)
