@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "core/hypercall.h"
 #include "core/memory.h"
+#include "core/vdev/virtio.h"
 #include "core/vdev/virtio_console.h"
 #include "core/vm.h"
 
@@ -36,7 +37,7 @@ u64 vm_memory_heap_bytes(const struct manifest_vm *config)
 	u64 bytes = heap_cost(sizeof(struct vm)) + heap_cost(manifest_tree_room(config)) +
 		    config->vcpus * heap_cost(sizeof(struct vcpu)) +
 		    table_count(config) * PAGE_SIZE + ipc_heap_bytes(config) +
-		    (config->disk_count ? virtio_console_heap_bytes() : 0);
+		    (config->disk_count ? virtio_console_heap_bytes() + VIRTIO_TABLE_BYTES : 0);
 
 	/* The heap's own tables. */
 	return bytes + tables_for(bytes, BLOCK_2M) * PAGE_SIZE;

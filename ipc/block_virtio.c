@@ -83,11 +83,11 @@ static void finish(struct virtio_request *request, u8 answer, bool was_sent)
 	spin_lock(&device->lock);
 	end = block_stopped(device->vm);
 	if (!end && virtio_live(device) && device->queue[0].ready) {
-		virtio_copy_out(request->answer, &answer, 1);
+		*(u8 *)virtio_shown(request->answer) = answer;
 		virtio_put(device, &device->queue[0], request->chain.head,
 			   answer == ANSWER_OK ? request->written : 1);
 	}
-	disk->free |= (u32)BIT(request - disk->request);
+	disk->free |= request->bit;
 	more = was_sent && disk->starved;
 	if (more)
 		disk->starved = false;
@@ -183,25 +183,27 @@ static u64 gather(struct virtio_request *request, bool read)
 {
 	struct virtio_chain *chain = &request->chain;
 	struct block_segment *piece = &chain->piece[read ? chain->readable : 0], *to = piece;
-	const struct block_segment *end = &chain->piece[read ? chain->count : chain->readable];
-	u64 bytes = 0, all = 0;
+	const struct block_segment *last = &chain->piece[read ? chain->count : chain->readable];
+	u64 bytes = 0, all = 0, end = 0;
 
 	chain->piece[0].pa.raw += sizeof(struct header);
 	chain->piece[0].bytes -= sizeof(struct header);
 	chain->piece[chain->count - 1].bytes--;
 	request->data = to;
-	for (; piece < end; piece++) {
-		if (!piece->bytes)
+	for (; piece < last; piece++) {
+		u64 at = piece->pa.raw;
+		u32 here = piece->bytes;
+
+		if (!here)
 			continue;
-		bytes += piece->bytes;
-		if (to > request->data && to[-1].pa.raw + to[-1].bytes == piece->pa.raw &&
-		    piece->bytes <= UINT32_MAX - to[-1].bytes) {
-			to[-1].bytes += piece->bytes;
-			continue;
+		if (at == end && here <= UINT32_MAX - to[-1].bytes) {
+			to[-1].bytes += here;
+		} else {
+			all |= bytes;
+			*to++ = (struct block_segment){ PA(at), here };
 		}
-		if (to > request->data)
-			all |= to[-1].bytes;
-		*to++ = *piece;
+		bytes += here;
+		end = at + here;
 	}
 	request->left = (u32)(to - request->data);
 	return (all | bytes) % BLOCK_SECTOR_BYTES ? 0 : bytes;
@@ -252,13 +254,26 @@ static u8 get_id(struct virtio_request *request)
 	return ANSWER_OK;
 }
 
+/* Each word is read once. As drivers have it, it is aligned and in a page. */
+static struct header read_header(pa_t pa)
+{
+	const u64 *words;
+	struct header header;
+
+	if (pa.raw % sizeof(u64) || (pa.raw & PAGE_MASK) > PAGE_SIZE - sizeof(header)) {
+		virtio_copy_in(&header, pa, sizeof(header));
+		return header;
+	}
+	words = virtio_shown(pa);
+	return (struct header){ .type = (u32)read_once(words[0]), .sector = read_once(words[1]) };
+}
+
 static u8 begin(struct virtio_request *request, struct vcpu *self)
 {
 	struct block_request *io = &request->request;
-	struct header header;
+	struct header header = read_header(request->chain.piece[0].pa);
 	u64 bytes;
 
-	virtio_copy_in(&header, request->chain.piece[0].pa, sizeof(header));
 	request->left = request->later = 0;
 	switch (header.type) {
 	case TYPE_IN:
@@ -311,7 +326,7 @@ static void note_reach(struct virtio_request *request, const struct vm *vm)
 	struct block_reach reach = { UINT64_MAX, 0 };
 	u64 pool = vm->ipc->grant.pool.raw; /* the end of RAM */
 
-	for (u32 i = 0; i < chain->count; i++) {
+	for (u32 i = 0; chain->end > pool && i < chain->count; i++) {
 		const struct block_segment *piece = &chain->piece[i];
 
 		u64 end = piece->pa.raw + piece->bytes;
@@ -366,8 +381,11 @@ static void refuse(struct virtio_request *request)
 	finish(request, ANSWER_IO, false);
 }
 
-/* The next request of the queue, and its pieces; 0: there is none, or it must wait. `sent`: the service has it. */
-static u32 serve(struct virtio_disk *disk, struct vcpu *self, bool *sent)
+/*
+ * The next request of the queue, and its pieces; 0: there is none, or it must wait. `sent`: the service has it; `more`: it
+ * was not the last.
+ */
+static u32 serve(struct virtio_disk *disk, struct vcpu *self, bool *sent, bool *more)
 {
 	struct virtio_device *device = &disk->device;
 	struct virtio_request *request;
@@ -376,6 +394,7 @@ static u32 serve(struct virtio_disk *disk, struct vcpu *self, bool *sent)
 
 	spin_lock(&device->lock);
 	request = take(device);
+	*more = request && virtio_more(device, &device->queue[0]);
 	spin_unlock(&device->lock);
 	if (!request)
 		return 0;
@@ -384,6 +403,7 @@ static u32 serve(struct virtio_disk *disk, struct vcpu *self, bool *sent)
 		shared = shared_pieces(device->vm, request);
 	if (shared & (1u | 1u << (pieces - 1))) {
 		refuse(request);
+		*more = false;
 		return 0;
 	}
 	answer = shared ? ANSWER_IO : begin(request, self);
@@ -405,13 +425,12 @@ static void pay(struct virtio_disk *disk, struct account *account)
 
 bool block_virtio_serve(struct virtio_disk *disk, struct vcpu *self, bool *sent)
 {
-	u32 served = 0, pieces = 1;
+	u32 served = 0;
+	bool more = true;
 
-	while (served < PIECES_AT_ONCE && pieces) {
-		pieces = serve(disk, self, sent);
-		served += pieces;
-	}
-	return pieces != 0;
+	while (more && served < PIECES_AT_ONCE)
+		served += serve(disk, self, sent, &more);
+	return more;
 }
 
 static bool notified(struct vcpu *self, struct virtio_device *device, u32 queue)
@@ -530,6 +549,7 @@ static struct virtio_disk *create(struct vm *vm, u32 index)
 	list_init(&disk->link);
 	for (u32 i = 0; i < VIRTIO_DISK_REQUESTS; i++) {
 		disk->request[i].disk = disk;
+		disk->request[i].bit = 1u << i;
 		disk->request[i].request.done = done;
 		list_init(&disk->request[i].request.link);
 	}

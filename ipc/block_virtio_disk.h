@@ -16,6 +16,7 @@ struct virtio_request {
 	struct block_reach reach; /* of the pool; `to` is 0: none of it */
 	pa_t answer;		  /* a byte */
 	u32 written;		  /* bytes, if all goes well */
+	u32 bit;		  /* of the disk's `free`; fixed */
 	/*
 	 * What is not done yet of its data, which are whole sectors: `left` pieces of the chain from this one on, and
 	 * of the first, which is larger than the device takes at once, bytes that come later.

@@ -1,8 +1,8 @@
 /*
  * EL2's address space after the MMU is on (mmu.h). Entries go from invalid to valid only, so no TLB
- * maintenance is needed, but for the windows, which are private to a core.
+ * maintenance is needed, but for the windows, which are private to a core, and what is unpinned.
  *
- * Owns: the tables, the heap's end. Boot core only, except mmu_window().
+ * Owns: the tables, the heap's end. Boot core only, except mmu_window() and pinning.
  */
 #include "arch/arm64/mmu.h"
 
@@ -134,6 +134,34 @@ void *mmu_map_device(pa_t base, u64 bytes)
 const void *mmu_map_read_only(pa_t base, u64 bytes)
 {
 	return map_next(base, bytes, MAP_READ_ONLY);
+}
+
+void *mmu_pin(void *space, pa_t base, u64 bytes)
+{
+	u64 offset = base.raw & PAGE_MASK;
+
+	map((u64)space, base.raw - offset, align_up(offset + bytes, PAGE_SIZE), MAP_DATA);
+	return (u8 *)space + offset;
+}
+
+void mmu_unpin(void *space, u32 pages)
+{
+	for (u64 va = (u64)space; pages; pages--, va += PAGE_SIZE) {
+		*entry_at(va, 3) = 0;
+		dsb(ishst);
+		tlbi_page(vae2is, va >> PAGE_SHIFT);
+	}
+	dsb(ish);
+	isb();
+}
+
+/* Mapped once, as what nobody reads of his own accord, so that its tables are there. */
+void *mmu_reserve(u32 pages)
+{
+	void *space = map_next(PA(0), pages * PAGE_SIZE, MAP_DEVICE);
+
+	mmu_unpin(space, pages);
+	return space;
 }
 
 void mmu_heap_start(pa_t base)

@@ -1,9 +1,10 @@
 /*
  * EL2's own address space: one fixed virtual range in level-0 slot 511, which no physical address
  * uses. Image with W^X, heap (linear), device registers, the system image (read-only), per-core
- * stacks with guard pages, per-core windows of one page. Guest RAM is not mapped.
+ * stacks with guard pages, per-core windows of one page. Guest RAM is not mapped but for the pages of
+ * virtqueues, while these are ready.
  *
- * All maps but windows are made at boot by core 0. Source: mmu.c
+ * All other maps but windows are made at boot by core 0. Source: mmu.c
  */
 #pragma once
 
@@ -33,6 +34,14 @@ u64 mmu_joined_bytes(void);
  * result is where the address itself is. */
 enum window { WINDOW_SOURCE, WINDOW_TARGET, WINDOW_COUNT };
 void *mmu_window(enum window window, pa_t pa);
+
+/*
+ * Address space for so many pages, with its tables; boot only. Later, by any core, one at a time for the same space:
+ * memory that lies there in one piece, up to so many bytes, until it is unmapped; then no core touches it any more.
+ */
+void *mmu_reserve(u32 pages);
+void *mmu_pin(void *space, pa_t base, u64 bytes); /* where `base` is */
+void mmu_unpin(void *space, u32 pages);
 
 /* A stack for a secondary core, below a guard page, of zeroed pages of the heap; before it starts.
  */

@@ -59,7 +59,7 @@ typedef struct {
 #define write_once(word, value) (*(volatile __typeof__(word) *)&(word) = (value))
 
 /* An index that was bound-checked, masked so that a mispredicted check cannot read past `size`. */
-static inline u64 index_nospec(u64 index, u64 size)
+static inline __attribute__((always_inline)) u64 index_nospec(u64 index, u64 size)
 {
 	u64 mask;
 

@@ -42,13 +42,19 @@ struct used_entry {
 	u32 id, bytes;
 };
 
+_Static_assert(VM_VIRTIO_DEVICES *VIRTIO_QUEUES *VIRTIO_PARTS *VIRTIO_PART_PAGES < 512,
+	       "what a VM has in one of EL2's tables, VIRTIO_TABLE_BYTES");
+
 /* ---- Interrupts ------------------------------------------------------------------------------ */
 
 static void interrupt(struct virtio_device *device, u32 cause) NEEDS(device->lock)
 {
-	if (!device->interrupt)
+	u32 before = device->interrupt;
+
+	/* What comes with an interrupt is there when it comes: another core may read it at once, without the lock. */
+	write_once(device->interrupt, before | cause);
+	if (!before)
 		vgic_set_line(device->vm, VM_VIRTIO_INTID + device->slot, true);
-	device->interrupt |= cause;
 }
 
 /* Causes that are left raise an edge of their own: the driver may have taken the last one for others. */
@@ -96,46 +102,44 @@ static u64 part_alignment(enum virtio_part part)
 	return alignment[part];
 }
 
-/* Until the next look. A field that is aligned to its size does not cross a page. */
 static void *look(const struct virtio_queue *queue, enum virtio_part part, u64 offset)
 {
-	return mmu_window(WINDOW_TARGET, PA(queue->part[part].raw + offset));
+	return queue->at[part] + offset;
 }
 
 /* Of the pieces of the chain from its head on. False: it is none. */
 static bool read_chain(const struct vm *vm, const struct virtio_queue *queue,
 		       struct virtio_chain *chain)
 {
-	u64 start = queue->part[VIRTIO_DESCRIPTORS].raw, page = 0;
+	const u64(*table)[2] = look(queue, VIRTIO_DESCRIPTORS, 0);
+	u64 base = vm->ram_ipa, size = vm->ram_bytes, delta = vm->ram.raw - base;
 	u64 index = chain->head, flags;
-	const u8 *window = 0;
+	u32 count = 0, readable = 0;
 
-	chain->count = chain->readable = 0;
+	chain->end = 0;
 	do {
-		struct block_segment *piece = &chain->piece[chain->count];
-		const u64 *entry;
-		u64 address, rest, at;
+		u64 address, rest, bytes;
 
-		if (index >= queue->size || chain->count == VIRTIO_CHAIN_MAX)
+		if (index >= queue->size || count == VIRTIO_CHAIN_MAX)
 			return false;
-		at = start + 16 * index_nospec(index, queue->size);
-		if (!window || align_down(at, PAGE_SIZE) != page) {
-			page = align_down(at, PAGE_SIZE);
-			window = mmu_window(WINDOW_TARGET, PA(page));
-		}
-		entry = (const u64 *)(window + (at & PAGE_MASK));
-		address = read_once(entry[0]);
-		rest = read_once(entry[1]); /* bytes, flags, next */
+		index &= queue->size -
+			 1; /* a power of two, so it is the same also where it is guessed */
+		address = read_once(table[index][0]);
+		rest = read_once(table[index][1]); /* bytes, flags, next */
 		flags = rest >> 32;
-		piece->bytes = (u32)rest;
-		if (flags & DESCRIPTOR_INDIRECT || !piece->bytes ||
-		    !vm_ram(vm, IPA(address), piece->bytes, &piece->pa))
+		bytes = (u32)rest;
+		if (flags & DESCRIPTOR_INDIRECT || !bytes || address - base >= size ||
+		    bytes > size - (address - base))
 			return false;
-		if (!(flags & DESCRIPTOR_WRITE) && chain->readable++ != chain->count)
+		if (!(flags & DESCRIPTOR_WRITE) && readable++ != count)
 			return false;
-		chain->count++;
+		address += delta;
+		chain->end = max(chain->end, address + bytes);
+		chain->piece[count++] = (struct block_segment){ PA(address), (u32)bytes };
 		index = rest >> 48;
 	} while (flags & DESCRIPTOR_NEXT);
+	chain->count = count;
+	chain->readable = readable;
 	return true;
 }
 
@@ -158,19 +162,26 @@ static u16 ask_notification(const struct virtio_queue *queue)
 	return available_index(queue);
 }
 
+bool virtio_more(const struct virtio_device *device, struct virtio_queue *queue)
+{
+	if (queue->available == queue->seen)
+		queue->available = available_index(queue);
+	if (queue->available == queue->seen && virtio_has(device, VIRTIO_EVENT_INDEX))
+		queue->available = ask_notification(queue);
+	return queue->available != queue->seen;
+}
+
 bool virtio_take(struct virtio_device *device, struct virtio_queue *queue,
 		 struct virtio_chain *chain)
 {
-	u16 available = available_index(queue);
 	const u16 *entry;
 
-	if (available == queue->seen && virtio_has(device, VIRTIO_EVENT_INDEX))
-		available = ask_notification(queue);
-	if (available == queue->seen)
+	if (!virtio_more(device, queue))
 		return false;
 	entry = look(queue, VIRTIO_AVAILABLE, RING_ENTRY + 2 * (queue->seen % queue->size));
 	chain->head = read_once(*entry);
-	if ((u16)(available - queue->seen) > queue->size || !read_chain(device->vm, queue, chain)) {
+	if ((u16)(queue->available - queue->seen) > queue->size ||
+	    !read_chain(device->vm, queue, chain)) {
 		virtio_break(device);
 		return false;
 	}
@@ -193,15 +204,12 @@ static bool wants_interrupt(const struct virtio_device *device, const struct vir
 
 void virtio_put(struct virtio_device *device, struct virtio_queue *queue, u16 head, u32 bytes)
 {
-	u64 offset = RING_ENTRY + sizeof(struct used_entry) * (queue->used % queue->size);
-	u32 *word = look(queue, VIRTIO_USED, offset);
+	u64 slot = queue->used % queue->size;
+	struct used_entry *entry = look(queue, VIRTIO_USED, RING_ENTRY + sizeof(*entry) * slot);
 	u16 *index;
 
-	*word++ = head;
-	/* The ring is aligned to a word alone: this one may be the first of another page. */
-	if (!((u64)word & PAGE_MASK))
-		word = look(queue, VIRTIO_USED, offset + sizeof(*word));
-	*word = bytes;
+	entry->id = head;
+	entry->bytes = bytes;
 	queue->used++;
 	index = look(queue, VIRTIO_USED, RING_INDEX);
 	WEIR_ORDERED(M2, stlr, __atomic_store_n(index, queue->used, __ATOMIC_RELEASE));
@@ -209,10 +217,16 @@ void virtio_put(struct virtio_device *device, struct virtio_queue *queue, u16 he
 		interrupt(device, INTERRUPT_USED);
 }
 
+static u8 *space_of(const struct virtio_device *device, const struct virtio_queue *queue)
+{
+	return device->space[queue - device->queue];
+}
+
 /* The VM's pages are held. False: the parts are not where a queue may be. */
 static bool make_ready(const struct virtio_device *device, struct virtio_queue *queue)
 	NEEDS(device->lock)
 {
+	u8 *space = space_of(device, queue);
 	u32 size = queue->size;
 
 	if (!size || size > device->model->queue_max || size & (size - 1))
@@ -225,29 +239,50 @@ static bool make_ready(const struct virtio_device *device, struct virtio_queue *
 		    ipc_pages_shared(device->vm, queue->part[i], bytes))
 			return false;
 	}
-	queue->seen = queue->used = 0;
+	for (u32 i = 0; i < VIRTIO_PARTS; i++, space += VIRTIO_PART_PAGES * PAGE_SIZE)
+		queue->at[i] = mmu_pin(space, queue->part[i], part_bytes(i, size));
+	queue->seen = queue->used = queue->available = 0;
 	queue->ready = device->vm->virtio_used = true;
 	return true;
 }
 
+static void end_queue(const struct virtio_device *device, struct virtio_queue *queue)
+	NEEDS(device->lock)
+{
+	if (queue->ready)
+		mmu_unpin(space_of(device, queue), VIRTIO_PARTS * VIRTIO_PART_PAGES);
+	queue->ready = false;
+}
+
+void *virtio_shown(pa_t pa)
+{
+	return mmu_window(WINDOW_TARGET, pa);
+}
+
+static void copy(enum window window, pa_t there, u8 *own, u64 bytes)
+{
+	while (bytes) {
+		u64 here = min(bytes, PAGE_SIZE - (there.raw & PAGE_MASK));
+		void *shown = mmu_window(window, there);
+
+		if (window == WINDOW_SOURCE)
+			memcpy(own, shown, here);
+		else
+			memcpy(shown, own, here);
+		there.raw += here;
+		own += here;
+		bytes -= here;
+	}
+}
+
 void virtio_copy_in(void *to, pa_t from, u64 bytes)
 {
-	u64 here = min(bytes, PAGE_SIZE - (from.raw & PAGE_MASK));
-
-	memcpy(to, mmu_window(WINDOW_SOURCE, from), here);
-	if (here < bytes)
-		memcpy((u8 *)to + here, mmu_window(WINDOW_SOURCE, PA(from.raw + here)),
-		       bytes - here);
+	copy(WINDOW_SOURCE, from, to, bytes);
 }
 
 void virtio_copy_out(pa_t to, const void *from, u64 bytes)
 {
-	u64 here = min(bytes, PAGE_SIZE - (to.raw & PAGE_MASK));
-
-	memcpy(mmu_window(WINDOW_TARGET, to), from, here);
-	if (here < bytes)
-		memcpy(mmu_window(WINDOW_TARGET, PA(to.raw + here)), (const u8 *)from + here,
-		       bytes - here);
+	copy(WINDOW_TARGET, to, (u8 *)from, bytes);
 }
 
 static bool queue_reaches(const struct virtio_queue *queue, u64 from, u64 to)
@@ -329,8 +364,6 @@ static u32 read_word(struct virtio_device *device, u64 offset) NEEDS(device->loc
 		return queue ? device->model->queue_max : 0;
 	case QUEUE_READY:
 		return queue && queue->ready;
-	case INTERRUPT_STATUS:
-		return device->interrupt;
 	case STATUS:
 		return device->status;
 	default:
@@ -345,8 +378,10 @@ static void reset(struct virtio_device *device) NEEDS(device->lock)
 	device->device_select = device->driver_select = device->queue_select = 0;
 	device->features = 0;
 	device->resetting = false;
-	for (u32 i = 0; i < VIRTIO_QUEUES; i++)
+	for (u32 i = 0; i < VIRTIO_QUEUES; i++) {
+		end_queue(device, &device->queue[i]);
 		device->queue[i] = (struct virtio_queue){ .ready = false };
+	}
 	device->model->stopped(device);
 }
 
@@ -401,7 +436,7 @@ static void write_queue(struct virtio_device *device, u64 offset, u32 value) NEE
 		return;
 	if (offset == QUEUE_READY && !value && queue->ready) {
 		if (device->model->idle(device)) {
-			queue->ready = false;
+			end_queue(device, queue);
 			device->model->stopped(device);
 		} else {
 			virtio_again();
@@ -476,6 +511,8 @@ static u32 read(struct virtio_device *device, u64 offset)
 
 	if (!device)
 		return read_identity(device, offset);
+	if (offset == INTERRUPT_STATUS) /* of each interrupt; a word, as it was at some moment */
+		return read_once(device->interrupt);
 	spin_lock(&device->lock);
 	word = read_word(device, offset);
 	spin_unlock(&device->lock);
@@ -513,5 +550,7 @@ void virtio_add(struct vm *vm, u32 slot, struct virtio_device *device,
 	device->model = model;
 	device->vm = vm;
 	device->slot = slot;
+	for (u32 i = 0; i < model->queues; i++)
+		device->space[i] = mmu_reserve(VIRTIO_PARTS * VIRTIO_PART_PAGES);
 	vm->virtio[slot] = device;
 }

@@ -8,8 +8,7 @@
  * console's virtio_console.c; here are registers, queues and interrupts.
  *
  * Queues lie in the guest's RAM. While one is ready its pages are neither shared nor
- * passed to another VM (virtio_pinned()). Each word of them is read once, through the window of the core
- * that looks. A driver that lies is told DEVICE_NEEDS_RESET: its device does nothing until it is reset.
+ * passed to another VM (virtio_pinned()), and are in EL2's address space. Each word of them is read once. A driver that lies is told DEVICE_NEEDS_RESET: its device does nothing until it is reset.
  *
  * What takes longer than an exit may is done by the guest's trapped store being executed again
  * (virtio_again()): notifications with much to do, a reset while requests are under way.
@@ -28,7 +27,11 @@ struct vcpu;
 
 #define VIRTIO_SLOT_BYTES 0x200u
 #define VIRTIO_QUEUES	  2u
+#define VIRTIO_PART_PAGES 2u  /* a part is no larger than a page, and may lie across two */
 #define VIRTIO_CHAIN_MAX  18u /* descriptors of a chain: sixteen of data, and one at each end */
+
+/* EL2's tables for the queues of a VM: so few pages, one behind the other, reach into one more at most. */
+#define VIRTIO_TABLE_BYTES PAGE_SIZE
 
 /* Features, VIRTIO 1.2, 6. */
 #define VIRTIO_EVENT_INDEX BIT(29)
@@ -41,13 +44,16 @@ struct virtio_queue {
 	u32 size;
 	bool ready;		 /* and then what is above is fixed until the device is reset */
 	u16 seen, used;		 /* positions in the rings, ours */
+	u16 available;		 /* the driver's, as last read */
 	pa_t part[VIRTIO_PARTS]; /* while it is ready: where they are */
+	u8 *at[VIRTIO_PARTS];	 /* and the same at EL2 */
 };
 
 /* A chain: what the device reads comes first. Its pieces are checked: they are the VM's RAM. */
 struct virtio_chain {
 	u16 head;
 	u32 count, readable; /* pieces */
+	u64 end;	     /* of the one that lies highest, physical */
 	struct block_segment piece[VIRTIO_CHAIN_MAX];
 };
 
@@ -71,6 +77,8 @@ struct virtio_device {
 	const struct virtio_model *model;
 	struct vm *vm;
 	u32 slot;
+	u8 *space
+		[VIRTIO_QUEUES]; /* where the parts of a queue can be shown, VIRTIO_PART_PAGES each */
 
 	struct spinlock lock; /* guards the rest */
 	u32 status, interrupt;
@@ -106,11 +114,16 @@ void virtio_break(struct virtio_device *device) NEEDS(device->lock);
  */
 bool virtio_take(struct virtio_device *device, struct virtio_queue *queue,
 		 struct virtio_chain *chain) NEEDS(device->lock);
+/* Would virtio_take() find one? If not the driver will notify. */
+bool virtio_more(const struct virtio_device *device, struct virtio_queue *queue)
+	NEEDS(device->lock);
 /* The chain is used, `bytes` of it were written; interrupts the driver if it wants that. */
 void virtio_put(struct virtio_device *device, struct virtio_queue *queue, u16 head, u32 bytes)
 	NEEDS(device->lock);
 /* The guest's memory, which is its RAM and nobody else's now, through a window of this core; a page's bytes at most. */
 void virtio_copy_in(void *to, pa_t from, u64 bytes);
 void virtio_copy_out(pa_t to, const void *from, u64 bytes);
+/* The same as it is, to the end of its page; until the next call. */
+void *virtio_shown(pa_t pa);
 /* The vCPU that is in this exit executes the store again that led to it. */
 void virtio_again(void);

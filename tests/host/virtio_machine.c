@@ -425,6 +425,7 @@ void virtio_machine_make(bool write_through)
 	config.vcpus = 2;
 	virtio_vm.config = &config;
 	virtio_vm.ram = PA((u64)machine.ram);
+	virtio_vm.ram_ipa = VM_RAM_BASE;
 	virtio_vm.ram_bytes = RAM_BYTES;
 	virtio_vm.vcpu_count = 2;
 	virtio_vm.ipc = &vm_ipc;

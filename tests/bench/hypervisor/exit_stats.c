@@ -54,6 +54,7 @@ struct core_stats {
 };
 
 static struct core_stats stats[MAX_PCPUS];
+static bool any_stepped; /* one of them has `stepped`, or had */
 
 static const char *const class_name[EXIT_CLASSES] = {
 	[EXIT_HYPERCALL] = "hypercall",
@@ -146,7 +147,7 @@ void __wrap_vm_step(struct vm *vm)
 	core->detail = vm->state;
 	core->entered = timer_now();
 	__real_vm_step(vm);
-	core->stepped = true;
+	core->stepped = any_stepped = true;
 }
 
 /* So is one of a call; but it is time in which the VM lives. */
@@ -166,8 +167,14 @@ void __wrap_ipc_vcpu_step(struct vcpu *vcpu)
 /* Behind a step: what is handled now is late by that step and no more. */
 void __wrap_irq_handle(struct vcpu *current)
 {
-	struct core_stats *core = &stats[cpu_index()];
+	struct core_stats *core;
 
+	if (!any_stepped) {
+		__real_irq_handle(current);
+		return;
+	}
+	core = &stats[cpu_index()];
+	any_stepped = !life_alone;
 	if (core->stepped) {
 		core->stepped = false;
 		cut(core);
@@ -311,18 +318,28 @@ static enum exit_class class_of(u64 syndrome)
 	}
 }
 
-struct arch_vcpu *__wrap_trap_sync(struct arch_vcpu *arch)
+static __attribute__((noinline)) struct arch_vcpu *measured_sync(struct arch_vcpu *arch)
 {
-	struct core_stats *core;
-	u64 syndrome;
+	struct core_stats *core = begin();
+	u64 syndrome = arch_exit_syndrome();
 
-	if (life_alone)
-		return life_mark(arch) ? 0 : __real_trap_sync(arch);
-	core = begin();
-	syndrome = arch_exit_syndrome();
 	core->class = class_of(syndrome);
 	core->detail = core->class == EXIT_MMIO ? arch_exit_ipa().raw : syndrome;
 	return end(core, vcpu_of(arch), __real_trap_sync(arch));
+}
+
+static __attribute__((noinline)) struct arch_vcpu *marked_sync(struct arch_vcpu *arch)
+{
+	return life_mark(arch) ? 0 : __real_trap_sync(arch);
+}
+
+struct arch_vcpu *__wrap_trap_sync(struct arch_vcpu *arch)
+{
+	if (!life_alone)
+		return measured_sync(arch);
+	if (arch_exit_syndrome() >> 26 == EC_SYSREG)
+		return marked_sync(arch);
+	return __real_trap_sync(arch);
 }
 
 struct arch_vcpu *__wrap_trap_irq(struct arch_vcpu *arch)

@@ -12,9 +12,8 @@
 #define EVENT_EL2   0xc8000008ul
 
 #define HCR_TPCP  (1ul << 23) /* DDI 0487 D19.2.48: cache maintenance to the point of coherency */
-#define EC_SYSREG 0x18u
-#define ISS_KIND  0x3e3c00u /* Op0, Op2 and CRn, D19.2.37 */
-#define DC_BY_VA  0x121c00u /* 1, 1 and 7; only those to the point of coherency come here */
+#define ISS_KIND  0x3e3c00u   /* Op0, Op2 and CRn, D19.2.37 */
+#define DC_BY_VA  0x121c00u   /* 1, 1 and 7; only those to the point of coherency come here */
 #define MARKS_MAX 128u
 
 bool life_alone;
@@ -68,7 +67,7 @@ bool life_mark(struct arch_vcpu *arch)
 	u64 syndrome = arch_exit_syndrome();
 	struct mark *mark = &marks[mark_count % MARKS_MAX];
 
-	if (syndrome >> 26 != EC_SYSREG || (syndrome & ISS_KIND) != DC_BY_VA)
+	if ((syndrome & ISS_KIND) != DC_BY_VA)
 		return false;
 	arch_guest_skip();
 	if (arch_guest_pstate() & SPSR_EL)

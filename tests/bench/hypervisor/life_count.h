@@ -9,9 +9,11 @@
 
 #include "core/vm.h"
 
+#define EC_SYSREG 0x18u /* ESR_EL2.EC, DDI 0487 D19.2.37 */
+
 extern bool life_alone; /* there is such a VM */
 
 void life_before_step(struct vm *vm);
 void life_behind_step(void);
-bool life_mark(struct arch_vcpu *arch); /* an exit by trap_sync(): was it one? */
+bool life_mark(struct arch_vcpu *arch); /* an exit of EC_SYSREG: was it one? */
 void life_report(void); /* lines `counted`, `mark NUMBER BELOW EL2`, all hexadecimal */

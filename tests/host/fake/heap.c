@@ -86,6 +86,26 @@ __attribute__((weak)) void *mmu_window(enum window window, pa_t page)
 	return (void *)page.raw;
 }
 
+/* The same; of what is pinned the address is the host's. */
+__attribute__((weak)) void *mmu_reserve(u32 pages)
+{
+	(void)pages;
+	return 0;
+}
+
+__attribute__((weak)) void *mmu_pin(void *space, pa_t base, u64 bytes)
+{
+	(void)space;
+	(void)bytes;
+	return (void *)base.raw;
+}
+
+__attribute__((weak)) void mmu_unpin(void *space, u32 pages)
+{
+	(void)space;
+	(void)pages;
+}
+
 void fake_heap_reset(void)
 {
 	while (pieces) {

@@ -10,12 +10,16 @@
 #include "fake.h"
 #include "arch/arm64/mmu.h"
 
+#define SPACE_PAGES 64u
+
 static struct {
 	int file;
 	u8 *memory;
 	u64 bytes;
 	u8 *window[WINDOW_COUNT];
 	u64 shown[WINDOW_COUNT]; /* the physical page + 1 */
+	u8 *space;		 /* for what is pinned */
+	u32 reserved;		 /* pages of it, since the memory was taken anew */
 } windows;
 
 static void *map_or_die(void *at, u64 bytes, int protection, int flags, int file, u64 offset)
@@ -33,6 +37,8 @@ static void make(u64 bytes)
 	if (windows.file < 0 || ftruncate(windows.file, (off_t)bytes))
 		abort();
 	windows.bytes = bytes;
+	windows.space = map_or_die(0, SPACE_PAGES * PAGE_SIZE, PROT_NONE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	windows.memory = map_or_die(0, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, windows.file, 0);
 	for (u32 i = 0; i < WINDOW_COUNT; i++)
 		windows.window[i] =
@@ -45,7 +51,35 @@ u8 *fake_windows_memory(u64 bytes)
 		make(bytes);
 	assert_int_equal(windows.bytes, bytes);
 	memset(windows.memory, 0, bytes);
+	mmu_unpin(windows.space, SPACE_PAGES);
+	windows.reserved = 0;
 	return windows.memory;
+}
+
+/* What was unpinned is not there any more. */
+void *mmu_reserve(u32 pages)
+{
+	u8 *space = windows.space + windows.reserved * PAGE_SIZE;
+
+	windows.reserved += pages;
+	assert_true(windows.reserved <= SPACE_PAGES);
+	return space;
+}
+
+void *mmu_pin(void *space, pa_t base, u64 bytes)
+{
+	u64 offset = base.raw - (u64)windows.memory, page = align_down(offset, PAGE_SIZE);
+
+	assert_true(offset < windows.bytes && bytes <= windows.bytes - offset);
+	map_or_die(space, align_up(offset + bytes, PAGE_SIZE) - page, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_FIXED, windows.file, page);
+	return (u8 *)space + (offset & PAGE_MASK);
+}
+
+void mmu_unpin(void *space, u32 pages)
+{
+	map_or_die(space, pages * PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		   0);
 }
 
 void *mmu_window(enum window window, pa_t pa)
