@@ -45,7 +45,7 @@ struct account {
 	u64 events; /* sent or published by it by other ways, to closed channels too */
 	u64 block_requests, block_sectors; /* accepted */
 	u64 block_ticks; /* of any core, to move their data, or to find them in interrupts */
-	u64 comm_ticks;	 /* of its communication core, to serve its ring */
+	u64 comm_ticks;	 /* of its communication core, to serve its ring; of its budget, too */
 	u64 run;	 /* a clock: on its core, the exits served for it included */
 	u64 steal;	 /* a clock: ready, while its core runs others */
 	struct account_ring ring;

@@ -89,51 +89,35 @@ static bool disputed(const struct manifest_disk *a, const struct manifest_disk *
 
 /*
  * What the table says was not known to who wrote the manifest: no two disks may then have the same sectors, and one of
- * them written. Of two partitions the first has them.
+ * them written. Of two partitions the first has them. Sectors that are written down may be meant so; but then they are no
+ * VM's alone, whatever name it writes them by.
  */
 static void check_overlap(const struct manifest *manifest, u32 index)
 {
 	struct manifest_disk *disk = &manifest->disk[index];
+	const struct manifest_disk *rival = 0;
 
+	disk->writers = disk->written_by;
 	for (u32 i = 0; i < manifest->disk_count && !disk->missing; i++) {
 		const struct manifest_disk *other = &manifest->disk[i];
 
-		if (i != index && (i < index || !other->partition) && disputed(disk, other))
+		if (i == index || !disputed(disk, other))
+			continue;
+		if (disk->partition && (i < index || !other->partition)) {
 			disk->missing = !partition_missing(
 				disk, block_device_get(disk->device),
 				"it overlaps /disks/%s, and one of the two is written",
 				other->name);
+		} else if (!disk->partition && !other->partition) {
+			disk->writers |= other->written_by;
+			if (other->written_by & ~disk->written_by)
+				rival = other;
+		}
 	}
-}
-
-static bool several(u64 vms)
-{
-	return vms & (vms - 1);
-}
-
-/*
- * Who wrote the sectors down may have meant that disks share some. Then they are not to have a file system each: for that
- * it does not matter by which name a VM may write them.
- */
-static void find_writers(const struct manifest *manifest, struct manifest_disk *disk)
-{
-	const struct manifest_disk *last = 0;
-
-	disk->writers = disk->written_by;
-	for (u32 i = 0; i < manifest->disk_count; i++) {
-		const struct manifest_disk *other = &manifest->disk[i];
-
-		if (other == disk || !disputed(disk, other))
-			continue;
-		disk->writers |= other->written_by;
-		if (other->written_by & ~disk->written_by)
-			last = other;
-	}
-	if (disk->written_by && !several(disk->written_by) && several(disk->writers))
-		log_line(
-			"manifest: /disks/%s: it overlaps /disks/%s, which another VM writes; as a "
-			"virtio device it is read-only",
-			disk->name, last->name);
+	if (rival && disk->written_by)
+		log_line("manifest: /disks/%s: it overlaps /disks/%s, which another VM writes; as a "
+			 "virtio device it is read-only",
+			 disk->name, rival->name);
 }
 
 void manifest_check_disks(const struct manifest *manifest)
@@ -144,8 +128,5 @@ void manifest_check_disks(const struct manifest *manifest)
 		if (!manifest->vm[i].refused)
 			note_use(manifest, i);
 	for (u32 i = 0; i < manifest->disk_count; i++)
-		if (manifest->disk[i].partition)
-			check_overlap(manifest, i);
-	for (u32 i = 0; i < manifest->disk_count; i++)
-		find_writers(manifest, &manifest->disk[i]);
+		check_overlap(manifest, i);
 }

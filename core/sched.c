@@ -8,8 +8,9 @@
  * Slices: a vCPU that is preempted by a more urgent one keeps its place and what is left of its
  * slice, so that its equals get their turn however often that happens.
  *
- * Budgets: a vCPU with a budget runs at most that long in each period, which begins when it runs
- * with a full budget. When it is used up the vCPU is throttled until the period ends.
+ * Budgets: a vCPU with a budget runs at most that long in each period, which begins when it runs, or others work for it,
+ * with a full budget. When it is used up the vCPU is throttled until the period ends; what it took too much is less in
+ * the next one, up to all of it.
  */
 #include "core/sched.h"
 
@@ -34,8 +35,8 @@ struct core {
 	u64 decided;	     /* when the last decision was, ticks */
 	u64 slice_from;	     /* until then the loaded vCPU's slice is charged, ticks */
 	struct timeout
-		turn;	 /* when the loaded vCPU's budget is used, or its slice, if it has rivals */
-	u64 slice_ticks; /* SLICE_US; fixed */
+		turn; /* when the loaded vCPU's budget or its period ends, or its slice, if it has rivals */
+	u64 slice_ticks;	 /* SLICE_US; fixed */
 } __attribute__((aligned(256))); /* found by a shift; no two in one line of a cache */
 
 static struct core cores[MAX_PCPUS];
@@ -139,20 +140,15 @@ void sched_wake(struct vcpu *vcpu)
 	make_ready(vcpu, VCPU_BLOCKED);
 }
 
-void sched_start(struct vcpu *vcpu)
+RARE void sched_start(struct vcpu *vcpu)
 {
 	make_ready(vcpu, VCPU_STOPPED);
 }
 
-/* The core's own timer: the vCPU gets a new budget, or keeps running on one. */
+/* The core's own timer: used_up() gives the new budget, for the next period begins when the vCPU runs. */
 static void period_over(struct timeout *timeout)
 {
-	struct vcpu *vcpu = container_of(timeout, struct vcpu, refill);
-
-	/* meter() gives the new budget: the period is over, so the next one begins when it runs. */
-	if (cores[vcpu->core].loaded == vcpu)
-		cores[vcpu->core].needed = true;
-	make_ready(vcpu, VCPU_THROTTLED);
+	make_ready(container_of(timeout, struct vcpu, refill), VCPU_THROTTLED);
 }
 
 /* `inline`, for it is on the way of every event. */
@@ -225,36 +221,91 @@ RARE bool sched_stop(struct vcpu *vcpu, bool ending)
 	return !on_core;
 }
 
-static bool exhausted(const struct vcpu *vcpu)
-{
-	return vcpu->budget && !vcpu->budget_left && timeout_pending(&vcpu->refill);
-}
-
 static u64 what_is_left(u64 of, u64 used)
 {
 	return used < of ? of - used : 0;
 }
 
-/* Time since the last charge comes off the budget. */
-static void charge(struct vcpu *vcpu, u64 now)
+static void take(struct vcpu *vcpu, u64 ticks)
 {
-	if (!vcpu->budget)
-		return;
-	vcpu->budget_left = what_is_left(vcpu->budget_left, now - vcpu->charged_at);
-	vcpu->charged_at = now;
+	vcpu->budget_left = max(vcpu->budget_left - (s64)ticks, -(s64)vcpu->budget);
 }
 
-/* The vCPU runs from now on: its period begins if none is open. Says when its budget ends. */
-static u64 meter(struct vcpu *vcpu, u64 now)
+/* Time since it was metered comes off the budget. */
+static void charge(const struct core *core, struct vcpu *vcpu, u64 now) NEEDS(core->lock)
 {
+	(void)core;
 	if (!vcpu->budget)
-		return UINT64_MAX;
-	if (!timeout_pending(&vcpu->refill)) {
-		vcpu->budget_left = vcpu->budget;
-		timeout_set(&vcpu->refill, now + vcpu->period);
+		return;
+	take(vcpu, now - vcpu->charged_at);
+	vcpu->charged_at = 0;
+}
+
+/* If none is open a period begins. True: nothing is left for it. */
+static RARE bool used_up(const struct core *core, struct vcpu *vcpu, u64 now) NEEDS(core->lock)
+{
+	(void)core;
+	if (now >= vcpu->period_end) {
+		vcpu->budget_left = min(vcpu->budget_left, 0) + (s64)vcpu->budget;
+		vcpu->period_end = now + vcpu->period;
 	}
+	return vcpu->budget_left <= 0;
+}
+
+static bool exhausted(const struct core *core, struct vcpu *vcpu, u64 now) NEEDS(core->lock)
+{
+	return vcpu->budget && used_up(core, vcpu, now);
+}
+
+static RARE u64 meter_budget(struct core *core, struct vcpu *vcpu, u64 now)
+{
+	u64 end;
+
+	spin_lock(&core->lock);
 	vcpu->charged_at = now;
-	return now + vcpu->budget_left;
+	end = min(now + (u64)vcpu->budget_left, vcpu->period_end);
+	spin_unlock(&core->lock);
+	return end;
+}
+
+/* The vCPU runs from now on. Says when its budget has an end, or its period if that is before. */
+static u64 meter(struct core *core, struct vcpu *vcpu, u64 now)
+{
+	return vcpu->budget ? meter_budget(core, vcpu, now) : UINT64_MAX;
+}
+
+/*
+ * Its own core meters it for what was left when it began to run. What it runs too long for that, and what a piece of work
+ * takes too long, is of the next period's budget.
+ */
+RARE u64 sched_spend(struct vcpu *vcpu, u64 ticks)
+{
+	struct core *core = &cores[vcpu->core];
+	u64 now = timer_now(), until = 0;
+	bool tell = false;
+
+	if (!vcpu->budget)
+		return 0;
+	spin_lock(&core->lock);
+	used_up(core, vcpu, now);
+	take(vcpu, ticks);
+	if (vcpu->budget_left <= (s64)(vcpu->charged_at ? now - vcpu->charged_at : 0)) {
+		until = vcpu->period_end;
+		tell = vcpu->charged_at;
+	}
+	if (tell)
+		write_once(core->needed, true);
+	spin_unlock(&core->lock);
+	if (tell && core != this_core())
+		gic_kick(vcpu->core);
+	return until;
+}
+
+/* Until its period ends. The timeout is its core's, that is ours. */
+static RARE void throttle(struct vcpu *vcpu)
+{
+	write_once(vcpu->run, VCPU_THROTTLED);
+	timeout_set(&vcpu->refill, vcpu->period_end);
 }
 
 /* The most urgent of those that are ready and have budget left; 0: nobody. */
@@ -265,11 +316,11 @@ static struct vcpu *take_ready(struct core *core, u64 now) NEEDS(core->lock)
 		struct vcpu *next = container_of(core->ready[best].next, struct vcpu, queue_link);
 
 		dequeue(core, next, now);
-		if (!exhausted(next)) {
+		if (!exhausted(core, next, now)) {
 			write_once(next->run, VCPU_RUNNING);
 			return next;
 		}
-		write_once(next->run, VCPU_THROTTLED);
+		throttle(next);
 	}
 	return 0;
 }
@@ -279,8 +330,8 @@ static struct vcpu *choose(struct core *core, u64 now) NEEDS(core->lock)
 {
 	struct vcpu *loaded = core->loaded;
 
-	if (loaded && loaded->run == VCPU_RUNNING && exhausted(loaded))
-		write_once(loaded->run, VCPU_THROTTLED);
+	if (loaded && loaded->run == VCPU_RUNNING && exhausted(core, loaded, now))
+		throttle(loaded);
 	if (loaded && loaded->run == VCPU_RUNNING) {
 		u32 rivals = core->ready_mask >> loaded->priority;
 
@@ -368,9 +419,9 @@ static struct vcpu *decide(struct core *core)
 	u64 now = timer_now(), end;
 	bool rivals, stays;
 
-	if (loaded)
-		charge(loaded, now);
 	spin_lock(&core->lock);
+	if (loaded)
+		charge(core, loaded, now);
 	next = choose(core, now);
 	core->needed = false;
 	if (!loaded)
@@ -387,7 +438,7 @@ static struct vcpu *decide(struct core *core)
 	else if (next)
 		load(core, next, now);
 	core->slice_from = core->decided = now;
-	end = next ? meter(next, now) : UINT64_MAX;
+	end = next ? meter(core, next, now) : UINT64_MAX;
 	if (rivals)
 		end = min(end, now + next->slice_left);
 	if (end != UINT64_MAX)

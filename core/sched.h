@@ -47,6 +47,12 @@ bool sched_stop(struct vcpu *vcpu, bool ending);
 /* The current vCPU waits for an interrupt (WFI). */
 void sched_block(void);
 
+/*
+ * `ticks` of work for the vCPU that were not in its own time come off its budget: a communication core's, or an
+ * interrupt's. 0: there is budget left; else when there will be again, and until then no such work is to be done.
+ * It has run out while the vCPU runs: its core is told. Any core, no lock.
+ */
+u64 sched_spend(struct vcpu *vcpu, u64 ticks);
 /* This core has worked for another vCPU than the one that it has loaded, whose time that is not. */
 void sched_lent(u64 ticks);
 

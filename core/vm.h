@@ -89,11 +89,13 @@ struct vcpu {
 	struct vgic_vcpu vgic;
 	struct timeout vtimer_timeout;
 	struct vptimer ptimer;
-	u64 budget, period; /* ticks; budget 0: none */
-	u64 budget_left;    /* of this period, as of `charged_at` */
-	u64 charged_at;
-	struct timeout
-		refill; /* end of the period that began when it last ran with a full budget */
+	struct timeout refill; /* the end of its period, while it is throttled; owned by `core` */
+
+	/* Budget. Lock: the run queue's of `core`; the first two are fixed. */
+	u64 budget, period; /* ticks; budget 0: none, and the others mean nothing */
+	u64 period_end;	    /* of the last one that began */
+	s64 budget_left;    /* of it, as of `charged_at`; below 0: of the next one */
+	u64 charged_at;	    /* 0: not metered, for it is not loaded */
 
 	struct vcpu_ipc *ipc;
 

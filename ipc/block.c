@@ -18,6 +18,7 @@
 #include "core/base/log.h"
 #include "core/life.h"
 #include "core/memory.h"
+#include "core/sched.h"
 #include "core/vdev/virtio.h"
 #include "ipc/block_virtio.h"
 #include "ipc/event.h"
@@ -121,6 +122,7 @@ void block_charge(struct vcpu *vcpu, u64 ticks)
 	spin_lock(&vcpu->ipc->block.lock);
 	write_once(vcpu->account.block_ticks, vcpu->account.block_ticks + ticks);
 	spin_unlock(&vcpu->ipc->block.lock);
+	sched_spend(vcpu, ticks);
 }
 
 /* The request is over: tells the vCPU, unless its VM is off; then its end may have waited for it. */
@@ -129,10 +131,11 @@ void block_slot_complete(struct block_slot *slot, enum weir_status status)
 	struct vcpu *vcpu = slot->vcpu;
 	struct block_vcpu *block = &vcpu->ipc->block;
 	struct weir_completion *completion;
+	u64 ticks = slot->request.ticks;
 	bool tell;
 
 	spin_lock(&block->lock);
-	write_once(vcpu->account.block_ticks, vcpu->account.block_ticks + slot->request.ticks);
+	write_once(vcpu->account.block_ticks, vcpu->account.block_ticks + ticks);
 	free_slot(block, slot->index);
 	tell = !block_stopped(vcpu->vm);
 	if (tell) {
@@ -146,6 +149,8 @@ void block_slot_complete(struct block_slot *slot, enum weir_status status)
 					      __ATOMIC_RELEASE));
 	}
 	spin_unlock(&block->lock);
+	if (ticks)
+		sched_spend(vcpu, ticks);
 	if (tell)
 		event_block_done(vcpu);
 	else

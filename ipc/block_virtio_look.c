@@ -8,8 +8,10 @@
  * A driver refills its queue without an exit, if it likes with requests that are answered at once, and an interrupt is
  * nobody's time. So one follows the other at once only if it has sent something to the device, which are as many as the
  * device can do. Else some time passes, in which VMs run: of all disks on a device one is looked at then, in turn. All
- * disks interrupt core 0, so the timeout is that core's. What a look takes is put down to the VM.
+ * disks interrupt core 0, so the timeout is that core's. What a look takes is put down to the VM, and
+ * taken from the budget of its vCPU 0; while that has none left there are no looks.
  */
+#include "core/sched.h"
 #include "core/timeout.h"
 #include "core/vm.h"
 #include "ipc/block_virtio_disk.h"
@@ -71,10 +73,16 @@ static void rested(struct timeout *timeout)
 
 static void look_into(struct looks *of, struct virtio_disk *disk)
 {
-	u64 begun = timer_now();
-	bool sent = false, more = block_virtio_serve(disk, 0, &sent);
+	struct vcpu *payer = disk->device.vm->vcpu[0];
+	u64 begun = timer_now(), ticks;
+	bool sent = false, more = true;
 
-	block_charge(disk->device.vm->vcpu[0], timer_now() - begun);
+	if (!sched_spend(payer, 0)) {
+		more = block_virtio_serve(disk, 0, &sent);
+		ticks = timer_now() - begun;
+		block_charge(payer, ticks);
+		sched_lent(ticks);
+	}
 	if (more && sent)
 		block_virtio_look_later(disk);
 	else if (more)

@@ -33,8 +33,10 @@ struct comm_group {
 };
 
 struct comm_core {
-	u64 awake; /* atomic; bit n: ring n is looked at. Set by any core */
-	u64 seen;  /* the core's own: those of them that it has looked at since they woke */
+	u64 awake;   /* atomic; bit n: ring n is looked at. Set by any core */
+	u64 seen;    /* the core's own: those of them that it has looked at since they woke */
+	u64 resting; /* the core's own: of vCPUs that have used up their budget, or had */
+	struct timeout rest; /* until one of them may have some again */
 	u32 rings, left_out;
 	struct comm_group group[PRIORITIES];
 	struct vcpu *ring[RINGS_MAX]; /* the most urgent first */
@@ -45,13 +47,36 @@ static u64 poll_ticks;
 
 /* ---- Sleeping and waking ----------------------------------------------------------------------- */
 
-/* A moment of the core was for this vCPU. */
+/* Who has used up its budget may have some again, or goes on to rest. */
+static void rested(struct timeout *timeout)
+{
+	container_of(timeout, struct comm_core, rest)->resting = 0;
+}
+
+/* From the budget. True: there is none left; the ring, full or not, is not looked at before there is. */
+static RARE __attribute__((noinline)) bool spend(struct vcpu *vcpu, u64 ticks)
+{
+	const struct comm_vcpu *comm = &vcpu->ipc->comm;
+	struct comm_core *core = cores[comm->core];
+	u64 until = sched_spend(vcpu, ticks);
+
+	if (!until)
+		return false;
+	core->resting |= BIT(comm->rank);
+	if (!timeout_pending(&core->rest) || until < core->rest.deadline)
+		timeout_set(&core->rest, until);
+	return true;
+}
+
+/* A moment of the core was for this vCPU, which has it less in its own. */
 static inline u64 charge(struct vcpu *vcpu, u64 since)
 {
 	struct account *account = &vcpu->account;
 	u64 now = timer_now();
 
 	write_once(account->comm_ticks, account->comm_ticks + now - since);
+	if (__builtin_expect(vcpu->budget != 0, 0))
+		spend(vcpu, now - since);
 	return now;
 }
 
@@ -101,7 +126,7 @@ static void wake(struct vcpu *vcpu)
  */
 static inline struct vcpu *choose(struct comm_core *core, u64 *now)
 {
-	u64 awake = __atomic_load_n(&core->awake, __ATOMIC_ACQUIRE);
+	u64 awake = __atomic_load_n(&core->awake, __ATOMIC_ACQUIRE) & ~core->resting;
 	struct vcpu *first = 0;
 	bool dozed = false;
 
@@ -138,6 +163,8 @@ static inline void serve(struct vcpu *vcpu, u64 now)
 	struct comm_vcpu *comm = &vcpu->ipc->comm;
 	s64 credit = comm->credit + QUANTUM_BYTES;
 
+	if (__builtin_expect(vcpu->budget != 0, 0) && spend(vcpu, 0))
+		return;
 	comm->group->turn = comm->rank + 1 < comm->group->to ? comm->rank + 1 : 0;
 	if (credit > 0) {
 		credit -= (s64)submit_drain(vcpu, (u64)credit);
@@ -159,7 +186,7 @@ bool ipc_comm_turn(u32 index)
 
 	if (vcpu)
 		serve(vcpu, now);
-	else if (!read_once(core->awake))
+	else if (!(read_once(core->awake) & ~core->resting))
 		return false;
 	cpu_relax();
 	return true;
@@ -223,6 +250,7 @@ RARE void ipc_comm_create(const struct manifest *manifest)
 			continue;
 		list.core[list.count++] = core;
 		cores[core] = heap_alloc(sizeof(struct comm_core));
+		timeout_init(&cores[core]->rest, rested);
 	}
 	for (u32 priority = PRIORITIES; list.count && priority--;)
 		add_rings(&list, priority);

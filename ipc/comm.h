@@ -9,6 +9,9 @@
  * vCPU's `out` page says so, and its guest then makes the hypercall behind a command. A ring that was woken is looked
  * at as long, whether it has anything or not. What a ring costs that falls asleep, or is served, its vCPU pays.
  *
+ * Serving comes off the vCPU's budget, if it has one: while that is used up its ring rests. A more urgent VM without a
+ * budget that floods starves the less urgent of its core.
+ *
  * ABI: guests/include/weir/submit.h. Source: comm.c. Tests: tests/host/test_comm.c, tests/models/doze.pml
  */
 #pragma once

@@ -32,6 +32,18 @@ void sched_alert(u32 core)
 	kicks[core]++;
 }
 
+/* Of those that have one: so much may be done until then. */
+static u64 budget, spent, until;
+
+u64 sched_spend(struct vcpu *vcpu, u64 ticks)
+{
+	assert_true(vcpu->budget);
+	if (now >= until)
+		spent = 0;
+	spent += ticks;
+	return spent >= budget && now < until ? until : 0;
+}
+
 /* Time passes with each lock that is taken: one in each turn. */
 void fake_locks(const struct spinlock *lock);
 
@@ -66,6 +78,10 @@ static void make(u32 vms, u32 vcpus, const u8 *priorities, u32 cores)
 		for (u32 k = 0; priorities && k < vcpus; k++)
 			ipc_vcpu(i, k)->priority = priorities[i];
 	memset(kicks, 0, sizeof(kicks));
+	for (u32 core = MAX_PCPUS; core--;) {
+		fake_cpu_set_index(core);
+		timeout_init_core();
+	}
 	fake_timer_set(now = 1000000);
 	ipc_comm_create(&manifest);
 }
@@ -406,6 +422,65 @@ TEST(what_is_too_much_for_a_core_makes_calls)
 		assert_true(wanted(i / 8, i % 8));
 }
 
+/* ---- Budgets ------------------------------------------------------------------------------------ */
+
+/* The first, which is urgent, has one: two turns of it. */
+static void make_with_budget(void)
+{
+	static const u8 priorities[] = { 7, 3, 3 };
+
+	make(3, 1, priorities, BIT(FIRST));
+	ipc_vcpu(0, 0)->budget = 1;
+	budget = 2;
+	spent = 0;
+	until = now + 100 * TURN;
+}
+
+TEST(who_has_used_up_its_budget_waits_and_others_do_not)
+{
+	make_with_budget();
+	put(0, 0, WEIR_COMMANDS);
+	put(1, 0, 1);
+	assert_false(run(FIRST, 3));
+	assert_int_equal(taken(0, 0), 2 * QUANTUM);
+	assert_int_equal(taken(1, 0), 1);
+	assert_int_equal(spent, ipc_vcpu(0, 0)->account.comm_ticks);
+	run(FIRST, 50);
+	put(1, 0, 1);
+	run(FIRST, 1);
+	assert_int_equal(taken(1, 0), 2);
+	assert_int_equal(taken(0, 0), 2 * QUANTUM);
+}
+
+TEST(a_core_whose_rings_all_wait_for_a_budget_sleeps_until_there_is_one)
+{
+	make_with_budget();
+	until += POLL;
+	put(0, 0, WEIR_COMMANDS);
+	assert_true(run(FIRST, TURNS_MANY));
+	assert_true(now < until - POLL / 2);
+	assert_int_equal(taken(0, 0), 2 * QUANTUM);
+	assert_int_equal(fake_timer_el2_deadline(), until);
+	fake_timer_set(now = until);
+	fake_cpu_set_index(FIRST);
+	timeout_interrupt();
+	until += POLL; /* the next period */
+	spent = 0;
+	assert_true(run(FIRST, TURNS_MANY));
+	assert_int_equal(taken(0, 0), 4 * QUANTUM);
+	assert_int_equal(fake_timer_el2_deadline(), until);
+}
+
+TEST(a_ring_whose_vcpu_has_run_too_long_waits_before_its_first_command)
+{
+	make_with_budget();
+	spent = budget;
+	put(0, 0, 1);
+	assert_true(run(FIRST, TURNS_MANY));
+	assert_int_equal(taken(0, 0), 0);
+	assert_int_equal(ipc_vcpu(0, 0)->account.comm_ticks, 0);
+}
+
 /* ---- The VM's end ------------------------------------------------------------------------------- */
 
 TEST(a_vm_that_ends_is_forgotten_and_begins_anew)
@@ -480,6 +555,9 @@ int main(void)
 		CASE(each_vcpu_has_its_core),
 		CASE(refused_vms_are_left_out),
 		CASE(what_is_too_much_for_a_core_makes_calls),
+		CASE(who_has_used_up_its_budget_waits_and_others_do_not),
+		CASE(a_core_whose_rings_all_wait_for_a_budget_sleeps_until_there_is_one),
+		CASE(a_ring_whose_vcpu_has_run_too_long_waits_before_its_first_command),
 		CASE(a_vm_that_ends_is_forgotten_and_begins_anew),
 		CASE(a_vm_that_begins_anew_at_once_is_served),
 		CASE(the_work_is_charged_to_the_vm),

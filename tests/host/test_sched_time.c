@@ -80,6 +80,104 @@ TEST(a_period_that_ends_while_it_runs_gives_a_full_budget)
 	assert_int_equal(fake_timer_el2_deadline(), now + 2 * MS);
 }
 
+/* ---- What others do for a vCPU, in its budget ---- */
+
+TEST(work_for_a_vcpu_comes_off_its_budget)
+{
+	add(a, 0, 5, 2000, 10000);
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	pass(MS);
+	assert_null(block());
+	on(1);
+	assert_int_equal(sched_spend(a, MS / 2), 0);
+	on(0);
+	sched_wake(a);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(fake_timer_el2_deadline(), now + MS / 2);
+	pass(MS / 2);
+	assert_null(next());
+	assert_int_equal(a->run, VCPU_THROTTLED);
+	assert_int_equal(fake_timer_el2_deadline(), now + 8 * MS + MS / 2);
+	on(1);
+	assert_int_equal(sched_spend(a, 0), now + 8 * MS + MS / 2);
+	on(0);
+	pass(8 * MS + MS / 2);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(fake_timer_el2_deadline(), now + 2 * MS);
+}
+
+/* The period is open then, though it has not run; when it is over the vCPU goes on. */
+TEST(work_for_a_vcpu_that_waits_uses_its_budget_up)
+{
+	u64 until;
+
+	add(a, 0, 5, 2000, 10000);
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	assert_null(block());
+	pass(50 * MS);
+	until = now + 10 * MS;
+	on(1);
+	assert_int_equal(sched_spend(a, 2 * MS), until);
+	on(0);
+	pass(MS);
+	sched_wake(a);
+	assert_null(next());
+	assert_int_equal(a->run, VCPU_THROTTLED);
+	assert_int_equal(fake_timer_el2_deadline(), until);
+	pass(9 * MS);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(fake_timer_el2_deadline(), now + 2 * MS);
+}
+
+/* Its core does not wait for the end that the budget had when it began to run. */
+TEST(a_vcpu_that_runs_is_stopped_when_work_for_it_uses_the_budget_up)
+{
+	add(a, 0, 5, 2000, 10000);
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	pass(MS);
+	forget();
+	on(1);
+	assert_int_equal(sched_spend(a, MS / 2), 0);
+	assert_int_equal(kicks[0], 0);
+	assert_int_equal(sched_spend(a, MS / 2), now + 9 * MS);
+	assert_int_equal(kicks[0], 1);
+	assert_true(*a->sched_needed);
+	on(0);
+	assert_null(next());
+	assert_int_equal(a->run, VCPU_THROTTLED);
+}
+
+TEST(what_was_too_much_is_of_the_next_period_but_not_of_more)
+{
+	add(a, 0, 5, 2000, 10000);
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	assert_null(block());
+	sched_spend(a, 2 * MS + MS / 2);
+	pass(10 * MS);
+	sched_wake(a);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(fake_timer_el2_deadline(), now + MS + MS / 2);
+	sched_spend(a, 50 * MS);
+	assert_null(next());
+	pass(10 * MS); /* all of this one */
+	assert_null(next());
+	pass(10 * MS);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(fake_timer_el2_deadline(), now + 2 * MS);
+}
+
+TEST(work_for_a_vcpu_without_a_budget_is_its_own_affair)
+{
+	add_ready(a, 0, 5);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(sched_spend(a, 50 * MS), 0);
+	assert_false(*a->sched_needed);
+}
+
 TEST(one_without_a_budget_gets_no_tick_from_who_ran_before)
 {
 	add(a, 0, 5, 2000, 10000);
@@ -88,7 +186,7 @@ TEST(one_without_a_budget_gets_no_tick_from_who_ran_before)
 	assert_ptr_equal(next(), a);
 	pass(MS);
 	assert_ptr_equal(block(), b);
-	assert_int_equal(fake_timer_el2_deadline(), now + 9 * MS); /* a's period */
+	assert_int_equal(fake_timer_el2_deadline(), UINT64_MAX);
 }
 
 /* ---- The virtual timer of one that is not loaded ------------------------------------------------- */
@@ -273,6 +371,11 @@ int main(void)
 		RUN_ON_CORES(a_throttled_vcpu_leaves_its_core_asleep),
 		RUN_ON_CORES(a_budget_is_charged_only_while_it_runs_and_lasts_over_a_block),
 		RUN_ON_CORES(a_period_that_ends_while_it_runs_gives_a_full_budget),
+		RUN_ON_CORES(work_for_a_vcpu_comes_off_its_budget),
+		RUN_ON_CORES(work_for_a_vcpu_that_waits_uses_its_budget_up),
+		RUN_ON_CORES(a_vcpu_that_runs_is_stopped_when_work_for_it_uses_the_budget_up),
+		RUN_ON_CORES(what_was_too_much_is_of_the_next_period_but_not_of_more),
+		RUN_ON_CORES(work_for_a_vcpu_without_a_budget_is_its_own_affair),
 		RUN_ON_CORES(one_without_a_budget_gets_no_tick_from_who_ran_before),
 		RUN_ON_CORES(the_timer_of_a_blocked_vcpu_fires_at_its_deadline),
 		RUN_ON_CORES(a_timer_that_is_masked_loaded_or_of_a_stopped_vcpu_does_not_fire),

@@ -65,6 +65,14 @@ WEAK void sched_again(void)
 {
 }
 
+/* No vCPU has a budget. */
+WEAK u64 sched_spend(struct vcpu *vcpu, u64 ticks)
+{
+	(void)vcpu;
+	(void)ticks;
+	return 0;
+}
+
 WEAK void vgic_set_line(struct vm *vm, u32 intid, bool level)
 {
 	(void)vm;
