@@ -66,6 +66,7 @@ SETTINGS = {
     "comm": dict(silent=["mortal"], expected=["^weir: mortal starts again$", "^weir: core 1 communicates, for 3 vCPUs$"]),
     "comm_two": dict(silent=["mortal"], cores=4, expected=["^weir: mortal starts again$"]),
     "comm_flood": dict(icount=True, cores=3),
+    "comm_budget": dict(icount=True, cores=3, silent=["copies"]),
     "comm_none": dict(silent=["mortal"], expected=["^weir: mortal starts again$"]),
     "mqueue": dict(silent=["s0", "s1", "s2", "s3"], expected=["^weir: s2 starts again$", "^weir: s3 starts again$"]),
     "fault": dict(silent=BAD_PLACES, allowed=FAULTS, expected=FAULTS),
