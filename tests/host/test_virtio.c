@@ -7,6 +7,7 @@
  */
 #include <string.h>
 #include "virtio_driver.h"
+#include "core/sched.h"
 
 TEST(a_slot_without_a_device_has_id_0_and_ignores_the_rest)
 {
@@ -310,6 +311,46 @@ TEST(a_disk_that_rests_is_looked_at_when_a_request_is_done)
 	assert_int_equal(memory->used.index, memory->available.index);
 }
 
+/* The VM's budget: it takes time to ask, which is of the look. */
+static bool used_up;
+static u64 spent, lent;
+
+u64 sched_spend(struct vcpu *vcpu, u64 ticks)
+{
+	assert_int_equal(vcpu->index, 0);
+	fake_timer_set(timer_now() + 5);
+	spent += ticks;
+	return used_up ? timer_now() + 1 : 0;
+}
+
+void sched_lent(u64 ticks)
+{
+	lent += ticks;
+}
+
+TEST(a_queue_is_looked_into_in_the_budget_of_the_vm)
+{
+	fill_and_more(GET_ID, 4);
+	spent = lent = 0;
+	used_up = true;
+	assert_true(virtio_disk_end(WEIR_OK));
+	for (u32 rests = 0; rests < 3; rests++) {
+		while (virtio_disk_interrupt())
+			;
+		assert_int_equal(memory->used.index, 1);
+		assert_true(virtio_disk_wait());
+	}
+	assert_int_equal(spent, 0);
+	used_up = false;
+	while (virtio_disk_interrupt())
+		;
+	assert_int_equal(memory->used.index, 3);
+	assert_int_equal(spent, 5);
+	assert_int_equal(lent, 5); /* not of whom the interrupt came to */
+	while (virtio_disk_done(WEIR_OK))
+		;
+}
+
 TEST(a_reset_waits_for_what_is_in_flight)
 {
 	memory = virtio_drive(0, 0, 0, 0);
@@ -457,6 +498,7 @@ int main(void)
 		RUN_MADE(interrupts_do_not_follow_each_other_for_what_needs_no_device),
 		RUN_MADE(interrupts_follow_each_other_while_they_give_the_device_work),
 		RUN_MADE(a_disk_that_rests_is_looked_at_when_a_request_is_done),
+		RUN_MADE(a_queue_is_looked_into_in_the_budget_of_the_vm),
 		RUN_MADE(a_reset_waits_for_what_is_in_flight),
 		RUN_MADE(a_vm_that_ends_is_not_written_any_more_and_begins_with_new_devices),
 		RUN_MADE(what_a_queue_or_request_has_is_not_shared),
