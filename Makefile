@@ -106,6 +106,10 @@ COLD_SOURCES := $(wildcard core/manifest*.c core/vm*.c drivers/*.c) arch/arm64/c
 $(COLD_SOURCES:%=$(B)/weir/%.o): WEIR_FLAGS += -Os \
 	$(if $(LLVM),,-fno-shrink-wrap -fno-move-loop-invariants -fno-tree-loop-im)
 
+# Nor is a frame for every way through worth its instructions where most ways need one.
+FRAMED := core/trap.c core/vdev/vpsci.c core/vdev/vsysreg.c core/vdev/vgic_hardware.c core/vdev/vgic_wake.c
+$(FRAMED:%=$(B)/weir/%.o): WEIR_FLAGS += $(if $(LLVM),,-fno-shrink-wrap)
+
 # gcc compiles all of it as one when it links: hot paths get shorter by a tenth, and text by a twentieth,
 # if it then inlines less of its own accord.
 LTO := $(if $(LLVM),,-flto --param=max-inline-insns-auto=6)
