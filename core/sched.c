@@ -308,21 +308,43 @@ static RARE void throttle(struct vcpu *vcpu)
 	timeout_set(&vcpu->refill, vcpu->period_end);
 }
 
+/* The most urgent of those that are ready, of which there are some; they are one less then. */
+static struct vcpu *first_ready(struct core *core, u64 now) NEEDS(core->lock)
+{
+	u32 best = 31 - (u32)__builtin_clz(core->ready_mask);
+	struct vcpu *first = container_of(core->ready[best].next, struct vcpu, queue_link);
+
+	dequeue(core, first, now);
+	return first;
+}
+
+/* `next`, or who is behind it, if that has used up its budget. Out of line: without budgets nothing is called. */
+static RARE __attribute__((noinline)) struct vcpu *take_metered(struct core *core,
+								struct vcpu *next, u64 now)
+	NEEDS(core->lock)
+{
+	while (exhausted(core, next, now)) {
+		throttle(next);
+		if (!core->ready_mask)
+			return 0;
+		next = first_ready(core, now);
+	}
+	write_once(next->run, VCPU_RUNNING);
+	return next;
+}
+
 /* The most urgent of those that are ready and have budget left; 0: nobody. */
 static struct vcpu *take_ready(struct core *core, u64 now) NEEDS(core->lock)
 {
-	while (core->ready_mask) {
-		u32 best = 31 - (u32)__builtin_clz(core->ready_mask);
-		struct vcpu *next = container_of(core->ready[best].next, struct vcpu, queue_link);
+	struct vcpu *next;
 
-		dequeue(core, next, now);
-		if (!exhausted(core, next, now)) {
-			write_once(next->run, VCPU_RUNNING);
-			return next;
-		}
-		throttle(next);
-	}
-	return 0;
+	if (!core->ready_mask)
+		return 0;
+	next = first_ready(core, now);
+	if (next->budget)
+		return take_metered(core, next, now);
+	write_once(next->run, VCPU_RUNNING);
+	return next;
 }
 
 /* Who should run now; 0: nobody. */
