@@ -115,9 +115,10 @@ static void check_overlap(const struct manifest *manifest, u32 index)
 		}
 	}
 	if (rival && disk->written_by)
-		log_line("manifest: /disks/%s: it overlaps /disks/%s, which another VM writes; as a "
-			 "virtio device it is read-only",
-			 disk->name, rival->name);
+		log_line(
+			"manifest: /disks/%s: it overlaps /disks/%s, which another VM writes; as a "
+			"virtio device it is read-only",
+			disk->name, rival->name);
 }
 
 void manifest_check_disks(const struct manifest *manifest)
