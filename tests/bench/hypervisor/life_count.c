@@ -14,7 +14,7 @@
 #define HCR_TPCP  (1ul << 23) /* DDI 0487 D19.2.48: cache maintenance to the point of coherency */
 #define ISS_KIND  0x3e3c00u   /* Op0, Op2 and CRn, D19.2.37 */
 #define DC_BY_VA  0x121c00u   /* 1, 1 and 7; only those to the point of coherency come here */
-#define MARKS_MAX 128u
+#define MARKS_MAX 640u
 
 bool life_alone;
 

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #define LARGEST	 65536u
-#define REQUESTS 128
-#define PASSAGES 9
+#define REQUESTS 16
+#define PASSAGES 72
 
 /* Numbers of arm64's system calls (asm-generic/unistd.h), and what they are given. */
 enum {
