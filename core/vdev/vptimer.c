@@ -33,10 +33,11 @@ void vptimer_init(struct vptimer *timer)
 	timeout_init(&timer->timeout, expired);
 }
 
+/* The line falls, too: it may have gone up while the vCPU was off, or its VM began anew. */
 void vptimer_reset(struct vptimer *timer)
 {
-	timeout_cancel(&timer->timeout);
-	timer->control = 0;
+	timer->control = timer->deadline = 0;
+	update(container_of(timer, struct vcpu, ptimer));
 }
 
 u64 vptimer_access(struct vcpu *self, u32 op2, bool is_read, u64 value)

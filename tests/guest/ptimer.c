@@ -153,7 +153,8 @@ TEST(a_line_that_falls_takes_its_interrupt_with_it)
 static uint64_t handed_over; /* a time, or 0: taken */
 static uint64_t times;	     /* how often; seldom, where both have one core */
 static bool ready, backwards;
-static uint64_t off_control;
+static uint64_t off_control, off_deadline;
+static uint32_t off_fired;
 
 /* Its timer is its own: it fires for it, and not for the other. Then it takes what it is given. */
 static void other(void *arg)
@@ -161,6 +162,7 @@ static void other(void *arg)
 	(void)arg;
 	off_control = READ(cntp_ctl_el0);
 	irq_handle(INTID_PHYSICAL, on_physical, NULL);
+	off_fired = fired[1]; /* its interrupt is enabled, since its former life if it had one */
 	fired[1] = 0;
 	for (uint32_t round = 1; round <= ROUNDS; round++) {
 		set(timer_now() + timer_ticks(200000));
@@ -176,12 +178,16 @@ static void other(void *arg)
 		backwards |= READ(cntpct_el0) < then;
 		SHARED_WRITE(handed_over, 0);
 	}
-	set(timer_now() + timer_ticks(500000)); /* and is turned off with it */
+	irq_save();
+	off_deadline = timer_now() + timer_ticks(500000);
+	set(off_deadline); /* and is turned off with it */
 }
 
 /* It may have another core than the first: the counter is one. */
 static void hand_over(void)
 {
+	uint32_t before = SHARED_READ(fired[1]);
+
 	times = bootargs_number("times", 10);
 	CHECK_IS(cpu_start(1, other, NULL), 0);
 	fired[0] = 0;
@@ -198,6 +204,7 @@ static void hand_over(void)
 	CHECK(WAIT(!SHARED_READ(handed_over)));
 	CHECK(!backwards);
 	CHECK_IS(off_control, 0);
+	CHECK_IS(off_fired, before);
 	CHECK(WAIT(weir_call(0xc4000004, 1, 0, 0, 0, 0, 0).status == 1)); /* AFFINITY_INFO: off */
 	SHARED_WRITE(ready, false);
 }
@@ -207,8 +214,10 @@ TEST(timers_are_a_vcpus_own_and_the_counter_is_one)
 	hand_over();
 }
 
+/* Its deadline has passed meanwhile. */
 TEST(a_vcpu_that_starts_again_finds_its_timer_off)
 {
+	CHECK(WAIT(timer_now() > off_deadline + timer_ticks(1000000)));
 	hand_over();
 }
 
