@@ -153,6 +153,8 @@ plain_registers:
 1:	ldr	x2, =MDCR_TRAPS
 	orr	x1, x1, x2
 	msr	mdcr_el2, x1
+	msr	mdscr_el1, xzr		// unknown at reset; extensions.c
+	msr	oslar_el1, xzr		// locked at reset: no VM would have debug exceptions. DDI 0487 H6.5
 	mrs	x1, id_aa64mmfr1_el1
 	ubfx	x1, x1, #40, #4		// HCX: extensions of EL1 that it would open stay shut
 	cbz	x1, 1f
