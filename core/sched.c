@@ -186,8 +186,12 @@ void sched_lent(u64 ticks)
 	if (!vcpu)
 		return;
 	core->slice_from += ticks;
-	vcpu->charged_at += ticks;
 	write_once(vcpu->account.run, vcpu->account.run + ticks);
+	if (!vcpu->budget)
+		return;
+	spin_lock(&core->lock);
+	vcpu->charged_at += ticks; /* also if some of them were charged: they come back */
+	spin_unlock(&core->lock);
 }
 
 void sched_again(void)
@@ -275,8 +279,9 @@ static u64 meter(struct core *core, struct vcpu *vcpu, u64 now)
 }
 
 /*
- * Its own core meters it for what was left when it began to run. What it runs too long for that, and what a piece of work
- * takes too long, is of the next period's budget.
+ * What it has run is charged first, for it is of the period that ends now if it does. Its own core's timer is for what was
+ * left when it began to run. What it runs too long for that, and what a piece of work takes too long, is of the next
+ * period's budget.
  */
 RARE u64 sched_spend(struct vcpu *vcpu, u64 ticks)
 {
@@ -287,9 +292,13 @@ RARE u64 sched_spend(struct vcpu *vcpu, u64 ticks)
 	if (!vcpu->budget)
 		return 0;
 	spin_lock(&core->lock);
+	if (vcpu->charged_at) {
+		charge(core, vcpu, now);
+		vcpu->charged_at = now;
+	}
 	used_up(core, vcpu, now);
 	take(vcpu, ticks);
-	if (vcpu->budget_left <= (s64)(vcpu->charged_at ? now - vcpu->charged_at : 0)) {
+	if (vcpu->budget_left <= 0) {
 		until = vcpu->period_end;
 		tell = vcpu->charged_at;
 	}

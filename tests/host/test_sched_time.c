@@ -170,6 +170,42 @@ TEST(what_was_too_much_is_of_the_next_period_but_not_of_more)
 	assert_int_equal(fake_timer_el2_deadline(), now + 2 * MS);
 }
 
+/* Another core is sooner than the vCPU's own: what ran until then is of the period that is over. */
+TEST(work_at_the_end_of_a_period_leaves_the_next_one_whole)
+{
+	add(a, 0, 5, 5000, 10000);
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	assert_null(block());
+	pass(7 * MS);
+	sched_wake(a);
+	assert_ptr_equal(next(), a);
+	on(1);
+	pass(3 * MS);
+	assert_int_equal(sched_spend(a, MS), 0);
+	on(0);
+	pass(0);
+	assert_true(*a->sched_needed);
+	assert_ptr_equal(next(), a);
+	assert_int_equal(fake_timer_el2_deadline(), now + 4 * MS);
+}
+
+/* An interrupt's work for others is not its time, also if some of it was charged in between. */
+TEST(time_that_is_lent_comes_back)
+{
+	add(a, 0, 5, 5000, 10000);
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	pass(2 * MS);
+	on(1);
+	assert_int_equal(sched_spend(a, 0), 0);
+	on(0);
+	sched_lent(2 * MS);
+	sched_again();
+	assert_ptr_equal(next(), a);
+	assert_int_equal(fake_timer_el2_deadline(), now + 5 * MS);
+}
+
 TEST(work_for_a_vcpu_without_a_budget_is_its_own_affair)
 {
 	add_ready(a, 0, 5);
@@ -375,6 +411,8 @@ int main(void)
 		RUN_ON_CORES(work_for_a_vcpu_that_waits_uses_its_budget_up),
 		RUN_ON_CORES(a_vcpu_that_runs_is_stopped_when_work_for_it_uses_the_budget_up),
 		RUN_ON_CORES(what_was_too_much_is_of_the_next_period_but_not_of_more),
+		RUN_ON_CORES(work_at_the_end_of_a_period_leaves_the_next_one_whole),
+		RUN_ON_CORES(time_that_is_lent_comes_back),
 		RUN_ON_CORES(work_for_a_vcpu_without_a_budget_is_its_own_affair),
 		RUN_ON_CORES(one_without_a_budget_gets_no_tick_from_who_ran_before),
 		RUN_ON_CORES(the_timer_of_a_blocked_vcpu_fires_at_its_deadline),
