@@ -23,7 +23,8 @@
 #include "core/life.h"
 #include "drivers/gic.h"
 
-#define PRIORITIES 8
+#define PRIORITIES	  8
+#define THROTTLED_AT_ONCE 3u /* in a look at who is ready: then interrupts come first */
 
 struct core {
 	struct spinlock lock;
@@ -327,14 +328,18 @@ static struct vcpu *first_ready(struct core *core, u64 now) NEEDS(core->lock)
 	return first;
 }
 
-/* `next`, or who is behind it, if that has used up its budget. Out of line: without budgets nothing is called. */
+/*
+ * `next`, or who is behind it, if that has used up its budget: by what others did for it. Out of line: without budgets
+ * nothing is called. 0: nobody, or there is more to be looked at.
+ */
 static RARE __attribute__((noinline)) struct vcpu *take_metered(struct core *core,
 								struct vcpu *next, u64 now)
 	NEEDS(core->lock)
 {
-	while (exhausted(core, next, now)) {
+	for (u32 i = 0; exhausted(core, next, now); i++) {
 		throttle(next);
-		if (!core->ready_mask)
+		core->needed |= core->ready_mask && i + 1 == THROTTLED_AT_ONCE;
+		if (!core->ready_mask || i + 1 == THROTTLED_AT_ONCE)
 			return 0;
 		next = first_ready(core, now);
 	}
@@ -388,8 +393,8 @@ static RARE struct vcpu *reconsider(struct core *core, struct vcpu *next, u64 no
 	if (core->needed && (!next || !next->ending)) {
 		if (next && next->run == VCPU_RUNNING)
 			enqueue(core, next, true, now);
-		next = take_ready(core, now);
 		core->needed = false;
+		next = take_ready(core, now);
 	}
 	core->loaded = next;
 	spin_unlock(&core->lock);
@@ -453,8 +458,8 @@ static struct vcpu *decide(struct core *core)
 	spin_lock(&core->lock);
 	if (loaded)
 		charge(core, loaded, now);
-	next = choose(core, now);
 	core->needed = false;
+	next = choose(core, now);
 	if (!loaded)
 		core->loaded = next;
 	spin_unlock(&core->lock);

@@ -206,6 +206,24 @@ TEST(time_that_is_lent_comes_back)
 	assert_int_equal(fake_timer_el2_deadline(), now + 5 * MS);
 }
 
+/* However many have none left by then, interrupts are looked at in between. */
+TEST(a_look_throttles_a_few)
+{
+	for (u32 i = 0; i < VCPUS; i++)
+		add(&vcpus[i], 0, 5, 2000, 10000);
+	for (u32 i = 0; i < VCPUS; i++) {
+		sched_start(&vcpus[i]);
+		sched_spend(&vcpus[i], 2 * MS);
+	}
+	interrupts = 0;
+	assert_null(next());
+	assert_int_equal(interrupts, 1);
+	for (u32 i = 0; i < VCPUS; i++)
+		assert_int_equal(vcpus[i].run, VCPU_THROTTLED);
+	pass(10 * MS);
+	assert_ptr_equal(next(), a);
+}
+
 TEST(work_for_a_vcpu_without_a_budget_is_its_own_affair)
 {
 	add_ready(a, 0, 5);
@@ -413,6 +431,7 @@ int main(void)
 		RUN_ON_CORES(what_was_too_much_is_of_the_next_period_but_not_of_more),
 		RUN_ON_CORES(work_at_the_end_of_a_period_leaves_the_next_one_whole),
 		RUN_ON_CORES(time_that_is_lent_comes_back),
+		RUN_ON_CORES(a_look_throttles_a_few),
 		RUN_ON_CORES(work_for_a_vcpu_without_a_budget_is_its_own_affair),
 		RUN_ON_CORES(one_without_a_budget_gets_no_tick_from_who_ran_before),
 		RUN_ON_CORES(the_timer_of_a_blocked_vcpu_fires_at_its_deadline),
