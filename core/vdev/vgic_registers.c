@@ -108,8 +108,12 @@ static void pass_on(const struct vgic_spi_bank *spi, u32 kind, u32 bits)
 static void own_active(struct vgic_spi_bank *spi, u32 bits, bool active)
 {
 	bits &= ~spi->bank.listed & (active ? ~spi->bank.active : spi->bank.active);
-	for (u32 i = 0; bits && i < MAX_VCPUS; i++)
-		spi->owned[i] = (spi->owned[i] & ~bits) | (active ? spi->routed[i] & bits : 0);
+	for (u32 i = 0; bits && i < MAX_VCPUS; i++) {
+		u32 its = bits & (active ? spi->routed[i] : spi->owned[i]);
+
+		spi->owned[i] ^= its;
+		bits &= ~its;
+	}
 }
 
 /* ISACTIVER and ICACTIVER, after change_bits(). What the guest itself has acknowledged has to be known. */
