@@ -16,9 +16,15 @@ static int compare(u32 parent, const struct store_name *name, const struct store
 {
 	if (parent != node->parent)
 		return parent < node->parent ? -1 : 1;
-	for (u32 i = 0; i < STORE_NAME_WORDS; i++)
-		if (name->word[i] != node->name.word[i])
-			return name->word[i] < node->name.word[i] ? -1 : 1;
+	/* Two words a turn: a search among names that are alike is made of this. */
+	for (u32 i = 0; i < STORE_NAME_WORDS; i += 2) {
+		u64 first = name->word[i], second = name->word[i + 1];
+
+		if (first != node->name.word[i])
+			return first < node->name.word[i] ? -1 : 1;
+		if (second != node->name.word[i + 1])
+			return second < node->name.word[i + 1] ? -1 : 1;
+	}
 	return 0;
 }
 
