@@ -56,11 +56,6 @@ static struct block_slot *slot_of(struct block_request *request)
 	return container_of(request, struct block_slot, request);
 }
 
-bool block_stopped(const struct vm *vm)
-{
-	return __atomic_load_n(&vm->ipc->block.stopped, __ATOMIC_RELAXED);
-}
-
 /* Slots and the completion ring of one vCPU. */
 
 /* Reads how far the guest has consumed; believed as far as it is possible. */
@@ -137,7 +132,7 @@ void block_slot_complete(struct block_slot *slot, enum weir_status status)
 	spin_lock(&block->lock);
 	write_once(vcpu->account.block_ticks, vcpu->account.block_ticks + ticks);
 	free_slot(block, slot->index);
-	tell = !block_stopped(vcpu->vm);
+	tell = !block_stopped(&vcpu->vm->ipc->block);
 	if (tell) {
 		completion = &block->out->completion[block->tail % WEIR_COMPLETIONS];
 		completion->cookie = slot->cookie;

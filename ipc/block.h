@@ -56,6 +56,12 @@ struct block_vm {
 	struct block_turn turn[BLOCK_DEVICES_MAX];
 };
 
+/* Requests of the VM end without a word. */
+static inline __attribute__((always_inline)) bool block_stopped(const struct block_vm *block)
+{
+	return __atomic_load_n(&block->stopped, __ATOMIC_RELAXED);
+}
+
 /* Boot, when disks are known and the vCPUs have their pages: opens the VM's disks. */
 void block_vm_create(struct vm *vm, const struct manifest *manifest);
 u64 block_vcpu_heap_bytes(void); /* what it takes for a vCPU, at most */
@@ -82,7 +88,6 @@ bool block_pages_busy(struct vm *vm, pa_t pa, u64 bytes);
  */
 enum weir_status block_start(struct vm *vm, const struct block_disk *disk,
 			     struct block_request *request);
-bool block_stopped(const struct vm *vm); /* its requests end without a word */
 /* What moving a request's data, or finding it in an interrupt, took of some core is the vCPU's. */
 void block_charge(struct vcpu *vcpu, u64 ticks);
 

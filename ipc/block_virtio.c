@@ -51,6 +51,9 @@
 
 #define ID_BYTES 20u
 
+/* Else it would share a frame with what each request passes. */
+#define APART __attribute__((noinline))
+
 struct header {
 	u32 type, reserved;
 	u64 sector;
@@ -81,7 +84,7 @@ static void finish(struct virtio_request *request, u8 answer, bool was_sent)
 	bool more, end;
 
 	spin_lock(&device->lock);
-	end = block_stopped(device->vm);
+	end = block_stopped(&device->vm->ipc->block);
 	if (!end && virtio_live(device) && device->queue[0].ready) {
 		*(u8 *)virtio_shown(request->answer) = answer;
 		virtio_put(device, &device->queue[0], request->chain.head,
@@ -106,11 +109,12 @@ static enum weir_status start_next(struct virtio_request *request)
 	const struct block_disk *disk = request->disk->disk;
 	struct block_request *io = &request->request;
 	u32 room = (u32)disk->max_sectors * BLOCK_SECTOR_BYTES, count = 0;
+	u32 most = min(request->left, disk->device->max_segments);
 	struct block_segment *piece = request->data;
 
 	io->segment = piece;
 	io->ticks = 0;
-	for (; count < min(request->left, disk->device->max_segments) && room; count++, piece++) {
+	for (; count < most && room; count++, piece++) {
 		if (piece->bytes > room) {
 			request->later = piece->bytes - room;
 			piece->bytes = room;
@@ -161,7 +165,7 @@ static void done(struct block_request *io, enum weir_status status)
 	if (io->ticks)
 		block_charge(vm->vcpu[0], io->ticks);
 	more = request->later || request->left > io->segment_count;
-	if (status == WEIR_OK && !block_stopped(vm) && (more || must_flush(request))) {
+	if (status == WEIR_OK && !block_stopped(&vm->ipc->block) && (more || must_flush(request))) {
 		pass(request);
 		if (!more)
 			io->operation = BLOCK_FLUSH;
@@ -240,7 +244,7 @@ static u8 begin_io(struct virtio_request *request, struct vcpu *self, u64 sector
 	return start_next(request) == WEIR_OK ? ANSWER_NONE : ANSWER_IO;
 }
 
-static u8 get_id(struct virtio_request *request)
+static APART u8 get_id(struct virtio_request *request)
 {
 	const struct block_segment *piece = &request->chain.piece[request->chain.readable];
 	const char *name = request->disk->disk->config->name;
@@ -254,16 +258,21 @@ static u8 get_id(struct virtio_request *request)
 	return ANSWER_OK;
 }
 
+static APART struct header copy_header(pa_t pa)
+{
+	struct header header;
+
+	virtio_copy_in(&header, pa, sizeof(header));
+	return header;
+}
+
 /* Each word is read once. As drivers have it, it is aligned and in a page. */
 static struct header read_header(pa_t pa)
 {
 	const u64 *words;
-	struct header header;
 
-	if (pa.raw % sizeof(u64) || (pa.raw & PAGE_MASK) > PAGE_SIZE - sizeof(header)) {
-		virtio_copy_in(&header, pa, sizeof(header));
-		return header;
-	}
+	if (pa.raw % sizeof(u64) || (pa.raw & PAGE_MASK) > PAGE_SIZE - sizeof(struct header))
+		return copy_header(pa);
 	words = virtio_shown(pa);
 	return (struct header){ .type = (u32)read_once(words[0]), .sector = read_once(words[1]) };
 }
@@ -292,7 +301,7 @@ static u8 begin(struct virtio_request *request, struct vcpu *self)
 }
 
 /* Which pieces are shared, or have too much of the pool to be looked at, a bit each. */
-static u32 shared_pieces(struct vm *vm, const struct virtio_request *request)
+static APART u32 shared_pieces(struct vm *vm, const struct virtio_request *request)
 {
 	const struct virtio_chain *chain = &request->chain;
 	const struct block_reach *reach = &request->reach;
@@ -347,13 +356,16 @@ static struct virtio_request *take(struct virtio_device *device) NEEDS(device->l
 	const struct virtio_chain *chain;
 	const struct block_segment *last;
 
-	if (!virtio_live(device) || !device->queue[0].ready || block_stopped(device->vm))
+	if (!virtio_live(device) || !device->queue[0].ready ||
+	    block_stopped(&device->vm->ipc->block))
 		return 0;
 	if (!disk->free) {
 		disk->starved = true;
 		return 0;
 	}
 	request = &disk->request[__builtin_ctz(disk->free)];
+	/* Hidden, or the compiler multiplies by its size again wherever it is used. */
+	__asm__("" : "+r"(request));
 	if (!virtio_take(device, &device->queue[0], &request->chain))
 		return 0;
 	chain = &request->chain;
@@ -371,7 +383,7 @@ static struct virtio_request *take(struct virtio_device *device) NEEDS(device->l
 }
 
 /* Drops a request that names what is not the driver's to name. */
-static void refuse(struct virtio_request *request)
+static APART void refuse(struct virtio_request *request)
 {
 	struct virtio_device *device = &request->disk->device;
 
@@ -407,14 +419,14 @@ static u32 serve(struct virtio_disk *disk, struct vcpu *self, bool *sent, bool *
 		return 0;
 	}
 	answer = shared ? ANSWER_IO : begin(request, self);
-	if (answer == ANSWER_NONE)
-		*sent = true;
-	else
+	if (answer != ANSWER_NONE)
 		finish(request, answer, false);
+	else if (sent)
+		*sent = true;
 	return pieces;
 }
 
-static void pay(struct virtio_disk *disk, struct account *account)
+static APART void pay(struct virtio_disk *disk, struct account *account)
 {
 	spin_lock(&disk->device.lock);
 	write_once(account->block_requests, account->block_requests + disk->owed_requests);
@@ -436,12 +448,11 @@ bool block_virtio_serve(struct virtio_disk *disk, struct vcpu *self, bool *sent)
 static bool notified(struct vcpu *self, struct virtio_device *device, u32 queue)
 {
 	struct virtio_disk *disk = disk_of(device);
-	bool sent = false;
 
 	(void)queue;
 	if (read_once(disk->owed_requests))
 		pay(disk, &self->account);
-	return block_virtio_serve(disk, self, &sent);
+	return block_virtio_serve(disk, self, 0);
 }
 
 /* ---- The device ------------------------------------------------------------------------------ */

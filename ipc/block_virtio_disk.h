@@ -39,8 +39,8 @@ struct virtio_disk {
 };
 
 /*
- * As much of the queue as an exit may; true: there may be more. `self`: 0 in an interrupt. `sent` becomes true if the
- * service has got a request.
+ * As much of the queue as an exit may; true: there may be more. `self`: 0 in an interrupt. `sent`, unless it is 0, becomes
+ * true if the service has got a request.
  */
 bool block_virtio_serve(struct virtio_disk *disk, struct vcpu *self, bool *sent);
 

@@ -32,6 +32,9 @@
 
 #define STATUS_ALL 0xffu /* bits of the device status, 2.1 */
 
+/* Else it would share a frame with what each request passes, and virtio_mmio() one with all accesses to devices. */
+#define APART __attribute__((noinline))
+
 #define NO_INTERRUPT 1u /* flag of the available ring */
 
 /* Offsets in both rings: flags, index, entries. The event field is behind the entries. */
@@ -107,18 +110,19 @@ static void *look(const struct virtio_queue *queue, enum virtio_part part, u64 o
 	return queue->at[part] + offset;
 }
 
+#define FLAG(flag) ((u64)(flag) << 32) /* in the second word of a descriptor */
+
 /* Of the pieces of the chain from its head on. False: it is none. */
 static bool read_chain(const struct vm *vm, const struct virtio_queue *queue,
 		       struct virtio_chain *chain)
 {
 	const u64(*table)[2] = look(queue, VIRTIO_DESCRIPTORS, 0);
 	u64 base = vm->ram_ipa, size = vm->ram_bytes, delta = vm->ram.raw - base;
-	u64 index = chain->head, flags;
+	u64 index = chain->head, rest, end = 0;
 	u32 count = 0, readable = 0;
 
-	chain->end = 0;
 	do {
-		u64 address, rest, bytes;
+		u64 address, bytes;
 
 		if (index >= queue->size || count == VIRTIO_CHAIN_MAX)
 			return false;
@@ -126,18 +130,18 @@ static bool read_chain(const struct vm *vm, const struct virtio_queue *queue,
 			 1; /* a power of two, so it is the same also where it is guessed */
 		address = read_once(table[index][0]);
 		rest = read_once(table[index][1]); /* bytes, flags, next */
-		flags = rest >> 32;
 		bytes = (u32)rest;
-		if (flags & DESCRIPTOR_INDIRECT || !bytes || address - base >= size ||
+		if (rest & FLAG(DESCRIPTOR_INDIRECT) || !bytes || address - base >= size ||
 		    bytes > size - (address - base))
 			return false;
-		if (!(flags & DESCRIPTOR_WRITE) && readable++ != count)
+		if (!(rest & FLAG(DESCRIPTOR_WRITE)) && readable++ != count)
 			return false;
 		address += delta;
-		chain->end = max(chain->end, address + bytes);
+		end = max(end, address + bytes);
 		chain->piece[count++] = (struct block_segment){ PA(address), (u32)bytes };
 		index = rest >> 48;
-	} while (flags & DESCRIPTOR_NEXT);
+	} while (rest & FLAG(DESCRIPTOR_NEXT));
+	chain->end = end;
 	chain->count = count;
 	chain->readable = readable;
 	return true;
@@ -164,11 +168,15 @@ static u16 ask_notification(const struct virtio_queue *queue)
 
 bool virtio_more(const struct virtio_device *device, struct virtio_queue *queue)
 {
-	if (queue->available == queue->seen)
-		queue->available = available_index(queue);
-	if (queue->available == queue->seen && virtio_has(device, VIRTIO_EVENT_INDEX))
-		queue->available = ask_notification(queue);
-	return queue->available != queue->seen;
+	u16 seen = queue->seen, available = queue->available;
+
+	if (available != seen)
+		return true;
+	available = available_index(queue);
+	if (available == seen && virtio_has(device, VIRTIO_EVENT_INDEX))
+		available = ask_notification(queue);
+	queue->available = available;
+	return available != seen;
 }
 
 bool virtio_take(struct virtio_device *device, struct virtio_queue *queue,
@@ -178,7 +186,7 @@ bool virtio_take(struct virtio_device *device, struct virtio_queue *queue,
 
 	if (!virtio_more(device, queue))
 		return false;
-	entry = look(queue, VIRTIO_AVAILABLE, RING_ENTRY + 2 * (queue->seen % queue->size));
+	entry = look(queue, VIRTIO_AVAILABLE, RING_ENTRY + 2 * (queue->seen & (queue->size - 1)));
 	chain->head = read_once(*entry);
 	if ((u16)(queue->available - queue->seen) > queue->size ||
 	    !read_chain(device->vm, queue, chain)) {
@@ -204,7 +212,7 @@ static bool wants_interrupt(const struct virtio_device *device, const struct vir
 
 void virtio_put(struct virtio_device *device, struct virtio_queue *queue, u16 head, u32 bytes)
 {
-	u64 slot = queue->used % queue->size;
+	u64 slot = queue->used & (queue->size - 1);
 	struct used_entry *entry = look(queue, VIRTIO_USED, RING_ENTRY + sizeof(*entry) * slot);
 	u16 *index;
 
@@ -471,9 +479,6 @@ static void write_word(struct virtio_device *device, u64 offset, u32 value) NEED
 	case QUEUE_SELECT:
 		device->queue_select = value;
 		break;
-	case INTERRUPT_ACK:
-		acknowledge(device, value);
-		break;
 	case STATUS:
 		write_status(device, value);
 		break;
@@ -485,17 +490,12 @@ static void write_word(struct virtio_device *device, u64 offset, u32 value) NEED
 	}
 }
 
-/* Whole words only: what else would be written here, or there is no device, is ignored. */
-static void write(struct vcpu *self, struct virtio_device *device, u64 offset, u32 value)
+/* What a driver writes while it finds its device. */
+static APART void write_other(struct vcpu *self, struct virtio_device *device, u64 offset,
+			      u32 value)
 {
 	bool holds = offset == QUEUE_READY;
 
-	if (offset == QUEUE_NOTIFY) {
-		if (value < device->model->queues &&
-		    device->model->notified(self, device, (u32)index_nospec(value, VIRTIO_QUEUES)))
-			virtio_again();
-		return;
-	}
 	if (holds)
 		ipc_pages_hold(self->vm);
 	spin_lock(&device->lock);
@@ -505,22 +505,46 @@ static void write(struct vcpu *self, struct virtio_device *device, u64 offset, u
 		ipc_pages_release(self->vm);
 }
 
-static u32 read(struct virtio_device *device, u64 offset)
+/* First what it writes for each request. */
+static APART void write(struct vcpu *self, struct virtio_device *device, u64 offset, u32 value)
+{
+	if (offset == QUEUE_NOTIFY) {
+		if (value < device->model->queues &&
+		    device->model->notified(self, device, (u32)index_nospec(value, VIRTIO_QUEUES)))
+			virtio_again();
+	} else if (offset == INTERRUPT_ACK) {
+		spin_lock(&device->lock);
+		acknowledge(device, value);
+		spin_unlock(&device->lock);
+	} else {
+		write_other(self, device, offset, value);
+	}
+}
+
+static APART u32 read_other(struct virtio_device *device, u64 offset)
 {
 	u32 word;
 
 	if (!device)
 		return read_identity(device, offset);
-	if (offset == INTERRUPT_STATUS) /* of each interrupt; a word, as it was at some moment */
-		return read_once(device->interrupt);
 	spin_lock(&device->lock);
 	word = read_word(device, offset);
 	spin_unlock(&device->lock);
 	return word;
 }
 
-/* An access of 8 bytes is two; registers answer words, the configuration also less (4.2.2.2). */
-bool virtio_mmio(struct vcpu *self, struct mmio *access)
+static u32 read(struct virtio_device *device, u64 offset)
+{
+	if (device && offset == INTERRUPT_STATUS) /* of each interrupt; as it was at some moment */
+		return read_once(device->interrupt);
+	return read_other(device, offset);
+}
+
+/*
+ * An access of 8 bytes is two; registers answer words, the configuration also less (4.2.2.2). Written are whole words
+ * only: what else would be, or where there is no device, is ignored.
+ */
+APART bool virtio_mmio(struct vcpu *self, struct mmio *access)
 {
 	u64 slot = access->offset / VIRTIO_SLOT_BYTES;
 	u64 offset = access->offset % VIRTIO_SLOT_BYTES;
@@ -529,8 +553,10 @@ bool virtio_mmio(struct vcpu *self, struct mmio *access)
 	if (slot < VM_VIRTIO_DEVICES)
 		device = self->vm->virtio[index_nospec(slot, VM_VIRTIO_DEVICES)];
 	if (access->write) {
-		for (u32 i = 0; device && i < access->bytes && access->bytes >= 4; i += 4)
-			write(self, device, offset + i, (u32)(access->value >> 8 * i));
+		if (device && access->bytes >= 4)
+			write(self, device, offset, (u32)access->value);
+		if (device && access->bytes == 8)
+			write(self, device, offset + 4, (u32)(access->value >> 32));
 		return true;
 	}
 	access->value = 0;
