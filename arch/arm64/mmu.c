@@ -146,8 +146,12 @@ void *mmu_pin(void *space, pa_t base, u64 bytes)
 
 void mmu_unpin(void *space, u32 pages)
 {
+	u64 *entry = 0;
+
 	for (u64 va = (u64)space; pages; pages--, va += PAGE_SIZE) {
-		*entry_at(va, 3) = 0;
+		if (!entry || !(va & (BLOCK_2M - 1)))
+			entry = entry_at(va, 3);
+		*entry++ = 0;
 		dsb(ishst);
 		tlbi_page(vae2is, va >> PAGE_SHIFT);
 	}
