@@ -188,7 +188,7 @@ static u64 gather(struct virtio_request *request, bool read)
 	struct virtio_chain *chain = &request->chain;
 	struct block_segment *piece = &chain->piece[read ? chain->readable : 0], *to = piece;
 	const struct block_segment *last = &chain->piece[read ? chain->count : chain->readable];
-	u64 bytes = 0, all = 0, end = 0;
+	u64 bytes = 0, all = 0, end = UINT64_MAX; /* of the last piece: of none at first */
 
 	chain->piece[0].pa.raw += sizeof(struct header);
 	chain->piece[0].bytes -= sizeof(struct header);
