@@ -8,7 +8,8 @@
  * console's virtio_console.c; here are registers, queues and interrupts.
  *
  * Queues lie in the guest's RAM. While one is ready its pages are neither shared nor
- * passed to another VM (virtio_pinned()), and are in EL2's address space. Each word of them is read once. A driver that lies is told DEVICE_NEEDS_RESET: its device does nothing until it is reset.
+ * passed to another VM (virtio_pinned()), and are in EL2's address space. Each word of them is read once.
+ * A driver that lies is told DEVICE_NEEDS_RESET: its device does nothing until it is reset.
  *
  * What takes longer than an exit may is done by the guest's trapped store being executed again
  * (virtio_again()): notifications with much to do, a reset while requests are under way.
@@ -77,8 +78,8 @@ struct virtio_device {
 	const struct virtio_model *model;
 	struct vm *vm;
 	u32 slot;
-	u8 *space
-		[VIRTIO_QUEUES]; /* where the parts of a queue can be shown, VIRTIO_PART_PAGES each */
+	/* Where the parts of a queue can be shown at EL2, VIRTIO_PART_PAGES each; fixed. */
+	u8 *space[VIRTIO_QUEUES];
 
 	struct spinlock lock; /* guards the rest */
 	u32 status, interrupt;
