@@ -21,6 +21,18 @@ run: export WEIR_FROM = $(or $(value PWD),$(CURDIR))
 PREFIX ?= /usr/local
 # Where `make run` runs: virt, or rpi4 for the Raspberry Pi 4 (QEMU's raspi4b).
 BOARD ?= virt
+# What `make run` boots instead: a name of guests/examples, or folder/name.
+EXAMPLE_NAME := $(if $(EXAMPLE),guests/$(if $(findstring /,$(EXAMPLE)),,examples/)$(EXAMPLE))
+
+# What is not there is said at once, in one line.
+ifneq ($(filter run demo-pipeline,$(MAKECMDGOALS)),)
+ifeq ($(filter virt rpi4,$(BOARD)),)
+$(error BOARD=$(BOARD): there are BOARD=virt and BOARD=rpi4)
+endif
+ifneq ($(filter-out $(wildcard $(EXAMPLE_NAME:%=%.dts)),$(EXAMPLE_NAME:%=%.dts)),)
+$(error EXAMPLE=$(EXAMPLE): there is no $(EXAMPLE_NAME).dts)
+endif
+endif
 
 # Goals that build nothing need no set-up.
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
@@ -218,8 +230,7 @@ rpi4: all $(RPI4_TREE)
 		--image $(B)/images/carry.dtb
 	@tools/card build/rpi4/sdcard.img $(RPI4_BOOT) --image $(B)/images/carry.dtb
 
-# A name of guests/examples, or folder/name.
-EXAMPLE_IMAGE := $(if $(EXAMPLE),$(B)/guests/$(if $(findstring /,$(EXAMPLE)),,examples/)$(EXAMPLE).dtb)
+EXAMPLE_IMAGE := $(EXAMPLE_NAME:%=$(B)/%.dtb)
 RUN_EXAMPLE = tools/weir run $(EXAMPLE_IMAGE) --board '$(BOARD)' --weir $(B)/weir.bin
 run: all $(EXAMPLE_IMAGE) $(if $(filter rpi4,$(BOARD)),$(RPI4_TREE))
 	@$(if $(EXAMPLE),exec $(RUN_EXAMPLE);) \

@@ -11,6 +11,9 @@ LINUX_MANIFESTS := $(sort $(patsubst guests/linux/%.dts,%,$(wildcard guests/linu
 
 # Said at once, and not by whatever misses it first.
 ifneq ($(filter linux,$(MAKECMDGOALS)),)
+ifeq ($(and $(findstring .,$(LINUX)),$(filter 1% 2% 3% 4% 5% 6% 7% 8% 9%,$(LINUX))),)
+$(error LINUX=$(LINUX): it is a version of two numbers, 6.1 or 6.12)
+endif
 ifeq ($(filter $(LINUX_MANIFESTS),$(MANIFEST)),)
 $(error MANIFEST=$(MANIFEST): guests/linux has no such manifest, but $(LINUX_MANIFESTS))
 endif

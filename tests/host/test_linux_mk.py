@@ -1,4 +1,4 @@
-"""`make linux` with what is not there: one line says so, and nothing is built or booted."""
+"""`make linux` and `make run` with what is not there: one line says so, and nothing is built or booted."""
 
 import os
 import pathlib
@@ -9,11 +9,18 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def make_linux(*variables):
+def make(goal, *variables):
     # The make that runs the tests has told its flags to its children.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    return subprocess.run(["make", "-n", "linux", *variables], cwd=ROOT, env=environment, capture_output=True,
+    return subprocess.run(["make", "-n", goal, *variables], cwd=ROOT, env=environment, capture_output=True,
                           text=True, timeout=120)
+
+
+def refuses(done, said):
+    assert done.returncode == 2
+    line, = done.stderr.splitlines()
+    assert line.endswith(f"*** {said}.  Stop.")
+    assert not done.stdout
 
 
 BOARDS = "there are BOARD=virt with GIC=2 or 3, and BOARD=rpi4, which has a GICv2"
@@ -29,19 +36,27 @@ BOARDS = "there are BOARD=virt with GIC=2 or 3, and BOARD=rpi4, which has a GICv
     (["GIC=5"], f"BOARD=virt GIC=5: {BOARDS}"),
     (["BOARD=rpi4", "GIC=3"], f"BOARD=rpi4 GIC=3: {BOARDS}"),
     (["BOARD=pc"], f"BOARD=pc GIC=2: {BOARDS}"),
+    (["LINUX=7"], "LINUX=7: it is a version of two numbers, 6.1 or 6.12"),
+    (["LINUX="], "LINUX=: it is a version of two numbers, 6.1 or 6.12"),
 ], ids=str)
 def test_what_is_not_there_is_one_line(variables, said):
-    done = make_linux(*variables)
-    assert done.returncode == 2
-    line, = done.stderr.splitlines()
-    assert line.endswith(f"*** {said}.  Stop.")
-    assert not done.stdout
+    refuses(make("linux", *variables), said)
+
+
+@pytest.mark.parametrize("goal, variables, said", [
+    ("run", ["BOARD=pc"], "BOARD=pc: there are BOARD=virt and BOARD=rpi4"),
+    ("demo-pipeline", ["BOARD=pc"], "BOARD=pc: there are BOARD=virt and BOARD=rpi4"),
+    ("run", ["EXAMPLE=bogus"], "EXAMPLE=bogus: there is no guests/examples/bogus.dts"),
+    ("run", ["EXAMPLE=kv/bogus"], "EXAMPLE=kv/bogus: there is no guests/kv/bogus.dts"),
+], ids=str)
+def test_nor_does_make_run_begin(goal, variables, said):
+    refuses(make(goal, *variables), said)
 
 
 @pytest.mark.parametrize("variables", [
     ["MANIFEST=disk"], ["MANIFEST=two", "GIC=3"], ["DISK=README.md"], ["BOARD=rpi4"],
 ], ids=str)
 def test_what_is_there_is_booted(variables):
-    done = make_linux(*variables)
+    done = make("linux", *variables)
     assert done.returncode == 0, done.stderr
     assert "tools/weir run" in done.stdout
