@@ -9,8 +9,8 @@
  * slice, so that its equals get their turn however often that happens.
  *
  * Budgets: a vCPU with a budget runs at most that long in each period, which begins when it runs, or others work for it,
- * with a full budget. When it is used up the vCPU is throttled until the period ends; what it took too much is less in
- * the next one, up to all of it.
+ * with a full budget. When it is used up the vCPU is throttled until the period ends; what others did too much for it is
+ * less in the next one, up to all of it.
  */
 #include "core/sched.h"
 
@@ -236,20 +236,23 @@ static void take(struct vcpu *vcpu, u64 ticks)
 	vcpu->budget_left = max(vcpu->budget_left - (s64)ticks, -(s64)vcpu->budget);
 }
 
-/* Time since it was metered comes off the budget. */
+/*
+ * Time since it was metered comes off what is left of the budget. No more: its core's timer ends it in time, and a budget
+ * that is less than a switch takes would be used up before the guest's first instruction, for ever.
+ */
 static void charge(const struct core *core, struct vcpu *vcpu, u64 now) NEEDS(core->lock)
 {
-	(void)core;
+	(void)core; /* named for NEEDS() */
 	if (!vcpu->budget)
 		return;
-	take(vcpu, now - vcpu->charged_at);
+	vcpu->budget_left -= min((s64)(now - vcpu->charged_at), max(vcpu->budget_left, 0));
 	vcpu->charged_at = 0;
 }
 
 /* If none is open a period begins. True: nothing is left for it. */
 static RARE bool used_up(const struct core *core, struct vcpu *vcpu, u64 now) NEEDS(core->lock)
 {
-	(void)core;
+	(void)core; /* named for NEEDS() */
 	if (now >= vcpu->period_end) {
 		vcpu->budget_left = min(vcpu->budget_left, 0) + (s64)vcpu->budget;
 		vcpu->period_end = now + vcpu->period;
@@ -281,8 +284,7 @@ static u64 meter(struct core *core, struct vcpu *vcpu, u64 now)
 
 /*
  * What it has run is charged first, for it is of the period that ends now if it does. Its own core's timer is for what was
- * left when it began to run. What it runs too long for that, and what a piece of work takes too long, is of the next
- * period's budget.
+ * left when it began to run. What a piece of work takes too long is of the next period's budget.
  */
 RARE u64 sched_spend(struct vcpu *vcpu, u64 ticks)
 {
