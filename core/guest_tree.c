@@ -148,7 +148,7 @@ static void write_cpus(struct writer *writer)
 	put_u32(writer, "#address-cells", 1);
 	put_u32(writer, "#size-cells", 0);
 	for (u32 i = 0; i < writer->vm->vcpu_count; i++) {
-		name[4] = (char)('0' + i);
+		name[4] = "0123456789abcdef"[i];
 		begin(writer, name);
 		put_text(writer, "device_type", "cpu");
 		put_text(writer, "compatible", "arm,armv8");

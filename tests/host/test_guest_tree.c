@@ -94,6 +94,18 @@ static void expect_text(const char *path, const char *property, const char *text
 	assert_string_equal(data, text);
 }
 
+TEST(unit_addresses_of_cpus_are_hexadecimal)
+{
+	u32 count = vm.vcpu_count;
+
+	vm.vcpu_count = 16;
+	write_tree((struct range){ 0 });
+	vm.vcpu_count = count;
+	EXPECT_CELLS("/cpus/cpu@9", "reg", 9);
+	EXPECT_CELLS("/cpus/cpu@a", "reg", 10);
+	EXPECT_CELLS("/cpus/cpu@f", "reg", 15);
+}
+
 TEST(cpus_are_those_of_the_vm_and_start_by_hvc)
 {
 	write_tree((struct range){ 0 });
@@ -453,6 +465,7 @@ TEST(clocks_that_the_vm_does_not_see_are_said)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		RUN_CLEAN(unit_addresses_of_cpus_are_hexadecimal),
 		RUN_CLEAN(cpus_are_those_of_the_vm_and_start_by_hvc),
 		RUN_CLEAN(memory_is_all_of_the_ram),
 		RUN_CLEAN(direct_memory_is_where_the_machine_has_it),
