@@ -100,7 +100,10 @@ def test_natively_all_lies_where_the_vm_has_it(tmp_path):
         f"loader,file={tmp_path}/boot_vm_tree.dtb,addr=0x4bfbf000,force-raw=on",
         f"loader,file={tmp_path}/boot.cpio,addr=0x4bfb0000,force-raw=on",
         "loader,addr=0x50100000,data=0x40200000,data-len=8",
-        "loader,addr=0x50100008,data=0x4bfbf000,data-len=8"]
+        "loader,addr=0x50100008,data=0x4bfbf000,data-len=8",
+        "loader,addr=0x50100010,data=0x0,data-len=8"]
+    words = (tmp_path / "machine.block_native").read_text().splitlines()
+    assert "loader,addr=0x50100010,data=0x800000,data-len=8" in words
     assert (tmp_path / "boot_vm_tree.dtb").read_bytes() == TREE
 
 

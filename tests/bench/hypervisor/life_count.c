@@ -33,7 +33,7 @@ static u32 mark_count;
 static void start(struct vm *vm)
 {
 	life_alone = strcmp(vm->config->name, "linux") == 0;
-	if (life_alone) { /* its vCPU may be loaded already */
+	if (life_alone && vm->config->disk_count) { /* it marks; its vCPU may be loaded already */
 		vm->vcpu[0]->arch.hcr |= HCR_TPCP;
 		WRITE_SYSREG(hcr_el2, READ_SYSREG(hcr_el2) | HCR_TPCP);
 	}

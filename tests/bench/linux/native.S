@@ -1,7 +1,8 @@
 /*
  * What stands at EL2 when the kernel runs without Weir: it enters the kernel at EL1, passes its PSCI calls on, and
  * at SYSTEM_OFF prints how many instructions were executed below EL2 and at EL2, as the benchmark build of Weir does
- * (hypervisor/life_count.c), and at each mark before. tools/bench-linux has QEMU write two words for it: the kernel's address and the tree's.
+ * (hypervisor/life_count.c), and at each mark before. tools/bench-linux has QEMU write three words for it: the kernel's
+ * address, the tree's, and HCR_EL2.TPCP, that cache maintenance to memory traps, if there are marks.
  */
 	.equ	PLACE, 0x50100000
 	.equ	MARKS, 0x50101000	// of three words; SP is where the next one goes
@@ -11,7 +12,9 @@
 _start:
 	adr	x0, vectors
 	msr	vbar_el2, x0
-	ldr	x0, =0x80800000		// HCR_EL2.RW: EL1 is of 64 bits; TPCP: cache maintenance to memory traps
+	ldr	x1, =PLACE
+	ldr	x0, [x1, #16]
+	orr	x0, x0, #(1 << 31)	// HCR_EL2.RW: EL1 is of 64 bits
 	msr	hcr_el2, x0
 	ldr	x0, =MARKS
 	mov	sp, x0
