@@ -38,7 +38,7 @@ void irq_pass(u32 intid, struct vm *vm, bool edge)
 }
 
 /* Any but those that each core has. Out of line, and small: the others are hot. */
-__attribute__((noinline, cold)) static void device_interrupt(u32 intid)
+static RARE APART void device_interrupt(u32 intid)
 {
 	if (intid >= 32 && intid < 32 + ARRAY_SIZE(passed) && passed[intid - 32]) {
 		vgic_hardware_came(passed[intid - 32], intid);
@@ -51,7 +51,7 @@ __attribute__((noinline, cold)) static void device_interrupt(u32 intid)
 }
 
 /* Out of line, so that the two that are hot need no stack. */
-static __attribute__((noinline)) void other_interrupt(u32 intid, struct vcpu *current)
+static APART void other_interrupt(u32 intid, struct vcpu *current)
 {
 	/* Handled before deactivation: a level line must have fallen by then. */
 	if (intid == GIC_MAINTENANCE_INTID) {

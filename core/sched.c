@@ -334,8 +334,7 @@ static struct vcpu *first_ready(struct core *core, u64 now) NEEDS(core->lock)
  * `next`, or who is behind it, if that has used up its budget: by what others did for it. Out of line: without budgets
  * nothing is called. 0: nobody, or there is more to be looked at.
  */
-static RARE __attribute__((noinline)) struct vcpu *take_metered(struct core *core,
-								struct vcpu *next, u64 now)
+static RARE APART struct vcpu *take_metered(struct core *core, struct vcpu *next, u64 now)
 	NEEDS(core->lock)
 {
 	for (u32 i = 0; exhausted(core, next, now); i++) {

@@ -106,8 +106,7 @@ void tree_complain(const struct tree_walk *walk, const char *property, const cha
 	log_line("tree: %s: %s: %s", path, property, expectation);
 }
 
-__attribute__((noinline)) u32 tree_cell(const struct node *node, enum property property,
-					u32 standard)
+APART u32 tree_cell(const struct node *node, enum property property, u32 standard)
 {
 	struct value value = node->value[property];
 

@@ -392,7 +392,7 @@ static bool reaches(const struct block_vcpu *block, u64 from, u64 to) NEEDS(bloc
 }
 
 /* Apart: the rest is then short enough to become a part of grant_share_call(), which is made fast. */
-static RARE __attribute__((noinline)) bool virtio_busy(struct vm *vm, pa_t pa, u64 bytes)
+static RARE APART bool virtio_busy(struct vm *vm, pa_t pa, u64 bytes)
 {
 	return virtio_pinned(vm, pa, bytes) || block_virtio_busy(vm, pa.raw, pa.raw + bytes);
 }

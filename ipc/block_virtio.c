@@ -51,9 +51,6 @@
 
 #define ID_BYTES 20u
 
-/* Else it would share a frame with what each request passes. */
-#define APART __attribute__((noinline))
-
 struct header {
 	u32 type, reserved;
 	u64 sector;

@@ -72,7 +72,7 @@ static void rested(struct timeout *timeout)
 }
 
 /* Apart, or its frame would be that of each interrupt that finds nothing here. */
-static __attribute__((noinline)) void look_into(struct looks *of, struct virtio_disk *disk)
+static APART void look_into(struct looks *of, struct virtio_disk *disk)
 {
 	struct vcpu *payer = disk->device.vm->vcpu[0];
 	u64 begun = timer_now(), ticks;

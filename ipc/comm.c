@@ -54,7 +54,7 @@ static void rested(struct timeout *timeout)
 }
 
 /* From the budget. True: there is none left; the ring, full or not, is not looked at before there is. */
-static RARE __attribute__((noinline)) bool spend(struct vcpu *vcpu, u64 ticks)
+static RARE APART bool spend(struct vcpu *vcpu, u64 ticks)
 {
 	const struct comm_vcpu *comm = &vcpu->ipc->comm;
 	struct comm_core *core = cores[comm->core];

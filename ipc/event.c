@@ -89,8 +89,7 @@ RARE struct port_found event_port(struct vm *vm, weir_handle handle)
 }
 
 /* Why port_of() finds none; the handle may have become a port's since. */
-static RARE __attribute__((noinline)) enum weir_status port_refusal(struct vm *vm,
-								    weir_handle handle)
+static RARE APART enum weir_status port_refusal(struct vm *vm, weir_handle handle)
 {
 	struct port *port;
 	enum weir_status status = port_lookup(vm, handle, &port);

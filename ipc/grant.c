@@ -55,8 +55,7 @@ static inline void unlock_both(struct grant_vm *a, struct grant_vm *b) NO_THREAD
 }
 
 /* Two VMs whose ids are in the wrong order for who has one lock and wants the other. */
-static RARE __attribute__((noinline)) bool lock_anew(struct grant_vm *own,
-						     struct grant_vm *others) NO_THREAD_SAFETY
+static RARE APART bool lock_anew(struct grant_vm *own, struct grant_vm *others) NO_THREAD_SAFETY
 {
 	spin_unlock(&own->lock);
 	spin_lock(&others->lock);
@@ -214,8 +213,7 @@ static weir_handle share_commit(struct vm *vm, const struct port *port, u64 firs
 }
 
 /* 2 MiB of the pool, which the machine and the VM have at such an address. */
-static RARE __attribute__((noinline)) bool whole_piece(const struct grant_vm *table, u64 first,
-						       u64 pages, u64 access)
+static RARE APART bool whole_piece(const struct grant_vm *table, u64 first, u64 pages, u64 access)
 {
 	if (pages != WEIR_GRANT_PAGES_2M || access > WEIR_PASS)
 		return false;
@@ -470,7 +468,7 @@ enum weir_status grant_pass_call(struct vcpu *self, const struct call_args *in,
  * moment (break before make, DDI 0487 D8.14). Who has the lock after that sees the new one.
  * Not a part of the path of every exit, which would have a stack guard for its sake.
  */
-__attribute__((noinline)) bool ipc_window_shows(struct vm *vm, ipa_t ipa)
+APART bool ipc_window_shows(struct vm *vm, ipa_t ipa)
 {
 	bool shows, pool = ipa.raw - vm_pool_base(vm) < vm->pool_bytes;
 	pa_t pa;

@@ -10,12 +10,9 @@
  */
 #include "ipc/grant_table.h"
 
-/* Not a part of the calls of channels' ports, which would get longer. */
-#define APART RARE __attribute__((noinline))
-
 #define GRANTS_MAX 0xffffu /* that are counted */
 
-APART enum weir_status grant_port_hold(struct port *port, weir_handle handle)
+RARE APART enum weir_status grant_port_hold(struct port *port, weir_handle handle)
 {
 	if (read_once(port->handle) != handle)
 		return WEIR_STALE;
@@ -25,7 +22,7 @@ APART enum weir_status grant_port_hold(struct port *port, weir_handle handle)
 	return WEIR_OK;
 }
 
-APART void grant_port_release(struct grant_vm *own, u32 number)
+RARE APART void grant_port_release(struct grant_vm *own, u32 number)
 {
 	container_of(own, struct vm_ipc, grant)->event.port[number].grants--;
 }
@@ -46,8 +43,8 @@ static bool holds(const struct port *port, weir_handle handle, const struct port
 	       port->grants < GRANTS_MAX;
 }
 
-APART bool grant_way_lock(const struct vm *home, const struct port *port, weir_handle handle,
-			  const struct port *peer, const struct grant *grant) NO_THREAD_SAFETY
+RARE APART bool grant_way_lock(const struct vm *home, const struct port *port, weir_handle handle,
+			       const struct port *peer, const struct grant *grant) NO_THREAD_SAFETY
 {
 	const struct vm *vm = port->owner->vm, *giver = peer->owner->vm;
 	const struct grant_vm *theirs = &giver->ipc->grant;
@@ -64,8 +61,8 @@ APART bool grant_way_lock(const struct vm *home, const struct port *port, weir_h
 	return page->state == WINDOW_OFFERED && page->port == port_number(peer);
 }
 
-APART void grant_way_unlock(const struct vm *home, struct port *port, const struct vm *giver,
-			    enum weir_status status) NO_THREAD_SAFETY
+RARE APART void grant_way_unlock(const struct vm *home, struct port *port, const struct vm *giver,
+				 enum weir_status status) NO_THREAD_SAFETY
 {
 	if (status == WEIR_OK && port->kind != PORT_CHANNEL)
 		port->grants++;

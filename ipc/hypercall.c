@@ -133,7 +133,7 @@ static void answer(struct vcpu *self, u64 x0, u64 x1, u64 x2, u64 x3)
 }
 
 /* The range's general queries (ARM DEN 0028, 6.2), and what nobody knows. */
-static RARE __attribute__((noinline)) void general_query(struct vcpu *self)
+static RARE APART void general_query(struct vcpu *self)
 {
 	switch ((u32)self->arch.x[0]) {
 	case WEIR_SMCCC_UID:

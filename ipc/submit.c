@@ -80,9 +80,8 @@ static enum weir_status begin_copy(struct vcpu *vcpu, const struct weir_command 
  * Commands but events; ring->used is what they cost, for a variable of drain() would have to be in memory then.
  * WEIR_AGAIN: a copy is not done yet.
  */
-static __attribute__((noinline)) enum weir_status do_request(struct vcpu *vcpu,
-							     const struct weir_command *command,
-							     u64 what)
+static APART enum weir_status do_request(struct vcpu *vcpu, const struct weir_command *command,
+					 u64 what)
 {
 	struct submit_vcpu *ring = &vcpu->ipc->submit;
 	enum weir_status status;

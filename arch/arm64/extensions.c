@@ -95,7 +95,7 @@ static void keys_load(const struct arch_vcpu *vcpu)
 #undef ROW
 }
 
-RARE __attribute__((noinline)) void arch_vcpu_take_keys(struct arch_vcpu *vcpu)
+RARE APART void arch_vcpu_take_keys(struct arch_vcpu *vcpu)
 {
 	vcpu->uses |= USES_KEYS;
 	vcpu->hcr |= HCR_APK | HCR_API;
@@ -158,8 +158,7 @@ static u64 *debug_register(struct debug_state *debug, u32 number)
 	return 0;
 }
 
-RARE __attribute__((noinline)) u64 arch_vcpu_debug(struct arch_vcpu *vcpu, u32 number, bool is_read,
-						   u64 value)
+RARE APART u64 arch_vcpu_debug(struct arch_vcpu *vcpu, u32 number, bool is_read, u64 value)
 {
 	struct debug_state *debug = &vcpu->debug;
 	u64 *kept = debug_register(debug, number);
@@ -182,7 +181,7 @@ RARE __attribute__((noinline)) u64 arch_vcpu_debug(struct arch_vcpu *vcpu, u32 n
 
 /* ---- All of them ----------------------------------------------------------------------------- */
 
-RARE __attribute__((noinline)) void extensions_save(struct arch_vcpu *vcpu)
+RARE APART void extensions_save(struct arch_vcpu *vcpu)
 {
 	if (vcpu->uses & USES_PMU)
 		pmu_save(vcpu);
@@ -192,7 +191,7 @@ RARE __attribute__((noinline)) void extensions_save(struct arch_vcpu *vcpu)
 		WRITE_SYSREG(mdscr_el1, 0);
 }
 
-RARE __attribute__((noinline)) void extensions_load(const struct arch_vcpu *vcpu)
+RARE APART void extensions_load(const struct arch_vcpu *vcpu)
 {
 	if (vcpu->uses & USES_PMU)
 		pmu_load(vcpu);

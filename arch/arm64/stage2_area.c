@@ -84,8 +84,8 @@ void stage2_area_block(const struct stage2_area *area, ipa_t ipa, pa_t pa, enum 
 }
 
 /* To the end of a table or beyond, or a piece: the table that is filled with one page, or its own. */
-static RARE __attribute__((noinline)) void set_to_end(const struct stage2_area *area, u64 ipa,
-						      u32 count, u64 value, u64 step)
+static RARE APART void set_to_end(const struct stage2_area *area, u64 ipa, u32 count, u64 value,
+				  u64 step)
 {
 	u64 page = (ipa - area->base.raw) >> PAGE_SHIFT, slot = page % ENTRIES;
 	u32 here = (u32)min(ENTRIES - slot, (u64)count);

@@ -178,7 +178,7 @@ static u64 pstate_at_el1(u64 pstate)
 }
 
 /* DDI 0487 D1.3.4: taking a synchronous exception to EL1. */
-static RARE __attribute__((noinline)) void inject(u64 esr)
+static RARE APART void inject(u64 esr)
 {
 	u64 pstate = READ_SYSREG(spsr_el2);
 	u64 vector = READ_SYSREG(vbar_el1);
@@ -196,13 +196,13 @@ static RARE __attribute__((noinline)) void inject(u64 esr)
 	WRITE_SYSREG(spsr_el2, pstate_at_el1(pstate));
 }
 
-RARE __attribute__((noinline)) void arch_inject_undefined(void)
+RARE APART void arch_inject_undefined(void)
 {
 	/* EC 0: unknown reason, with the IL bit. */
 	inject(1ul << 25);
 }
 
-RARE __attribute__((noinline)) void arch_inject_abort(bool instruction, u64 far)
+RARE APART void arch_inject_abort(bool instruction, u64 far)
 {
 	bool from_el0 = (READ_SYSREG(spsr_el2) & SPSR_EL) == 0;
 	u64 class = (instruction ? 0x20 : 0x24) + (from_el0 ? 0 : 1);

@@ -38,6 +38,9 @@ typedef struct {
 /* Made small, not fast, in a file that is not among the Makefile's COLD_SOURCES. */
 #define RARE __attribute__((cold))
 
+/* Out of line, so that what is hot where it is called stays small and needs no frame for it. */
+#define APART __attribute__((noinline))
+
 /* Called by the vectors alone, and never by its address: it needs no landing pad (BTI). It may have no table of
  * jumps, then, which gcc and clang make of a switch: tools/check-fp looks. */
 #if defined(__aarch64__)

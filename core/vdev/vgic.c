@@ -73,7 +73,7 @@ static void set_timer_active(struct vcpu *vcpu, bool active)
 	gic_set_active(VGIC_TIMER, active);
 }
 
-RARE COLD void vgic_timer_deactivate(u32 index)
+RARE APART void vgic_timer_deactivate(u32 index)
 {
 	list_reg_write(index, 0);
 	gic_deactivate(VGIC_TIMER);
@@ -184,7 +184,7 @@ static inline __attribute__((always_inline)) bool raise_quickly(struct vcpu *vcp
 }
 
 /* What the guest has emptied goes, and `bits` come in, without any new one in a list register. */
-static COLD u32 update(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.lock)
+static APART u32 update(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.lock)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
 	u32 look = 0;
@@ -210,7 +210,7 @@ static inline u32 place_or_ask(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 }
 
 /* Takes the rest: several interrupts, a change of what is listed. */
-static COLD u32 sync_fully(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.lock)
+static APART u32 sync_fully(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.lock)
 {
 	u32 look = update(vcpu, bits);
 
@@ -240,7 +240,7 @@ static inline u32 sync(struct vcpu *vcpu, u32 bits) NEEDS(vcpu->vm->vgic.lock)
 	return sync_fully(vcpu, bits);
 }
 
-static COLD void kick_all(struct vm *vm, u32 vcpus)
+static APART void kick_all(struct vm *vm, u32 vcpus)
 {
 	for (; vcpus; vcpus &= vcpus - 1)
 		sched_kick(vm->vcpu[__builtin_ctz(vcpus)]);
@@ -329,7 +329,7 @@ void vgic_vcpu_reset(struct vcpu *vcpu)
 }
 
 /* On the core of the vCPU: takes its inbox, and `bits` with it. */
-static __attribute__((noinline)) void take(struct vcpu *self, u32 bits)
+static APART void take(struct vcpu *self, u32 bits)
 {
 	u32 look;
 
@@ -364,7 +364,7 @@ void vgic_posted(struct vcpu *self, struct vcpu *target)
 		sched_kick(target);
 }
 
-static COLD void pend_on_this_core(struct vcpu *target, u32 intid)
+static APART void pend_on_this_core(struct vcpu *target, u32 intid)
 {
 	if (target == sched_current())
 		vgic_raise_here(target, intid);
@@ -449,7 +449,7 @@ static inline bool timer_came_quickly(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lo
 }
 
 /* What the guest has ended comes first: the line that goes down with it is the last one's. */
-static RARE COLD u32 timer_came(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+static RARE APART u32 timer_came(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
 	u32 look = 0;
 
@@ -462,7 +462,7 @@ static RARE COLD u32 timer_came(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 	return look | place_or_ask(vcpu);
 }
 
-RARE COLD void vgic_set_private(struct vcpu *vcpu, u32 intid, bool level)
+RARE APART void vgic_set_private(struct vcpu *vcpu, u32 intid, bool level)
 {
 	struct vgic_bank *bank = &vcpu->vgic.private;
 	u32 bit = 1u << (intid % 32), changed;

@@ -8,7 +8,7 @@
 
 #include "drivers/gic.h"
 
-RARE COLD void vgic_hardware_release(struct vgic_spi_bank *spi)
+RARE APART void vgic_hardware_release(struct vgic_spi_bank *spi)
 {
 	struct vgic_bank *bank = &spi->bank;
 	u32 over = bank->physical & ~(bank->latched | bank->listed | bank->active);
@@ -18,7 +18,7 @@ RARE COLD void vgic_hardware_release(struct vgic_spi_bank *spi)
 		gic_set(GIC_DEACTIVATE, vgic_spi_intid(spi, over));
 }
 
-RARE COLD void vgic_hardware_came(struct vm *vm, u32 intid)
+RARE APART void vgic_hardware_came(struct vm *vm, u32 intid)
 {
 	struct vgic_spi_bank *spi = vgic_spi_of(vm, intid);
 	u32 bit = 1u << intid % 32, look = 0;
@@ -38,7 +38,7 @@ RARE COLD void vgic_hardware_came(struct vm *vm, u32 intid)
 	vgic_look_anywhere(vm, look);
 }
 
-RARE COLD void vgic_hardware_set(struct vm *vm, u32 intid, bool given)
+RARE APART void vgic_hardware_set(struct vm *vm, u32 intid, bool given)
 {
 	struct vgic_bank *bank = &vgic_spi_of(vm, intid)->bank;
 	u32 bit = 1u << intid % 32;

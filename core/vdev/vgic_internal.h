@@ -6,9 +6,6 @@
 
 #include "core/vm.h"
 
-/* Not on a hot path: out of line, so that the functions that are stay small. */
-#define COLD __attribute__((noinline))
-
 #define VGIC_TIMER 27u /* INTID of the virtual timer, the guest's and the machine's */
 
 /* Bits of a private bank. */

@@ -46,8 +46,8 @@ static inline void no_candidates(struct candidates *of, bool group0, bool group1
 }
 
 /* `bits` are not none. */
-static COLD void set_candidates(struct candidates *of, const struct vgic_bank *bank, u32 b,
-				u32 bits)
+static APART void set_candidates(struct candidates *of, const struct vgic_bank *bank, u32 b,
+				 u32 bits)
 {
 	u32 open = bits & ((bank->group1 & of->open[1]) | (~bank->group1 & of->open[0])) &
 		   ~(bank->forced & of->forced);
@@ -73,8 +73,8 @@ static inline void add_candidates(const struct vgic *gic, const struct vgic_bank
 		set_candidates(pending, bank, b, pendings);
 }
 
-static COLD void find_candidates(struct vcpu *vcpu, struct candidates *active,
-				 struct candidates *pending)
+static APART void find_candidates(struct vcpu *vcpu, struct candidates *active,
+				  struct candidates *pending)
 {
 	const struct vgic *gic = &vcpu->vm->vgic;
 	struct list_regs_interface guest = list_regs_interface(0);
@@ -94,7 +94,7 @@ static COLD void find_candidates(struct vcpu *vcpu, struct candidates *active,
 }
 
 /* Takes the most urgent one out; there is one. Returns its INTID. */
-static COLD u32 take_best(struct vcpu *vcpu, struct candidates *of)
+static APART u32 take_best(struct vcpu *vcpu, struct candidates *of)
 {
 	u32 banks = of->banks, best = of->best[__builtin_ctz(banks)], intid, b, left;
 
@@ -113,7 +113,7 @@ static COLD u32 take_best(struct vcpu *vcpu, struct candidates *of)
 /* --- Out of the list registers -------------------------------------------------------------- */
 
 /* An SPI is in no list register any more. */
-static RARE COLD u32 disown(struct vcpu *vcpu, struct vgic_spi_bank *spi, u32 bit)
+static RARE APART u32 disown(struct vcpu *vcpu, struct vgic_spi_bank *spi, u32 bit)
 	NEEDS(vcpu->vm->vgic.lock)
 {
 	vgic_hardware_look(spi);
@@ -131,8 +131,8 @@ static RARE COLD u32 disown(struct vcpu *vcpu, struct vgic_spi_bank *spi, u32 bi
  * one, unless it was that one's next that has latched it. Where lines are lost it is still active,
  * and the question is taken back.
  */
-static COLD void leave_device(struct vcpu *vcpu, u32 index, u64 reg, struct vgic_bank *bank,
-			      u32 bit)
+static APART void leave_device(struct vcpu *vcpu, u32 index, u64 reg, struct vgic_bank *bank,
+			       u32 bit)
 {
 	vcpu->vgic.device &= (u8) ~(1u << index);
 	if (reg & (LIST_REG_PENDING | LIST_REG_ACTIVE))
@@ -180,7 +180,7 @@ u32 vgic_lists_fold(struct vcpu *vcpu, u32 index, u64 reg)
  * The guest ended interrupts that were active and had no list register: as it ends the most urgent
  * first, those with the highest priority that it has acknowledged. IHI 0069 12.4.5 (EOIcount).
  */
-static RARE COLD void end_lost(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+static RARE APART void end_lost(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
 	u32 lost = list_regs_lost_ends();
 	struct candidates active, pending;
@@ -274,8 +274,8 @@ static inline void place_pending(struct vcpu *vcpu, struct vgic_bank *bank, u32 
  * may be too few registers for what is pending. Then the next of one that is active is not given
  * with it, where it would come before more urgent ones that wait, but when this one is ended.
  */
-static RARE COLD void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32 index,
-			    bool scarce)
+static RARE APART void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32 index,
+			     bool scarce)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
 	u32 n = intid % 32, bit = 1u << n;
@@ -330,7 +330,7 @@ static void place_any(struct vcpu *vcpu, u32 intid, u32 index, bool scarce)
  * lets nothing through. That is not asked for also because QEMU (10.0) looks at group 1 where it should at group 0
  * (ICH_MISR_EL2.VGrp0D), and would interrupt a guest that has group 0 alone for ever.
  */
-static COLD u32 when_groups_change(const struct candidates *pending)
+static APART u32 when_groups_change(const struct candidates *pending)
 {
 	if (pending->open[0] && pending->open[1])
 		return LIST_REGS_GROUP0_OFF | LIST_REGS_GROUP1_OFF;
@@ -399,7 +399,7 @@ static inline bool place_one(struct vcpu *vcpu, u32 bit)
 	return true;
 }
 
-static RARE COLD void place_spis(struct vcpu *vcpu)
+static RARE APART void place_spis(struct vcpu *vcpu)
 {
 	struct vgic *gic = &vcpu->vm->vgic;
 
@@ -414,7 +414,7 @@ static RARE COLD void place_spis(struct vcpu *vcpu)
 	}
 }
 
-static COLD u32 unlist(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
+static APART u32 unlist(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
 	u32 look = vgic_lists_fold_all(vcpu);
 
@@ -423,7 +423,7 @@ static COLD u32 unlist(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 	return look;
 }
 
-static RARE COLD void place_wanted(struct vcpu *vcpu, u32 private)
+static RARE APART void place_wanted(struct vcpu *vcpu, u32 private)
 {
 	if (!all_fit(vcpu, private)) {
 		vcpu->vgic.recheck = true;

@@ -38,8 +38,8 @@ static inline struct vgic_bank *bank_at(struct vcpu *self, struct vcpu *of, u64 
  * Pending or active, list registers included: this vCPU's are looked into, which takes them all
  * out; those of another core are not seen, and what was put there counts as still pending.
  */
-static RARE COLD bool read_state(struct vcpu *self, struct vgic_bank *bank, bool active,
-				 struct mmio *access)
+static RARE APART bool read_state(struct vcpu *self, struct vgic_bank *bank, bool active,
+				  struct mmio *access)
 {
 	struct virtual_timer timer = timer_virtual_read();
 	u32 word, look;
@@ -117,8 +117,8 @@ static void own_active(struct vgic_spi_bank *spi, u32 bits, bool active)
 }
 
 /* ISACTIVER and ICACTIVER, after change_bits(). What the guest itself has acknowledged has to be known. */
-static COLD bool change_active(struct vcpu *self, struct vcpu *of, struct vgic_bank *bank,
-			       bool active, u32 bits) RELEASES(self->vm->vgic.lock)
+static APART bool change_active(struct vcpu *self, struct vcpu *of, struct vgic_bank *bank,
+				bool active, u32 bits) RELEASES(self->vm->vgic.lock)
 {
 	u32 look = vgic_unlist_all(self);
 
@@ -136,8 +136,8 @@ static COLD bool change_active(struct vcpu *self, struct vcpu *of, struct vgic_b
 }
 
 /* `of`: whose private bank it is; 0: an SPI bank. */
-static COLD bool change_bits(struct vcpu *self, struct vcpu *of, struct vgic_bank *bank, u32 kind,
-			     u32 bits)
+static APART bool change_bits(struct vcpu *self, struct vcpu *of, struct vgic_bank *bank, u32 kind,
+			      u32 bits)
 {
 	spin_lock(&self->vm->vgic.lock);
 	if (kind >= ISACTIVER)
@@ -198,8 +198,8 @@ static u32 set_priority(struct vgic_bank *bank, u32 n, u8 value)
 	return bit;
 }
 
-static RARE COLD bool access_priority(struct vcpu *self, struct vcpu *of, struct mmio *access,
-				      u64 offset)
+static RARE APART bool access_priority(struct vcpu *self, struct vcpu *of, struct mmio *access,
+				       u64 offset)
 {
 	u32 first = (u32)offset & 0x3ff, changed = 0;
 	struct vgic_bank *bank = bank_at(self, of, first / 32);
@@ -223,8 +223,8 @@ static RARE COLD bool access_priority(struct vcpu *self, struct vcpu *of, struct
 }
 
 /* Two bits an interrupt, of which the upper one is "edge"; that of SGIs and PPIs is fixed. */
-static RARE COLD bool access_config(struct vcpu *self, struct vcpu *of, struct mmio *access,
-				    u64 offset)
+static RARE APART bool access_config(struct vcpu *self, struct vcpu *of, struct mmio *access,
+				     u64 offset)
 {
 	u32 index = (u32)(offset & 0xff) / 4, shift = index % 2 * 16, edge = 0, look;
 	struct vgic_bank *bank = bank_at(self, of, index / 2);

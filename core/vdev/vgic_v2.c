@@ -117,7 +117,7 @@ static bool access_targets(struct vcpu *self, struct mmio *access, u32 offset)
 }
 
 /* Alone on its page, which reads as zero: IHI 0048 4.4.16. The sender of an SGI is not looked at. */
-RARE COLD bool vgic_mmio_deactivate(struct vcpu *self, struct mmio *access)
+RARE APART bool vgic_mmio_deactivate(struct vcpu *self, struct mmio *access)
 {
 	if (access->write && access->offset == 0)
 		vgic_deactivate(self, access->value & 0x3ff);
@@ -145,7 +145,7 @@ static u32 read_word(const struct vcpu *self, u32 offset)
  * Bytes and halfwords of registers that need not have them: IHI 0048 4.1.4 leaves it open, QEMU's virt has them. So
  * they are read, and written where only ones count; groups and triggers are written as words.
  */
-static RARE COLD bool access_part(struct vcpu *self, struct mmio *access, u32 offset)
+static RARE APART bool access_part(struct vcpu *self, struct mmio *access, u32 offset)
 {
 	u32 shift = offset % 4 * 8, bits = access->bytes * 8;
 

@@ -31,7 +31,7 @@
 
 #define ROUTE_AFFINITY 0xffffffu /* affinity 3 is not there: GICD_TYPER.A3V is 0 */
 
-static RARE COLD void set_route(struct vcpu *self, u32 intid, u32 route)
+static RARE APART void set_route(struct vcpu *self, u32 intid, u32 route)
 {
 	struct vm *vm = self->vm;
 	struct vgic_spi_bank *spi = vgic_spi_of(vm, intid);

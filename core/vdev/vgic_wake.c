@@ -13,8 +13,8 @@ static bool passes(const struct list_regs_interface *guest, u32 priority, bool g
 }
 
 /* If any of these would be, the most urgent one is. */
-static COLD bool some_pass(const struct vgic_bank *bank, u32 bits,
-			   const struct list_regs_interface *guest)
+static APART bool some_pass(const struct vgic_bank *bank, u32 bits,
+			    const struct list_regs_interface *guest)
 {
 	u32 n;
 
@@ -25,7 +25,7 @@ static COLD bool some_pass(const struct vgic_bank *bank, u32 bits,
 	return passes(guest, bank->priority[n], bank->group1 >> n & 1);
 }
 
-static COLD bool some_pass_of_all(const struct vcpu *vcpu)
+static APART bool some_pass_of_all(const struct vcpu *vcpu)
 {
 	const struct vgic *gic = &vcpu->vm->vgic;
 	struct list_regs_interface guest =

@@ -32,9 +32,6 @@
 
 #define STATUS_ALL 0xffu /* bits of the device status, 2.1 */
 
-/* Else it would share a frame with what each request passes, and virtio_mmio() one with all accesses to devices. */
-#define APART __attribute__((noinline))
-
 #define NO_INTERRUPT 1u /* flag of the available ring */
 
 /* Offsets in both rings: flags, index, entries. The event field is behind the entries. */
@@ -542,7 +539,8 @@ static u32 read(struct virtio_device *device, u64 offset)
 
 /*
  * An access of 8 bytes is two; registers answer words, the configuration also less (4.2.2.2). Written are whole words
- * only: what else would be, or where there is no device, is ignored.
+ * only: what else would be, or where there is no device, is ignored. Apart, or its frame would be that of accesses to all
+ * devices.
  */
 APART bool virtio_mmio(struct vcpu *self, struct mmio *access)
 {

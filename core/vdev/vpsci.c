@@ -136,8 +136,7 @@ static s64 serve_smccc(u32 function, u32 a1)
 }
 
 /* Not hot; what every kernel asks first is answered below. */
-static RARE __attribute__((noinline)) s64 serve(struct vcpu *self, u32 function, u64 a1, u64 a2,
-						u64 a3)
+static RARE APART s64 serve(struct vcpu *self, u32 function, u64 a1, u64 a2, u64 a3)
 {
 	if (!is_function(function))
 		return serve_smccc(function, (u32)a1);

@@ -69,7 +69,7 @@ static u64 serve(struct vcpu *self, enum action action, u32 number, bool is_read
 }
 
 /* All that is not hot. */
-static RARE __attribute__((noinline)) enum vsysreg other(struct vcpu *self, u32 iss)
+static RARE APART enum vsysreg other(struct vcpu *self, u32 iss)
 {
 	u32 number = REGISTER(iss >> 20 & 3, iss >> 14 & 7, iss >> 10 & 15, iss >> 1 & 15,
 			      iss >> 17 & 7);

@@ -322,7 +322,7 @@ static u64 read_register(struct vm *vm, const struct mmio *access) NEEDS(vm->uar
 }
 
 /* Everything but the reads that guests poll. */
-static __attribute__((noinline)) bool access_register(struct vcpu *self, struct mmio *access)
+static APART bool access_register(struct vcpu *self, struct mmio *access)
 {
 	struct vm *vm = self->vm;
 
