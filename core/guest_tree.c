@@ -19,6 +19,8 @@
 #define CLOCK_HZ      24000000 /* of the PL011 */
 #define SEED_BYTES    32
 #define KASLR_BYTES   8
+#define SEED_MOST \
+	64u /* of a longer one, in a tree of the VM's own, only the beginning: one step writes it */
 
 /* Interrupt specifiers of the GIC: SPI or PPI, number, flags. */
 #define SPI	    0
@@ -397,7 +399,7 @@ void guest_tree_find_seeds(void *tree, struct guest_seed seed[GUEST_SEEDS])
 		int bytes = 0;
 
 		seed[i].data = fdt_getprop_w(tree, chosen, seeds[i], &bytes);
-		seed[i].bytes = seed[i].data ? (u32)bytes : 0;
+		seed[i].bytes = seed[i].data ? min((u32)bytes, SEED_MOST) : 0;
 	}
 }
 

@@ -390,6 +390,26 @@ TEST(own_tree_with_placeholders_gets_seeds)
 	assert_memory_not_equal(seed + 32, zero, 8);
 }
 
+TEST(only_the_beginning_of_a_long_seed_in_an_own_tree_is_written)
+{
+	static const u8 zero[200];
+	struct guest_seed seed[GUEST_SEEDS];
+	u64 bytes;
+	const u8 *written;
+	void *own = tree_load("virt-gicv3");
+
+	assert_int_equal(fdt_setprop(own, tree_node(own, "/chosen"), "rng-seed", zero, 200), 0);
+	config.tree = (struct blob){ tree_exact(own, &bytes), 0 };
+	config.tree.bytes = bytes;
+	write_tree((struct range){ 0 });
+	reseed();
+	guest_tree_find_seeds(tree, seed);
+	assert_int_equal(seed[0].bytes, 64);
+	written = fdt_getprop(tree, tree_node(tree, "/chosen"), "rng-seed", 0);
+	assert_memory_not_equal(written, zero, 64);
+	assert_memory_equal(written + 64, zero, 136);
+}
+
 TEST(broken_own_tree_is_said)
 {
 	u64 bytes;
@@ -488,6 +508,7 @@ int main(void)
 		RUN_CLEAN(tree_that_does_not_fit_is_said),
 		RUN_CLEAN(own_tree_is_handed_over_as_it_is),
 		RUN_CLEAN(own_tree_with_placeholders_gets_seeds),
+		RUN_CLEAN(only_the_beginning_of_a_long_seed_in_an_own_tree_is_written),
 		RUN_CLEAN(broken_own_tree_is_said),
 	};
 
