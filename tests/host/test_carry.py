@@ -46,7 +46,8 @@ def folder(tmp_path):
     (tmp_path / "weir.bin").write_bytes(bytes(56) + b"ARM\x64" + bytes(range(200)))
     subprocess.run([ROOT / "tools/weir", "image", ROOT / "configs/carry.dts", "-I", tmp_path,
                     "-o", tmp_path / "carry.dtb"], check=True)
-    (tmp_path / "in put.bin").write_bytes(os.urandom(5321))
+    # Its last byte is not zero, or one that is missing would look like what a sector is filled up with.
+    (tmp_path / "in put.bin").write_bytes(os.urandom(5320) + b"x")
     (tmp_path / "tmp").mkdir()
     return tmp_path
 
