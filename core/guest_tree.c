@@ -19,8 +19,8 @@
 #define CLOCK_HZ      24000000 /* of the PL011 */
 #define SEED_BYTES    32
 #define KASLR_BYTES   8
-#define SEED_MOST \
-	64u /* of a longer one, in a tree of the VM's own, only the beginning: one step writes it */
+/* Of a longer one, in a tree of the VM's own, only the beginning: one step of the VM writes it. */
+#define SEED_MOST 64u
 
 /* Interrupt specifiers of the GIC: SPI or PPI, number, flags. */
 #define SPI	    0

@@ -15,6 +15,7 @@ define BENCH_LINUX_ELF
 	$(Q)$(CC) $(GUEST_FLAGS) -c $< -o $(@:.elf=.o)
 	$(Q)$(LD) $(GUEST_LD_FLAGS) -Ttext=$(BENCH_AT) -o $@ $(@:.elf=.o)
 endef
+$(BENCH_LINUX)/native.elf $(BENCH_LINUX)/tree.elf: tests/bench/linux/print.S
 $(BENCH_LINUX)/%.elf: tests/bench/linux/%.S tests/bench/linux/linux.mk
 	$(BENCH_LINUX_ELF)
 $(BENCH_LINUX)/%.elf: tests/bench/linux/%.c tests/bench/linux/linux.mk

@@ -67,57 +67,37 @@ off:
 	adr	x0, mark_text
 	bl	put_text
 	ldr	x0, [x22], #8
-	bl	put_hex
+	bl	put_word
 	ldr	x0, [x22], #8
-	bl	put_hex
+	bl	put_word
 	ldr	x0, [x22], #8
-	bl	put_hex
+	bl	put_word
 	mov	w0, #'\n'
 	bl	put
 	b	1b
 2:	adr	x0, text
 	bl	put_text
 	mov	x0, x19
-	bl	put_hex
+	bl	put_word
 	mov	x0, x20
-	bl	put_hex
+	bl	put_word
 	mov	w0, #'\n'
 	bl	put
 	ldr	w0, =0x84000008
 	smc	#0
 	b	.
 
-put_text:				// x0: the text
-	mov	x9, x30
-	mov	x10, x0
-1:	ldrb	w0, [x10], #1
-	cbz	w0, 2f
-	bl	put
-	b	1b
-2:	ret	x9
-
-put_hex:				// x0: the number
-	mov	x9, x30
-	mov	x10, x0
-	mov	x11, #60
+put_word:				// x0: the number, behind a space
+	mov	x8, x30
+	mov	x6, x0
 	mov	w0, #' '
 	bl	put
-1:	lsr	x0, x10, x11
-	and	x0, x0, #15
-	add	w2, w0, #'0'
-	add	w3, w0, #('a' - 10)
-	cmp	w0, #10
-	csel	w0, w2, w3, lo
-	bl	put
-	subs	x11, x11, #4
-	b.ge	1b
-	ret	x9
+	mov	x0, x6
+	mov	x1, #60
+	bl	put_hex
+	ret	x8
 
-put:					// w0: a character
-	ldr	w4, [x21, #0x18]
-	tbnz	w4, #5, put
-	str	w0, [x21]
-	ret
+	.include "tests/bench/linux/print.S"
 
 text:
 	.asciz	"native: counted"
