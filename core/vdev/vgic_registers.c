@@ -103,16 +103,16 @@ static void pass_on(const struct vgic_spi_bank *spi, u32 kind, u32 bits)
 
 /*
  * ISACTIVER and ICACTIVER of SPIs that are not listed: one that is made active belongs to the vCPU
- * that it is routed to, and one that is no more active to nobody.
+ * that it is routed to, and one that is no more active to nobody. Neither listed nor active it was nobody's before.
  */
 static void own_active(struct vgic_spi_bank *spi, u32 bits, bool active)
 {
-	bits &= ~spi->bank.listed & (active ? ~spi->bank.active : spi->bank.active);
+	bits &= ~spi->bank.listed & (active ? ~spi->bank.active : ~0u);
 	for (u32 i = 0; bits && i < MAX_VCPUS; i++) {
-		u32 its = bits & (active ? spi->routed[i] : spi->owned[i]);
-
-		spi->owned[i] ^= its;
-		bits &= ~its;
+		if (active)
+			spi->owned[i] |= bits & spi->routed[i];
+		else
+			spi->owned[i] &= ~bits;
 	}
 }
 

@@ -64,6 +64,23 @@ TEST(spi_made_active_is_active_where_it_is_routed)
 	assert_int_equal(gicd_read(0x300 + 4), 0);
 }
 
+TEST(spi_no_more_active_is_nobodys)
+{
+	start(3, 2);
+	assert_true(try_access(false, 0x6000 + 8 * SPI, 8, true, 1));
+	gicd_write(0x300 + 4, 1u << (SPI - 32));
+	gicd_write(0x380 + 4, 1u << (SPI - 32));
+	assert_true(try_access(false, 0x6000 + 8 * SPI, 8, true, 0x10000));
+	vgic_set_line(&vm, SPI, true);
+	on(1);
+	vgic_sync(&vcpus[1]);
+	assert_false(fake_listed(SPI));
+	assert_true(try_access(false, 0x6000 + 8 * SPI, 8, true, 0));
+	on(0);
+	vgic_sync(&vcpus[0]);
+	expect(SPI);
+}
+
 TEST(waiting_vcpu_sees_its_inbox)
 {
 	start(3, 2);
@@ -263,6 +280,7 @@ int main(void)
 		RUN(cleared_before_it_was_drained_is_not_delivered),
 		RUN(state_set_by_another_vcpu_counts_before_its_kick_arrives),
 		RUN(spi_made_active_is_active_where_it_is_routed),
+		RUN(spi_no_more_active_is_nobodys),
 		RUN(waiting_vcpu_sees_its_inbox),
 		RUN(ended_ones_that_had_no_list_register_may_wake),
 		RUN(what_another_vcpu_deactivated_here_may_wake),
