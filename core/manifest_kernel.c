@@ -1,10 +1,11 @@
 /*
  * What a guest's kernel is, by its first bytes, and where in the VM's RAM it goes (manifest_kernel.h).
  *
- * tools/weirlib/kernel.py says the same. Owns nothing; Locks: none, at boot only.
+ * tools/weirlib/kernel.py says the same, but for pages: it knows no core. Owns nothing; Locks: none, at boot only.
  */
 #include "core/manifest_kernel.h"
 
+#include "arch/arm64/cpu.h"
 #include "core/base/string.h"
 
 #define DEFAULT_LOAD_OFFSET 0x80000ul
@@ -93,6 +94,26 @@ static void check_efi(struct reader *reader, const struct blob *kernel, bool ima
 }
 
 /*
+ * What an Image's flags ask of the machine (Linux, Documentation/arch/arm64/booting.rst): nobody turns its devices'
+ * words round, and a kernel whose pages the core does not know stops before it has said anything. Those of 4 KiB are
+ * EL2's own.
+ */
+static void check_flags(struct reader *reader, u32 flags)
+{
+	u64 memory = cpu_id_register(ID_MMFR0, false);
+	u32 pages = flags >> 1 & 3; /* 0: not told; 4 KiB, 16 KiB, 64 KiB */
+
+	if (flags & 1)
+		reader_complain(reader, "kernel",
+				"is big-endian; include one that is little-endian");
+	if ((pages == 2 && !(memory & MMFR0_16K)) || (pages == 3 && memory & MMFR0_NO_64K))
+		reader_complain(
+			reader, "kernel",
+			"has pages of %u KiB, which the cores do not know; include one of 4 KiB",
+			pages == 2 ? 16 : 64);
+}
+
+/*
  * Where the kernel goes and how many bytes it needs there: the header of an arm64 Image says it
  * (Linux, Documentation/arch/arm64/booting.rst), except in kernels from before the fields existed.
  */
@@ -110,9 +131,8 @@ u64 manifest_place_kernel(struct reader *reader, struct manifest_vm *vm)
 	if (is_text(&vm->kernel))
 		reader_complain(reader, "kernel", "is a text; include the file that it names");
 	check_efi(reader, &vm->kernel, image);
-	if (image && header[24] & 1) /* of its flags: nobody turns its devices' words round */
-		reader_complain(reader, "kernel",
-				"is big-endian; include one that is little-endian");
+	if (image)
+		check_flags(reader, header[24]);
 	vm->raw = !image;
 	if (image && little_endian(header + 16, 8)) {
 		offset = little_endian(header + 8, 8);

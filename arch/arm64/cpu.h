@@ -56,6 +56,14 @@ bool cpu_take_serror(void);
  */
 u64 cpu_id_register(u32 number, bool pmu);
 
+/*
+ * ID_AA64MMFR0_EL1: TGran16, where 0 says that a core has no such pages, and TGran64, where that is
+ * all ones. DDI 0487 D19.2.64.
+ */
+#define ID_MMFR0     (7u << 3 | 0)
+#define MMFR0_16K    (0xful << 20)
+#define MMFR0_NO_64K (0xful << 24)
+
 /* Called up on each core after the MMU is on; defined by core/main.c. */
 __attribute__((noreturn)) void boot_main(u64 tree);
 __attribute__((noreturn)) void core_main(u32 index);

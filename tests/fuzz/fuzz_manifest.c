@@ -18,6 +18,7 @@
 #include "core/hypercall.h"
 #include "core/life.h"
 #include "arch/arm64/cache.h"
+#include "arch/arm64/cpu.h"
 #include "core/manifest.h"
 #include "core/sched.h"
 #include "core/vm.h"
@@ -139,6 +140,12 @@ void vm_device_done(struct vm *vm)
 void cache_clean_invalidate(const void *start, u64 bytes)
 {
 	(void)start, (void)bytes;
+}
+
+u64 cpu_id_register(u32 number, bool pmu)
+{
+	(void)number, (void)pmu;
+	return 0;
 }
 
 u32 gic_version(void)

@@ -2,15 +2,24 @@
 #include "manifest_image.h"
 
 #include <libfdt.h>
+#include "arch/arm64/cpu.h"
 #include "core/partition.h"
 #include "drivers/gic.h"
 
 struct manifest manifest;
 u32 gic = 3;
+u64 page_sizes;
 
 u32 gic_version(void)
 {
 	return gic;
+}
+
+u64 cpu_id_register(u32 number, bool pmu)
+{
+	assert_int_equal(number, 7 << 3);
+	assert_false(pmu);
+	return page_sizes;
 }
 
 bool partition_find(struct manifest_disk *disk, struct block_device *device)
@@ -45,6 +54,7 @@ int prepare(void **state)
 {
 	(void)state;
 	gic = 3;
+	page_sizes = 0;
 	fake_log_reset();
 	fake_heap_reset();
 	return 0;

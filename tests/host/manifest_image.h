@@ -15,6 +15,7 @@
 
 extern struct manifest manifest; /* as last read */
 extern u32 gic;			 /* version */
+extern u64 page_sizes;		 /* ID_AA64MMFR0_EL1 */
 
 bool read_image(const void *tree);
 void set_number(void *tree, const char *path, const char *property, u32 value);

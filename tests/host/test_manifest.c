@@ -154,6 +154,41 @@ TEST(image_header_with_a_monstrous_size_or_offset_is_refused)
 	}
 }
 
+/* Bits 1 and 2 of its flags; without an Image's header they are anything. */
+TEST(kernel_whose_pages_no_core_knows_is_refused)
+{
+	static const struct {
+		u64 memory;	     /* ID_AA64MMFR0_EL1 */
+		const char *said[4]; /* for pages that are not told, of 4 KiB, 16 KiB, 64 KiB */
+	} cores[] = {
+		{ 0x00001124, { 0, 0, "16 KiB", 0 } }, /* Cortex-A53, A72 */
+		{ 0x00101122, { 0 } },
+		{ 0x00201122, { 0 } }, /* with 52 bits */
+		{ 0xf0100000 | 0xf << 24, { 0, 0, 0, "64 KiB" } },
+		{ 0x0f000000, { 0, 0, "16 KiB", "64 KiB" } },
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cores) * 4; i++) {
+		void *tree = tree_load("system");
+		u8 kernel[64] = { [18] = 0x02, [24] = (u8)(8 | (i & 3) << 1) };
+		const char *said = cores[i / 4].said[i & 3];
+
+		page_sizes = cores[i / 4].memory;
+		tree_set(tree, "/vms/bare", "kernel", kernel, sizeof(kernel));
+		check_one_line(tree, "");
+		memcpy(kernel + 56, "ARM\x64", 4);
+		tree_set(tree, "/vms/bare", "kernel", kernel, sizeof(kernel));
+		fake_log_reset();
+		assert_true(read_image(tree));
+		assert_int_equal(manifest.vm[BARE].refused, said != 0);
+		assert_int_equal(fake_log_count(), said != 0);
+		if (said)
+			assert_true(fake_log_has("manifest: /vms/bare: kernel: has pages of "));
+		if (said)
+			assert_true(fake_log_has(said));
+	}
+}
+
 TEST(own_tree_is_taken_if_it_looks_like_one)
 {
 	static const u8 head[40] = { 0xd0, 0x0d, 0xfe, 0xed, 0, 0, 0, 40 };
@@ -297,6 +332,7 @@ int main(void)
 		RUN_AFTER(prepare, stay_is_a_flag_of_the_root),
 		RUN_AFTER(prepare, image_header_says_where_the_kernel_goes),
 		RUN_AFTER(prepare, image_header_with_a_monstrous_size_or_offset_is_refused),
+		RUN_AFTER(prepare, kernel_whose_pages_no_core_knows_is_refused),
 		RUN_AFTER(prepare, own_tree_is_taken_if_it_looks_like_one),
 		RUN_AFTER(prepare, communication_cores_must_exist_and_leave_one),
 		RUN_AFTER(prepare,

@@ -84,7 +84,8 @@ EDGES = {
 def vm(name, text=""):
     """The source of a VM that turns itself off at once."""
     memory = "" if "memory-" in text else "memory-mib = <1>;"
-    return f"{name} {{ kernel = {mistakes.data(mistakes.KERNEL)}; {memory} {text} }};\n"
+    kernel = "" if "kernel =" in text else f"kernel = {mistakes.data(mistakes.KERNEL)};"
+    return f"{name} {{ {kernel} {memory} {text} }};\n"
 
 
 def test_what_is_just_allowed_is_no_mistake(boot, tmp_path):
@@ -115,6 +116,16 @@ def test_a_tree_that_is_damaged_inside_refuses_its_vm(boot, tmp_path):
     assert len(lines) == 1 and re.fullmatch(
         r"manifest: /vms/bad: tree: is damaged \(libfdt says -\d+\); include what dtc -O dtb makes",
         lines[0])
+
+
+def test_a_kernel_whose_pages_the_core_does_not_know_refuses_its_vm(boot, tmp_path):
+    """A Cortex-A72 has none of 16 KiB. The tool is not asked: it does not know the core."""
+    branch = (0x14000000 + 64 // 4).to_bytes(4, "little")  # over the header
+    kernels = {f"flags-{flags}": branch + mistakes.flagged(flags)[4:] for flags in (0x08, 0x0a, 0x0c, 0x0e)}
+    vms = [vm(name, f"kernel = {mistakes.data(kernel)};") for name, kernel in kernels.items()]
+    text = mistakes.source("", vms=f"good {{ {GOOD} }};\n" + "".join(vms))
+    assert complaints(boot(compile_image(tmp_path / "image.dtb", text), cpu="cortex-a72"), 4) == [
+        "manifest: /vms/flags-12: kernel: has pages of 16 KiB, which the cores do not know; include one of 4 KiB"]
 
 
 def test_a_disk_that_is_not_there_refuses_its_vm(boot, tmp_path):
