@@ -121,28 +121,29 @@ RARE APART void arch_vcpu_take_keys(struct arch_vcpu *vcpu)
 #define OSLSR_EL1	      NUMBER(1, 1, 4)
 
 /*
- * Exceptions that these make go to EL1, and are not taken from EL2 (MDCR_EL2.TDE is 0). Cores of Arm have six
- * breakpoints and four watchpoints, or more; where there are fewer only single steps work.
+ * Exceptions that these make go to EL1, and are not taken from EL2 (MDCR_EL2.TDE is 0). Of a core that has fewer than
+ * six breakpoints or four watchpoints the others are undefined; of one that has more a guest sees these.
  */
 static void debug_load(const struct arch_vcpu *vcpu)
 {
 	const struct debug_state *debug = &vcpu->debug;
-	u64 features = READ_SYSREG(id_aa64dfr0_el1); /* counts, less 1: BRPs, WRPs */
+	u64 features = READ_SYSREG(id_aa64dfr0_el1);
+	/* BRPs and WRPs are one less. */
+	u32 points[2] = { (features >> 12 & 0xf) + 1, (features >> 20 & 0xf) + 1 };
 
 #define POINT(kind, n, value, control) \
+	if (points[kind] > (n))        \
 	LOAD_OF(debug, value, at[kind][n][0], control, at[kind][n][1])
-	if ((features >> 12 & 0xf) >= 5 && (features >> 20 & 0xf) >= 3) {
-		POINT(0, 0, dbgbvr0_el1, dbgbcr0_el1);
-		POINT(0, 1, dbgbvr1_el1, dbgbcr1_el1);
-		POINT(0, 2, dbgbvr2_el1, dbgbcr2_el1);
-		POINT(0, 3, dbgbvr3_el1, dbgbcr3_el1);
-		POINT(0, 4, dbgbvr4_el1, dbgbcr4_el1);
-		POINT(0, 5, dbgbvr5_el1, dbgbcr5_el1);
-		POINT(1, 0, dbgwvr0_el1, dbgwcr0_el1);
-		POINT(1, 1, dbgwvr1_el1, dbgwcr1_el1);
-		POINT(1, 2, dbgwvr2_el1, dbgwcr2_el1);
-		POINT(1, 3, dbgwvr3_el1, dbgwcr3_el1);
-	}
+	POINT(0, 0, dbgbvr0_el1, dbgbcr0_el1);
+	POINT(0, 1, dbgbvr1_el1, dbgbcr1_el1);
+	POINT(0, 2, dbgbvr2_el1, dbgbcr2_el1);
+	POINT(0, 3, dbgbvr3_el1, dbgbcr3_el1);
+	POINT(0, 4, dbgbvr4_el1, dbgbcr4_el1);
+	POINT(0, 5, dbgbvr5_el1, dbgbcr5_el1);
+	POINT(1, 0, dbgwvr0_el1, dbgwcr0_el1);
+	POINT(1, 1, dbgwvr1_el1, dbgwcr1_el1);
+	POINT(1, 2, dbgwvr2_el1, dbgwcr2_el1);
+	POINT(1, 3, dbgwvr3_el1, dbgwcr3_el1);
 	WRITE_SYSREG(mdscr_el1, debug->lock ? 0 : debug->control & MDSCR_ON);
 }
 

@@ -4,6 +4,7 @@
  *
  * Sources: arch/arm64/vcpu.c arch/arm64/extensions.c tests/host/fake/record.c tests/host/fake/cpu.c tests/host/fake/panic.c
  */
+#include <stdio.h>
 #include <string.h>
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/sysreg.h"
@@ -19,6 +20,7 @@ static struct arch_vcpu one, two, other; /* the first two are of one VM */
 static const char *read[NAMES]; /* since prepare() */
 static u32 reads;
 static bool serror_pends;
+static u64 breakpoints, watchpoints; /* less 1 */
 
 static u64 value_of(const char *name)
 {
@@ -34,7 +36,7 @@ u64 fake_sysreg_read(const char *name)
 	assert_true(reads < NAMES);
 	read[reads++] = name;
 	if (!strcmp(name, "id_aa64dfr0_el1"))
-		return PMU << 8;
+		return watchpoints << 20 | breakpoints << 12 | PMU << 8;
 	return strcmp(name, "mdcr_el2") ? value_of(name) : 1;
 }
 
@@ -90,6 +92,7 @@ static int prepare(void **state)
 	arch_vcpu_init(&other, 0, 0, 6ul << 48, false);
 	serror_pends = false;
 	reads = 0;
+	breakpoints = watchpoints = 0;
 	fake_record_reset();
 	return 0;
 }
@@ -232,6 +235,47 @@ TEST(counters_stand_still_through_a_switch)
 	assert_int_equal(fake_record_find(fake_record_find(0, "pmcntenset_el0"), "isb"), at - 1);
 }
 
+#define NUMBER(crn, crm, op2) ((crn) << 7 | (crm) << 3 | (op2))
+#define MDSCR_MDE	      (1ul << 15)
+
+/* Of a kind those are loaded, each once, with what the guest wrote, that there are and that it may have. */
+static void check_points(const char *kind, u32 kind_number, u64 last, u32 most)
+{
+	for (u32 n = 0; n < 16; n++) {
+		u32 times = n <= last && n < most;
+		char name[16];
+
+		snprintf(name, sizeof(name), "dbg%svr%u_el1", kind, n);
+		assert_int_equal(fake_record_times(name), times);
+		if (times)
+			assert_int_equal(fake_record_address(fake_record_find(0, name)),
+					 0x1000 * kind_number + n);
+		snprintf(name, sizeof(name), "dbg%scr%u_el1", kind, n);
+		assert_int_equal(fake_record_times(name), times);
+	}
+}
+
+/* Which a core has it says itself; the architecture has two to sixteen of each. The others are undefined. */
+TEST(points_are_loaded_that_the_core_has)
+{
+	arch_vcpu_debug(&one, NUMBER(1, 0, 4), false, 0); /* OSLAR_EL1 */
+	for (u32 n = 0; n < 6; n++) {
+		arch_vcpu_debug(&one, NUMBER(0, n, 4), false, 0x1000 * 4 + n);
+		arch_vcpu_debug(&one, NUMBER(0, n, 6), false, 0x1000 * 6 + n);
+	}
+	arch_vcpu_debug(&one, NUMBER(0, 2, 2), false, MDSCR_MDE);
+	for (u32 sort = 0; sort < 256; sort++) {
+		breakpoints = sort & 15;
+		watchpoints = sort >> 4;
+		reads = 0;
+		fake_record_reset();
+		arch_vcpu_load(&one);
+		check_points("b", 4, breakpoints, 6);
+		check_points("w", 6, watchpoints, 4);
+		assert_int_equal(fake_record_address(fake_record_find(0, "mdscr_el1")), MDSCR_MDE);
+	}
+}
+
 /* The trap is off before the unit is touched; nobody's registers are loaded twice. */
 TEST(fp_registers_are_those_of_who_uses_them)
 {
@@ -279,6 +323,7 @@ int main(void)
 		RUN_AFTER(prepare, vcpus_of_one_vm_do_not_see_each_others_translations),
 		RUN_AFTER(prepare, translations_of_a_vcpu_that_was_the_last_of_its_vm_are_kept),
 		RUN_AFTER(prepare, counters_stand_still_through_a_switch),
+		RUN_AFTER(prepare, points_are_loaded_that_the_core_has),
 		RUN_AFTER(prepare, fp_registers_are_those_of_who_uses_them),
 		RUN_AFTER(prepare, what_the_registers_have_of_a_vcpu_that_is_reset_is_forgotten),
 	};
