@@ -11,13 +11,9 @@
 
 /* ---- Performance counters, DDI 0487 D11 ------------------------------------------------------ */
 
-/* ID_AA64DFR0_EL1.PMUVer: none, or one of the implementer's own. */
-static bool has_pmu(void)
-{
-	u64 version = READ_SYSREG(id_aa64dfr0_el1) >> 8 & 0xf;
-
-	return version != 0 && version != 0xf;
-}
+#define PMU_V3P1 4u
+#define PMU_V3P5 6u
+#define PMU_OWN	 0xfu /* one of the implementer's own */
 
 /* The counters stand still afterwards. */
 static RARE void pmu_save(struct arch_vcpu *vcpu)
@@ -65,11 +61,22 @@ static RARE void pmu_load(const struct arch_vcpu *vcpu)
 	WRITE_SYSREG(pmcr_el0, pmu->control);
 }
 
+/*
+ * A guest may ask in its filters (NSH) that what is executed at EL2 is counted too. Later cores refuse that to events
+ * by one bit, and to cycles by another; on those before them it sees how long its own exits take, which the counter of
+ * time tells it anyway, and nothing of other VMs, for no counter runs through a switch.
+ */
 void extensions_give_pmu(struct arch_vcpu *vcpu)
 {
-	if (!has_pmu())
+	u64 version = READ_SYSREG(id_aa64dfr0_el1) >> 8 & 0xf;
+
+	if (version == 0 || version == PMU_OWN)
 		return;
 	vcpu->mdcr &= ~(MDCR_TPM | MDCR_TPMCR);
+	if (version >= PMU_V3P1)
+		vcpu->mdcr |= MDCR_HPMD;
+	if (version >= PMU_V3P5)
+		vcpu->mdcr |= MDCR_HCCD;
 	vcpu->uses = USES_PMU;
 }
 

@@ -72,7 +72,9 @@ static inline void isb(void)
 #define MDCR_TDOSA (1ul << 10)
 #define MDCR_TDRA  (1ul << 11)
 #define MDCR_TPMS  (1ul << 14)
+#define MDCR_HPMD  (1ul << 17)
 #define MDCR_TTRF  (1ul << 19)
+#define MDCR_HCCD  (1ul << 23)
 #define MDCR_HPMN  0x1ful
 
 #define SPSR_EL1H    0x5ul
