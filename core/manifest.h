@@ -2,7 +2,7 @@
  * The system image, read and validated: what configs/ say about VMs, channels and disks (the
  * format: configs/README.md). Strings and blobs point into the
  * image, which stays mapped read-only. Read-only after boot.
- * Source: manifest.c
+ * Source: manifest.c, manifest_*.c
  */
 #pragma once
 

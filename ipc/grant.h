@@ -3,7 +3,7 @@
  *
  * Owns:  struct grant, struct window_page, and after boot the stage-2 entries of pool and window.
  * Locks: vm->ipc->grant.lock; several VMs: in the order of their ids.
- * ABI:   guests/include/weir/grant.h. Source: grant.c. Tests: tests/host/test_grant.c
+ * ABI:   guests/include/weir/grant.h. Source: grant.c, grant_*.c. Tests: tests/host/test_grant*.c
  *
  * DMA and sharing exclude each other. Only pages of the pool can be shared, so for a buffer outside
  * of it (grant_in_pool() is false) there is nothing to do. Else the block service holds the

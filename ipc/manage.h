@@ -2,7 +2,7 @@
  * Managing VMs: the calls of the right "manage".
  *
  * Owns:  nothing; the states are core/life.c's. ABI: guests/include/weir/manage.h
- * Source: manage.c. Tests: tests/host/test_hypercall.c, tests/guest/life.c
+ * Source: manage.c. Tests: tests/host/test_manage.c, tests/guest/life.c
  */
 #pragma once
 

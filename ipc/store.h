@@ -3,7 +3,7 @@
  *
  * Owns:  struct store_node, struct store_vm (ipc.h).
  * Locks: the store's own, one for the machine; no other is taken under it.
- * ABI:   guests/include/weir/store.h. Source: store.c, store_*.c. Tests: tests/host/test_store.c
+ * ABI:   guests/include/weir/store.h. Source: store.c, store_*.c. Tests: tests/host/test_store*.c
  */
 #pragma once
 

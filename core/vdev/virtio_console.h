@@ -2,7 +2,7 @@
  * A VM's console as a virtio device, in the slot behind its disks; a VM without a disk has none. It shares the VM's lines
  * with the UART. What is typed goes to the UART if the guest listens there (its receive interrupt is unmasked), else here.
  *
- * Source: virtio_console.c. Tests: tests/host/test_virtio.c, tests/guest/virtio.c
+ * Source: virtio_console.c. Tests: tests/host/test_virtio_console.c, tests/guest/virtio.c
  */
 #pragma once
 

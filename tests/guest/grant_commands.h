@@ -11,7 +11,7 @@
 #define COMMAND_DONE	     (1ull << 63)
 #define COMMAND_FAILED	     (1ull << 62)
 
-#define MAP	  1u /* map it; the pages must show the pattern of grant_pattern(grant's round) */
+#define MAP	  1u /* map it; the pages must show pattern() */
 #define WRITE	  2u /* write the inverse of the pattern into all pages */
 #define READ_ONLY 3u /* writing must abort, and change nothing */
 #define UNMAP	  4u /* and then reading must abort */

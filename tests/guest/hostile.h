@@ -2,9 +2,9 @@
  * What the attackers share: knowing their victims, doing something that may raise any exception and
  * going on after it, executing an instruction made at run time, and looking at their own tables.
  *
- *	hostile_begin();            says HELLO to the victims, and waits until they are at work
- *	hostile_try(&attempt, ...)  calls a function; whatever exception it raises ends it
- *	hostile_end();              the victims may stop
+ *	hostile_begin();                says HELLO to the victims, and waits until they are at work
+ *	hostile_try_asm(fn, a, b, c);   calls a function; whatever exception it raises ends it
+ *	hostile_end();                  the victims may stop
  */
 #pragma once
 
