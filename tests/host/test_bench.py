@@ -138,11 +138,11 @@ def test_other_lines_are_not_figures():
 
 def test_a_row_has_median_and_bounds():
     assert bench.row("x", "instructions", [3, 1, 2.04, 9]) == {
-        "name": "x", "unit": "instructions", "median": 2.5, "min": 1, "max": 9, "samples": 4}
+        "name": "x", "unit": "instructions", "figure": 2.5, "is": "median", "min": 1, "max": 9, "samples": 4}
 
 
 def test_whole_figures_are_written_as_whole_numbers():
-    assert json.dumps(bench.row("x", "bytes", [2.0])["median"]) == "2"
+    assert json.dumps(bench.row("x", "bytes", [2.0])["figure"]) == "2"
 
 
 def test_a_row_that_was_not_printed_is_an_error():
@@ -166,7 +166,7 @@ def test_the_longest_path_is_the_maximum_over_all_images_with_entry_and_return()
     every = {name: 10 for name in bench.ENTRY}
     rows = bench.longest_rows([longest(**every), longest(**every), longest(mmio=70)])
     found = {entry["name"]: entry for entry in rows}
-    assert found["el2.longest_path.mmio"]["median"] == 70 + bench.ENTRY["mmio"]
+    assert found["el2.longest_path.mmio"]["figure"] == 70 + bench.ENTRY["mmio"]
     assert found["el2.longest_path.mmio"]["detail"] == "ab"
     assert found["el2.longest_path.wfi"]["max"] == 10 + bench.ENTRY["wfi"]
     assert len(rows) == len(bench.ENTRY)
@@ -276,7 +276,7 @@ def test_figures_are_printed_and_written(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     result = json.loads((tmp_path / "out.json").read_text())
     assert list(result) == ["weir", "qemu", "cpu", "gic", "rows"]
-    assert result["rows"] == [{"name": "ipi.cross_core", "unit": "instructions", "median": 8,
+    assert result["rows"] == [{"name": "ipi.cross_core", "unit": "instructions", "figure": 8, "is": "median",
                                "min": 7, "max": 9, "samples": 3,
                                "accesses": {"dsb": 1, "isb": 0, "tlbi": 0, "gic": 0, "dmb": 0}}]
 

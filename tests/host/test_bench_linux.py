@@ -82,14 +82,15 @@ def test_both_sides_count_all_that_was_executed(tmp_path):
     done = call(tmp_path, LINES)
     assert (done.returncode, done.stderr) == (0, "")
     rows = json.loads((tmp_path / "out.json").read_text())["rows"]
-    figures = {row["name"]: row["median"] for row in rows}
+    figures = {row["name"]: row["figure"] for row in rows}
     assert {name: figures.pop(name) for name in list(figures) if name.startswith("linux.boot")} == {
         "linux.boot_instructions": 1040, "linux.boot_instructions_at_el2": 40,
         "linux.boot_instructions_native": 1024, "linux.boot_overhead_percent": 1.56}
     assert figures == {f"linux.block_{kind}{end}": figure for kind in ("read_4k", "read_64k", "write_4k", "write_64k")
                        for end, figure in (("", 12), ("_at_el2", 2), ("_native", 10), ("_overhead_percent", 20))}
-    assert [[row["min"], row["max"], row["samples"]] for row in rows if row["name"] == "linux.block_read_4k"] == [
-        [12, 50, 3]]
+    assert [row for row in rows if row["name"] == "linux.block_read_4k"] == [
+        {"name": "linux.block_read_4k", "unit": "instructions", "figure": 12, "is": "least", "min": 12, "max": 50,
+         "samples": 3}]
 
 
 def test_natively_all_lies_where_the_vm_has_it(tmp_path):

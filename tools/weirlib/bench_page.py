@@ -37,8 +37,9 @@ def page(result: dict, held: dict, peers: dict, history: list) -> str:
     body = [
         "<h1>What Weir costs</h1>",
         f"<p>Weir {escape(result['weir'])}, QEMU {escape(result['qemu'])}, {escape(result['cpu'])}, "
-        f"GICv{result['gic']}. Executed instructions, medians; fewer is better. tests/bench/README.md says "
-        "what each row is and how it is counted.</p>",
+        f"GICv{result['gic']}. Executed instructions; fewer is better. Where samples differ, the figure is their "
+        "median or the least of them, as all rows say. tests/bench/README.md says what each row is and how it is "
+        "counted.</p>",
         "<h2>Beside other hypervisors</h2>", beside_peers(rows, peers),
         "<h2>Throughput against record size</h2>", throughput(rows),
         "<h2>All rows</h2>", table(rows, held, peers),
@@ -79,7 +80,7 @@ def beside_peers(rows: list, peers: dict) -> str:
         theirs = [(who, figures_of[entry["name"]]) for who, figures_of in peers["peers"].items()
                   if entry["name"] in figures_of]
         if any(who != "native" for who, _ in theirs):
-            figures.append((entry["name"], bars([("Weir", entry["median"]), *theirs])))
+            figures.append((entry["name"], bars([("Weir", entry["figure"]), *theirs])))
     return grid(figures) if figures else "<p>No row that others have.</p>"
 
 
@@ -111,7 +112,7 @@ def record_bytes(name: str):
 
 def throughput(rows: list) -> str:
     """Bytes an instruction, of both sides together; both axes count powers of two."""
-    points = [(math.log2(size), math.log2(size / entry["median"]), entry["name"]) for entry in rows
+    points = [(math.log2(size), math.log2(size / entry["figure"]), entry["name"]) for entry in rows
               if (size := record_bytes(entry["name"]))]
     if not points:
         return "<p>No row with records.</p>"
@@ -148,8 +149,8 @@ def table(rows: list, held: dict, peers: dict) -> str:
     for entry in rows:
         name, best = entry["name"], limits.best_peer(peers, entry["name"])
         counts = [entry.get("accesses", {}).get(kind) for kind in accesses.KINDS]
-        spread = f" ({entry['min']} to {entry['max']})" if entry["min"] != entry["max"] else ""
-        cells = [name, f"{entry['median']}{spread}", *counts, held["limits"].get(name), limits.goal_of(held, name),
+        spread = f" ({entry['is']} of {entry['min']} to {entry['max']})" if entry["min"] != entry["max"] else ""
+        cells = [name, f"{entry['figure']}{spread}", *counts, held["limits"].get(name), limits.goal_of(held, name),
                  f"{best[1]}: {best[0]}" if best else None]
         lines.append("<tr>" + "".join(f"<td>{'' if cell is None else escape(str(cell))}</td>" for cell in cells) +
                      "</tr>")

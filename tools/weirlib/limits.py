@@ -52,7 +52,7 @@ def against_peer(figure: float, best) -> str:
 
 def judge(rows: list, held: dict, peers: dict) -> list:
     """A Verdict for each row, each limit and each figure of a peer, in this order."""
-    verdicts = [judge_row(entry["name"], entry["median"], held, peers) for entry in rows]
+    verdicts = [judge_row(entry["name"], entry["figure"], held, peers) for entry in rows]
     measured = {entry["name"] for entry in rows}
     for name in held["limits"]:
         if name not in measured:
@@ -89,7 +89,7 @@ def made_of(rows: list, held: dict) -> dict:
     for entry in rows:
         if entry["name"].startswith(UNLIMITED):
             continue
-        figure = entry["median"]
+        figure = entry["figure"]
         step = 1 if figure == int(figure) else 10
         limit = math.floor(figure * MARGIN * step) / step
         limit = min(limit, goal_of(held, entry["name"]) or limit)
