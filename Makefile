@@ -263,7 +263,7 @@ help:
 	@echo 'make fuzz                the fuzzers, FUZZ_SECONDS=60 each, FUZZ_SEED=n repeats'
 	@echo 'make check               format, warnings with gcc and clang, cppcheck, who includes whom, lengths'
 	@echo 'make bench               instruction counts, their limits, and those of other hypervisors'
-	@echo 'make bench-limits        new limits (tests/bench/limits.json), 3 % above what is built'
+	@echo 'make bench-limits        new limits (tests/bench/limits.json), 2 % above what is built'
 	@echo 'make install-headers     para-virtual headers and guest library to PREFIX=$(PREFIX)'
 	@echo 'make fmt                 lay the sources out with clang-format-14'
 	@echo 'make clean               remove build/'
