@@ -24,6 +24,31 @@ BOARD ?= virt
 # What `make run` boots instead: a name of guests/examples, or folder/name.
 EXAMPLE_NAME := $(if $(EXAMPLE),guests/$(if $(findstring /,$(EXAMPLE)),,examples/)$(EXAMPLE))
 
+# Variables that are typed behind `make`: for every goal, and for some. Whatever else is typed would change nothing,
+# so it is a mistake. (A make that this one calls is told them all, wherever it goes.)
+TAKES := V LLVM DEBUG BENCH CROSS_COMPILE LIBFDT_SRC CC LD AR OBJCOPY OBJDUMP CLANG LLD LLVM_OBJCOPY HOSTCC \
+	CLANG_FORMAT CPPCHECK WARNINGS SHELL XDG_CACHE_HOME WEIR_%
+TAKES_run := INPUT EXAMPLE BOARD
+TAKES_rpi4 := INPUT
+TAKES_demo-pipeline := BOARD
+TAKES_linux := LINUX MANIFEST DISK GIC BOARD
+TAKES_test := FUZZ_SECONDS
+TAKES_soak := SOAK SEED FUZZ_SECONDS
+TAKES_fuzz := FUZZ_SECONDS FUZZ_SEED FUZZ_JOBS FUZZ_OUT
+TAKES_install-headers := PREFIX DESTDIR
+TAKING := run rpi4 demo-pipeline linux test soak fuzz install-headers
+
+GOALS := $(or $(MAKECMDGOALS),all)
+TYPED := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+# A file that is asked for may be anybody's.
+TAKEN := $(foreach goal,$(GOALS) $(if $(findstring /,$(GOALS)),$(TAKING)),$(TAKES_$(goal)))
+comma := ,
+taken_by = $(strip $(foreach goal,$(TAKING),$(if $(filter $(1),$(TAKES_$(goal))),$(goal))))
+refuse = $(error $(1): not a variable of make $(GOALS)$(if $(2),$(comma) but of make $(2)): make help lists them)
+ifeq ($(MAKELEVEL),0)
+$(foreach name,$(filter-out $(TAKES) $(TAKEN),$(TYPED)),$(call refuse,$(name),$(call taken_by,$(name))))
+endif
+
 # What is not there is said at once, in one line.
 ifneq ($(filter run demo-pipeline,$(MAKECMDGOALS)),)
 ifeq ($(filter virt rpi4,$(BOARD)),)
@@ -255,16 +280,16 @@ help:
 	@echo 'make run EXAMPLE=name    a small one instead: a name of guests/examples/*.dts'
 	@echo 'make demo-pipeline       three VMs in a chain; the middle one is killed and comes back, nothing is lost'
 	@echo 'make run BOARD=rpi4      the same on the Raspberry Pi 4, as QEMU has it (raspi4b)'
-	@echo 'make linux               Debian'"'"'s Linux to a shell; LINUX=6.12, MANIFEST=two, GIC=3, BOARD=rpi4'
+	@echo 'make linux               Debian'"'"'s Linux to a shell; LINUX=6.12, MANIFEST=two, DISK=file, GIC=3, BOARD=rpi4'
 	@echo 'make rpi4 [INPUT=file]   what a Raspberry Pi 4 boots: build/rpi4/boot, and build/rpi4/sdcard.img'
 	@echo 'make joined              one file of Weir and each image: $(B)/joined/*.bin, *.flash for -bios'
 	@echo 'make test                all tests (host and QEMU)'
-	@echo 'make soak [SOAK=4h]      the tests that can go on for long: a time, a count, or 10000,4h'
-	@echo 'make fuzz                the fuzzers, FUZZ_SECONDS=60 each, FUZZ_SEED=n repeats'
+	@echo 'make soak [SOAK=4h]      the tests that can go on for long: a time, a count, or 10000,4h; SEED=n repeats'
+	@echo 'make fuzz                the fuzzers, FUZZ_SECONDS=60 each, FUZZ_JOBS=2 at a time, FUZZ_SEED=n repeats'
 	@echo 'make check               format, warnings with gcc and clang, cppcheck, who includes whom, lengths'
 	@echo 'make bench               instruction counts, their limits, and those of other hypervisors'
 	@echo 'make bench-limits        new limits (tests/bench/limits.json), 2 % above what is built'
-	@echo 'make install-headers     para-virtual headers and guest library to PREFIX=$(PREFIX)'
+	@echo 'make install-headers     para-virtual headers and guest library to PREFIX=$(PREFIX) (below DESTDIR=)'
 	@echo 'make fmt                 lay the sources out with clang-format-14'
 	@echo 'make clean               remove build/'
 	@echo 'Variables: LLVM=1 clang and lld; DEBUG=1 assertions; V=1 show commands;'

@@ -1,4 +1,5 @@
-"""`make linux` and `make run` with what is not there: one line says so, and nothing is built or booted."""
+"""`make linux` and `make run` with what is not there, and goals with variables that are not theirs: one line says so,
+and nothing is built or booted."""
 
 import os
 import pathlib
@@ -60,3 +61,31 @@ def test_what_is_there_is_booted(variables):
     done = make("linux", *variables)
     assert done.returncode == 0, done.stderr
     assert "tools/weir run" in done.stdout
+
+
+@pytest.mark.parametrize("goal, variable, others", [
+    ("test", "SOAK=4h", ", but of make soak"),
+    ("bench", "BOARD=rpi4", ", but of make run demo-pipeline linux"),
+    ("run", "GIC=3", ", but of make linux"),
+    ("linux", "INPUT=README.md", ", but of make run rpi4"),
+    ("soak", "SAOK=4h", ""),
+], ids=str)
+def test_a_variable_that_the_goal_does_not_take_is_one_line(goal, variable, others):
+    name = variable.partition("=")[0]
+    refuses(make(goal, variable), f"{name}: not a variable of make {goal}{others}: make help lists them")
+
+
+@pytest.mark.parametrize("goal, variables", [
+    ("soak", ["SOAK=10000,4h", "SEED=7"]), ("test", ["FUZZ_SECONDS=5", "WEIR_QEMU=qemu"]),
+    ("run", ["INPUT=a $b", "BOARD=rpi4", "V=1"]), ("install-headers", ["PREFIX=/x", "DESTDIR=/y", "LLVM=1"]),
+], ids=str)
+def test_a_variable_that_the_goal_takes_is_none(goal, variables):
+    assert make(goal, *variables).returncode == 0
+
+
+def test_help_lists_the_goals_variables():
+    text = (ROOT / "Makefile").read_text()
+    told = make("help").stdout
+    taken = [name for line in text.splitlines() if line.startswith("TAKES_") for name in line.split()[2:]]
+    assert {"SOAK", "INPUT", "DESTDIR"} <= set(taken)
+    assert [name for name in taken if f"{name}=" not in told and name != "FUZZ_OUT"] == []
