@@ -13,6 +13,7 @@
  * ring that is closed stays so.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <weir/order.h>
 
 /* The peer's moments. */
@@ -54,6 +55,8 @@ static int64_t death_in;      /* moments; < 0: never */
 static bool producer_is_peer;
 static uint32_t closed, passed; /* rings, records: that there were both */
 static uint32_t torn;
+static bool scribbled;	   /* by a thread */
+static uint32_t scribbles; /* atomic: so many, as yet */
 static uint8_t content[BATCH * RECORD_MAX];
 
 static uint32_t any(uint32_t below)
@@ -365,6 +368,15 @@ static void producer_stays_closed(void)
 	assert_int_equal(ring.pages->tail, tail);
 }
 
+/* Else a single core, or one that is given to others for long, would do round after round alone. */
+static void wait_for_scribbles(void)
+{
+	uint32_t before = __atomic_load_n(&scribbles, __ATOMIC_RELAXED);
+
+	while (__atomic_load_n(&scribbles, __ATOMIC_RELAXED) == before)
+		sched_yield();
+}
+
 /* Until the ring is closed, or for so many steps. */
 static void one_round(bool producer_lying)
 {
@@ -372,6 +384,8 @@ static void one_round(bool producer_lying)
 
 	producer_is_peer = producer_lying;
 	for (uint32_t i = 0; i < STEPS && status != WEIR_CLOSED; i++) {
+		if (scribbled && any(32) == 0)
+			wait_for_scribbles();
 		status = producer_lying ? consumer_step() : producer_step();
 		assert_true(status == WEIR_OK || status == WEIR_AGAIN || status == WEIR_CLOSED ||
 			    status == WEIR_INVALID);
@@ -436,16 +450,20 @@ static void consumer_that_dies_at_any_moment_closes_the_ring(void **state)
 
 static bool over;
 
+/* It lets the other run now and then, which on a single core would have to wait for its time. */
 static void *scribble(void *arg)
 {
 	uint32_t random = 1;
 	weir_ring_word_t *page = arg;
 
-	while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
+	for (uint32_t count = 1; !__atomic_load_n(&over, __ATOMIC_RELAXED); count++) {
 		random = random * 1664525 + 1013904223;
 		__atomic_store_n(&page[random % 7 ? (random >> 8) % 512 : random >> 8 & 16],
 				 random & 64 ? random >> 20 << 3 : random * 0x100000001ull,
 				 __ATOMIC_RELAXED);
+		__atomic_store_n(&scribbles, count, __ATOMIC_RELAXED);
+		if (count % 256 == 0)
+			sched_yield();
 	}
 	return NULL;
 }
@@ -458,6 +476,7 @@ static void with_a_thread(bool producer_lying)
 	seed = 1;
 	closed = passed = 0;
 	over = false;
+	scribbled = true;
 	ring = make_pair(SMALL);
 	assert_int_equal(pthread_create(&thread, NULL, scribble,
 					producer_lying ? (void *)ring.pages : (void *)ring.page),
@@ -470,6 +489,7 @@ static void with_a_thread(bool producer_lying)
 	}
 	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
+	scribbled = false;
 	free_pair(&ring);
 	assert_true(closed >= ROUNDS);
 }
