@@ -2,10 +2,7 @@
  * The bulk ring, guests/include/weir/ring.h, between two sides that keep to it: test_ring_lies.c has the
  * others, test_ring_wrap.c positions far from their start.
  */
-#include <errno.h>
 #include <pthread.h>
-#include <semaphore.h>
-#include <time.h>
 
 #include "ring_pair.h"
 
@@ -364,28 +361,55 @@ static void write_takes_the_place_of_a_reservation(void **state)
 
 struct side {
 	struct pair *pair;
-	sem_t wake, *peer_wake;
+	struct side *peer;
 	uint32_t sleeps;
+	/* Under `kicking`: */
+	uint32_t kicks;
+	bool asleep;
+	bool over; /* it kicks no more */
 };
+
+static pthread_mutex_t kicking = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t kicked = PTHREAD_COND_INITIALIZER;
 
 static void kick(struct side *side, bool needed)
 {
-	if (needed)
-		sem_post(side->peer_wake);
+	if (!needed)
+		return;
+	pthread_mutex_lock(&kicking);
+	side->peer->kicks++;
+	pthread_cond_broadcast(&kicked);
+	pthread_mutex_unlock(&kicking);
 }
 
-/* A kick that is lost shows as a time-out. */
+/* Who sleeps will be kicked, or has been: a kick is lost if both wait for one, however long. */
+static void check_sleeper(const struct side *side)
+{
+	const struct side *peer = side->peer;
+
+	if (side->asleep && !side->kicks && (peer->over || (peer->asleep && !peer->kicks)))
+		abort();
+}
+
 static void sleep_until_kicked(struct side *side)
 {
-	struct timespec until;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 20;
+	pthread_mutex_lock(&kicking);
 	side->sleeps++;
-	while (sem_timedwait(&side->wake, &until) != 0) {
-		if (errno != EINTR)
-			abort();
-	}
+	side->asleep = true;
+	check_sleeper(side);
+	while (!side->kicks)
+		pthread_cond_wait(&kicked, &kicking);
+	side->kicks--;
+	side->asleep = false;
+	pthread_mutex_unlock(&kicking);
+}
+
+static void side_ends(struct side *side)
+{
+	pthread_mutex_lock(&kicking);
+	side->over = true;
+	check_sleeper(side->peer);
+	pthread_mutex_unlock(&kicking);
 }
 
 static uint32_t stress_bytes(uint32_t number)
@@ -420,6 +444,7 @@ static void *produce(void *arg)
 	kick(side, weir_ring_publish(ring));
 	while ((status = weir_ring_arm_drained(ring)) == WEIR_AGAIN)
 		sleep_until_kicked(side);
+	side_ends(side);
 	return status == WEIR_OK ? NULL : "the producer's ring closed at the end";
 }
 
@@ -446,6 +471,7 @@ static const char *consume(struct side *side)
 			kick(side, weir_ring_release(ring));
 	}
 	kick(side, weir_ring_release(ring));
+	side_ends(side);
 	return NULL;
 }
 
@@ -458,10 +484,8 @@ static void two_threads_lose_nothing(void **state)
 	pthread_t thread;
 
 	(void)state;
-	producer.peer_wake = &consumer.wake;
-	consumer.peer_wake = &producer.wake;
-	sem_init(&producer.wake, 0, 0);
-	sem_init(&consumer.wake, 0, 0);
+	producer.peer = &consumer;
+	consumer.peer = &producer;
 	assert_int_equal(pthread_create(&thread, NULL, produce, &producer), 0);
 	consumer_error = consume(&consumer);
 	if (consumer_error)
