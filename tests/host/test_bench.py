@@ -296,6 +296,23 @@ def test_a_boot_that_goes_wrong_leaves_no_figures(tmp_path, lines, status, expec
     assert not (tmp_path / "out.json").exists()
 
 
+@pytest.mark.parametrize("option, text, expected", [
+    ("--out", None, "is a directory: name a file"), ("--page", None, "is a directory: name a file"),
+    ("--limits", "x", "Expecting value"), ("--limits", '{"peers": {}}', 'needs "goals" and "limits"'),
+    ("--peers", "x", "Expecting value"), ("--peers", "[]", 'needs "peers"'),
+    ("--also", "x", "Expecting value"), ("--also", '{"rows": {}}', 'needs "rows"'),
+])
+def test_a_file_that_will_not_do_is_one_line_before_anything_is_measured(tmp_path, option, text, expected):
+    machine = program(tmp_path, {"ipi": ["[v] row ipi.cross_core 1 9", *END]})
+    if text:
+        (tmp_path / "file").write_text(text)
+    else:
+        (tmp_path / "file").mkdir()
+    done = call(tmp_path, machine, "ipi", option, tmp_path / "file")
+    line, = done.stderr.splitlines()
+    assert done.returncode == 1 and expected in line and done.stdout == ""
+
+
 def test_twice_finds_what_does_not_repeat(tmp_path):
     machine = program(tmp_path, {"ipi": ["[v] row ipi.cross_core 1 9", *END]})
     assert call(tmp_path, machine, "ipi", "--twice").returncode == 0

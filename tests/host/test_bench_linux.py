@@ -71,7 +71,7 @@ def call(folder, lines, status=0):
     machine = folder / "machine"
     machine.write_text(MACHINE.format(lines=lines, status=status))
     machine.chmod(0o755)
-    for name in ("vmlinuz", "weir.bin"):
+    for name in ("vmlinuz", "weir.bin", "boot.dtb", "block.dtb", "native.elf"):
         (folder / name).write_bytes(b"")
     return subprocess.run([TOOL, "--folder", folder, "--kernel", folder / "vmlinuz", "--qemu", machine,
                            "--weir-bench", folder / "weir.bin", "--out", folder / "out.json"],

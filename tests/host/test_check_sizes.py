@@ -4,13 +4,16 @@ import importlib.machinery
 import importlib.util
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 loader = importlib.machinery.SourceFileLoader("check_sizes", str(ROOT / "tools/check-sizes"))
 sizes = importlib.util.module_from_spec(importlib.util.spec_from_loader("check_sizes", loader))
+sys.path.insert(0, str(ROOT / "tools"))
 loader.exec_module(sizes)
+sys.path.pop(0)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -327,7 +328,9 @@ def paths():
     """The tool as a module."""
     loader = importlib.machinery.SourceFileLoader("check_paths", str(ROOT / "tools/check-paths"))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("check_paths", loader))
+    sys.path.insert(0, str(ROOT / "tools"))
     loader.exec_module(module)
+    sys.path.pop(0)
     return module
 
 
@@ -436,3 +439,25 @@ def test_nothing_takes_the_const_away():
     for path in sorted((ROOT / "ipc").glob("*.c")):
         if path.name != "ipc.c":
             assert not re.search(r"\((?:struct weir_in|u8|u64|void|uintptr_t)[ *]*\)[^;]*->(?:in|shared_head)\b(?!->)", path.read_text())
+
+
+# ---- All of them ----
+
+
+@cross
+@pytest.mark.parametrize("tool", ["check-exclusives", "check-fp", "check-includes", "check-order", "check-paths",
+                                  "check-sizes"])
+@pytest.mark.parametrize("name", ["not-there", "text", "folder"])
+def test_what_cannot_be_checked_is_one_line(tmp_path, tool, name):
+    (tmp_path / "text").write_text("no program\n")
+    (tmp_path / "folder").mkdir()
+    done = subprocess.run([ROOT / "tools" / tool, tmp_path / name], cwd=ROOT, capture_output=True, text=True)
+    line, = done.stderr.splitlines()
+    assert done.returncode == 1 and name in line and done.stdout == ""
+
+
+@pytest.mark.parametrize("words", [["check-fp", "x", "--prefix=none-"], ["check-exclusives", "x", "--prefix=none-"],
+                                   ["check-paths", "x", "--objdump=none-objdump"]], ids=lambda words: words[0])
+def test_so_is_a_program_that_is_not_there(tmp_path, words):
+    done = subprocess.run([ROOT / "tools" / words[0], *words[1:]], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "none-objdump: No such file or directory\n")

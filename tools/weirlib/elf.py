@@ -4,12 +4,23 @@ import re
 import struct
 from typing import Iterator, NamedTuple
 
+from .errors import Mistake, printable
+
 
 class Section(NamedTuple):
     name: str
     address: int
     offset: int
     size: int
+
+
+def read(path: str) -> bytes:
+    """A Mistake if it is no such file."""
+    with open(path, "rb") as file:
+        elf = file.read()
+    if elf[:6] != b"\x7fELF\x02\x01":
+        raise Mistake(f"{printable(str(path))}: is no 64-bit little-endian program")
+    return elf
 
 
 def sections(elf: bytes) -> list:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 
 
@@ -23,6 +24,18 @@ def check_writable(path: str) -> None:
         raise Mistake(f"{name}: there is no such directory: make it first, or name another file")
     if not os.access(path if os.path.exists(path) else folder, os.W_OK):
         raise Mistake(f"{name}: cannot be written: name another file")
+
+
+def output_of(*command: str) -> str:
+    """What a program prints; a Mistake if it is not there, or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as error:
+        raise Mistake(f"{printable(str(command[0]))}: {error.strerror}") from None
+    if done.returncode:
+        said = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+        raise Mistake(printable(f"{' '.join(map(str, command))}: {said}"))
+    return done.stdout
 
 
 def _describe(error: OSError) -> str:

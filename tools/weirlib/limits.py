@@ -23,14 +23,15 @@ class Verdict(NamedTuple):
     wrong: str
 
 
-def load(path: str) -> dict:
+def load(path: str, needed: tuple = ("goals", "limits"), kind: type = dict) -> dict:
+    """A file of JSON: an object that has what is needed, and of that kind."""
     try:
         with open(path, encoding="utf-8") as file:
             held = json.load(file)
     except ValueError as error:
         raise Mistake(f"{path}: {error}") from None
-    if not isinstance(held.get("limits"), dict) or not isinstance(held.get("goals"), dict):
-        raise Mistake(f'{path}: needs "goals" and "limits"')
+    if not isinstance(held, dict) or not all(isinstance(held.get(key), kind) for key in needed):
+        raise Mistake(f"{path}: needs " + " and ".join(f'"{key}"' for key in needed))
     return held
 
 
