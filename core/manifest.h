@@ -124,6 +124,12 @@ static inline u32 manifest_virtio_devices(const struct manifest_vm *vm)
 	return vm->disk_count ? vm->disk_count + 1 : 0; /* and a console */
 }
 
+/* Is there anybody with whom it could share pages? Else it needs nothing of what grants need. */
+static inline bool manifest_may_share(const struct manifest_vm *vm)
+{
+	return vm->talks != 0;
+}
+
 /* Room for the VM's device tree in its RAM: its own, or one that is written for it. */
 static inline u64 manifest_tree_room(const struct manifest_vm *vm)
 {

@@ -143,14 +143,16 @@ static bool lay_out(struct vm *vm)
 
 static void map_memory(struct vm *vm)
 {
-	u64 private = vm->ram_bytes - vm->pool_bytes;
+	bool shares = manifest_may_share(vm->config);
+	u64 pool = shares ? vm->pool_bytes : 0, private = vm->ram_bytes - pool;
 
 	stage2_init(&vm->stage2, vm->id + 1, heap_page);
 	stage2_map(&vm->stage2, IPA(vm->ram_ipa), vm->ram, private, STAGE2_RAM, true);
 	/* The pool in single pages, so that sharing one never splits a block. */
-	stage2_map(&vm->stage2, IPA(vm->ram_ipa + private), PA(vm->ram.raw + private),
-		   vm->pool_bytes, STAGE2_RAM, false);
-	stage2_make_tables(&vm->stage2, IPA(VM_WINDOW_BASE), vm->window_bytes);
+	stage2_map(&vm->stage2, IPA(vm->ram_ipa + private), PA(vm->ram.raw + private), pool,
+		   STAGE2_RAM, false);
+	if (shares)
+		stage2_make_tables(&vm->stage2, IPA(VM_WINDOW_BASE), vm->window_bytes);
 	if (gicv_bytes)
 		stage2_map(&vm->stage2, IPA(VM_GICC_BASE), gicv, gicv_bytes, STAGE2_DEVICE, false);
 }

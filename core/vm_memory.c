@@ -25,10 +25,12 @@ static u64 tables_for(u64 bytes, u64 each)
  */
 static u64 table_count(const struct manifest_vm *config)
 {
+	u64 window_and_pool = tables_for(config->window_bytes, BLOCK_2M) +
+			      tables_for(config->shared_bytes, BLOCK_2M);
+
 	return 2 + tables_for(config->memory_bytes, GIB) +
-	       tables_for(config->window_bytes, BLOCK_2M) +
 	       tables_for(ipc_shared_bytes(config), BLOCK_2M) + 1 +
-	       tables_for(config->shared_bytes, BLOCK_2M) + 2 +
+	       (manifest_may_share(config) ? window_and_pool : 0) + 2 +
 	       4 * (config->passed_frames + config->memory_direct);
 }
 

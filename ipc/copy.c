@@ -41,7 +41,7 @@ static enum weir_status find(struct vm *vm, u64 ipa, bool write, pa_t *pa)
 	kind = stage2_lookup(&vm->stage2, IPA(ipa), pa);
 	if (kind == STAGE2_NONE || (write && kind == STAGE2_SHARED_READ))
 		return WEIR_FAULT;
-	/* Where the VM sees its scratch page a page was taken away. */
+	/* Where the VM sees its scratch page a page was taken away. (Without one: no address of memory.) */
 	if (align_down(pa->raw, PAGE_SIZE) == mmu_heap_pa(vm->ipc->grant.scratch).raw)
 		return WEIR_CLOSED;
 	return WEIR_OK;

@@ -417,8 +417,9 @@ enum weir_status grant_unmap_call(struct vcpu *self, const struct call_args *in,
 	u64 first = index_nospec(in->x1, vm->ipc->grant.window_pages);
 
 	(void)out;
+	/* Who has nobody to share with has the window's addresses, and no table of it. */
 	if (in->x1 >= vm->ipc->grant.window_pages)
-		return WEIR_INVALID;
+		return in->x1 < vm->window_bytes / PAGE_SIZE ? WEIR_NOT_FOUND : WEIR_INVALID;
 	home = grant_window_lock(vm, first);
 	if (!home)
 		return WEIR_NOT_FOUND;

@@ -106,7 +106,8 @@ bool grant_vm_unmap(struct vm *vm, u64 *at)
 bool grant_vm_reset(struct vm *vm, u64 *at)
 {
 	(void)at;
-	cache_scrub(vm->ipc->grant.scratch);
+	if (vm->ipc->grant.scratch)
+		cache_scrub(vm->ipc->grant.scratch);
 	grant_lock(vm);
 	vm->ipc->grant.stopped = false;
 	grant_unlock(vm);
@@ -169,6 +170,8 @@ u64 grant_heap_bytes(const struct manifest_vm *config)
 	u64 pool = pool_pages(config->shared_bytes), window = config->window_bytes / PAGE_SIZE;
 	u64 single = has_pieces(config->shared_bytes, config->window_bytes) ? 2 : 1;
 
+	if (!manifest_may_share(config))
+		return 0;
 	return heap_cost(pool * sizeof(struct grant)) + heap_cost(set_bytes(pool)) +
 	       heap_cost(area_bytes(config->shared_bytes)) +
 	       heap_cost(window * sizeof(struct window_page)) + heap_cost(set_bytes(window)) +
@@ -197,10 +200,12 @@ void grant_vm_create(struct vm *vm)
 {
 	struct grant_vm *table = &vm->ipc->grant;
 
-	table->pool_pages = (u32)pool_pages(vm->pool_bytes);
-	table->window_pages = (u32)(vm->window_bytes / PAGE_SIZE);
 	table->pool_ipa = IPA(vm_pool_base(vm));
 	table->pool = PA(vm->ram.raw + vm->ram_bytes - vm->pool_bytes);
+	if (!manifest_may_share(vm->config)) /* none of its pages is ever in a grant */
+		return;
+	table->pool_pages = (u32)pool_pages(vm->pool_bytes);
+	table->window_pages = (u32)(vm->window_bytes / PAGE_SIZE);
 	/* The largest first: what it leaves of its last page is for the others. */
 	if (table->window_pages) {
 		table->window = heap_alloc(table->window_pages * sizeof(*table->window));

@@ -144,7 +144,7 @@ struct window_page {
 struct grant_vm {
 	struct spinlock lock; /* also: the entries of vm->stage2 after boot */
 	bool stopped;	      /* nothing is shared or mapped any more */
-	u32 pool_pages;
+	u32 pool_pages; /* both 0, and so no tables and no scratch page: the VM talks to no other */
 	u32 window_pages;
 	pa_t pool; /* where it begins; fixed, as the sizes are */
 	ipa_t pool_ipa;

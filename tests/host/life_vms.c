@@ -284,6 +284,7 @@ static void make_vm(struct vm *vm, const char *name)
 					.memory_bytes = RAM_BYTES,
 					.shared_bytes = POOL_PAGES * PAGE_SIZE,
 					.window_bytes = WINDOW * PAGE_SIZE,
+					.talks = BIT(1 - id),
 					.ports = 128,
 					.disk_count = 1,
 					.writable_disk_count = 1,

@@ -285,8 +285,23 @@ TEST(a_vm_without_channels_has_no_grants)
 {
 	static const char *const none[] = { 0 };
 
+	struct weir_grant_info info;
+	u64 cost, page = 0;
+
 	ipc_vms_make(1, 1, none);
 	assert_int_equal(revoke(0, 1ul << 16), WEIR_INVALID);
+	assert_int_equal(unmap(0, 0), WEIR_NOT_FOUND);
+	assert_int_equal(unmap(0, FAKE_WINDOW_PAGES - 1), WEIR_NOT_FOUND);
+	assert_int_equal(unmap(0, FAKE_WINDOW_PAGES), WEIR_INVALID);
+	assert_int_equal(weir_grant_next(WEIR_GRANTS_GIVEN, &page, &info), WEIR_NOT_FOUND);
+	assert_int_equal(weir_grant_next(WEIR_GRANTS_MAPPED, &page, &info), WEIR_NOT_FOUND);
+	ipc_vm_renew(0);
+	assert_int_equal(unmap(0, 0), WEIR_NOT_FOUND);
+	/* Nor does it pay for what others need for theirs. */
+	cost = fake_heap_cost();
+	ipc_vms_set_large();
+	ipc_vms_make(1, 1, none);
+	assert_int_equal(fake_heap_cost(), cost);
 	ipc_vm_end(0);
 }
 

@@ -309,6 +309,7 @@ static struct manifest_vm ordinary(void)
 				     .vcpus = 1,
 				     .shared_bytes = 256 * KIB,
 				     .window_bytes = MIB,
+				     .talks = BIT(1),
 				     .ports = 128 };
 }
 

@@ -45,17 +45,20 @@ def test_a_vm_with_too_many_vcpus_is_refused(boot, tmp_path, gic, most):
 # ---- What it costs ----
 
 def table():
-    """KiB for a VM, KiB for a vCPU more, bytes for a port more: the table of core/README.md."""
+    """KiB for a VM, more for one that shares, for a vCPU more, bytes for a port more: the table of core/README.md."""
     text = (ROOT / "core/README.md").read_text()
     return [int(number) for number in re.findall(r"^\| (?:VM|vCPU|port)[^|]*\| (\d+) ", text, re.M)]
 
 
 @pytest.fixture
 def hypervisor_bytes(boot, tmp_path):
-    """hypervisor_bytes(count, properties): what the line says that Weir prints at boot, with so many VMs."""
+    """
+    hypervisor_bytes(count, properties): what the line says that Weir prints at boot, with so many VMs. NEXT in the
+    properties of one is the name of the next.
+    """
     def measure(count, properties=""):
-        vms = "".join(f'v{n} {{ kernel = /incbin/("{BOOT}"); memory-mib = <1>; {properties} }};\n'
-                      for n in range(count))
+        vms = "".join(f'v{n} {{ kernel = /incbin/("{BOOT}"); memory-mib = <1>; '
+                      f'{properties.replace("NEXT", f"v{(n + 1) % count}")} }};\n' for n in range(count))
         machine = boot(compile_image(tmp_path / "image.dtb", VMS % vms), gic=3)
         line = machine.wait_for(rf"^weir: {count} VMs on .* (\d+) KiB for the hypervisor")
         return int(line[1]) * 1024
@@ -65,6 +68,7 @@ def hypervisor_bytes(boot, tmp_path):
 def test_the_table_of_memory_is_true(hypervisor_bytes):
     """Of many, for what one takes are whole pages."""
     one, many = hypervisor_bytes(1), hypervisor_bytes(33)
+    share = (hypervisor_bytes(33, 'peers = "NEXT";') - many) / 33
     vcpu = (hypervisor_bytes(33, "vcpus = <4>;") - many) / (33 * 3)
     port = (hypervisor_bytes(1, "ports = <8192>;") - one) / (8192 - 128)
-    assert [round((many - one) / 32 / 1024), round(vcpu / 1024), round(port)] == table()
+    assert [round((many - one) / 32 / 1024), round(share / 1024), round(vcpu / 1024), round(port)] == table()

@@ -357,7 +357,7 @@ def test_an_image_outside_memory_is_refused(boot, image, tree, made):
 def test_vms_that_leave_the_hypervisor_no_memory_are_refused(boot, tmp_path, weir):
     """As many as fit run; the others are named, and the one that asks for little still fits."""
     size = "memory-mib = <1>; "
-    vms = [size + "window-kib = <737280>;"] * 12 + [size + "ports = <8192>; vcpus = <8>;"] * 12 + [size]
+    vms = [size + 'window-kib = <737280>; peers = "vm24";'] * 12 + [size + "ports = <8192>; vcpus = <8>;"] * 12 + [size]
     machine = boot(vms_image(tmp_path, *vms), weir=weir, memory_mib=64)
     lines = machine.end()
     refused = dict(re.match(r"weir: manifest: /vms/(\w+): ([a-z-]+): the hypervisor needs ", line).groups()
