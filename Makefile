@@ -163,7 +163,9 @@ $(B)/weir/arch/arm64/early.c.o: WEIR_FLAGS += -fno-stack-protector
 # Cortex-A53 843419: an ADRP at the end of a page.
 WEIR_LD_FLAGS := -nostdlib -static --fix-cortex-a53-843419 --gc-sections --build-id=none -z noexecstack -z max-page-size=4096 \
 	-T arch/arm64/weir.lds -Map=$(B)/weir.map
-WEIR_LINK = $(if $(LTO),$(CC) $(filter-out -M%,$(WEIR_FLAGS)) -flto-partition=one -nostdlib -static -no-pie \
+# Code is made as its own file was asked for; -Os is for the strings of tables, which then begin at any byte, not at
+# every eighth.
+WEIR_LINK = $(if $(LTO),$(CC) $(filter-out -M%,$(WEIR_FLAGS)) -Os -flto-partition=one -nostdlib -static -no-pie \
 	$(WEIR_LD_FLAGS:%=-Xlinker %),$(LD) $(WEIR_LD_FLAGS))
 
 $(B)/weir/%.o: % build/setup.mk Makefile
