@@ -25,10 +25,22 @@ static volatile uint32_t *rtc(uint32_t offset)
 	return (volatile uint32_t *)(RTC + offset);
 }
 
+/*
+ * The next second, once. The machine may stand still between reading the time and writing the alarm, which comes
+ * after 136 years if its second has passed: then once more. Nothing interrupts meanwhile, and what a time before
+ * has raised is cleared.
+ */
 static void set_alarm(void)
 {
+	uint32_t at;
+
+	*rtc(IMSC) = 0;
+	do {
+		at = *rtc(DR) + 1;
+		*rtc(MR) = at;
+		*rtc(ICR) = 1;
+	} while ((int32_t)(*rtc(DR) - at) >= 0);
 	*rtc(IMSC) = 1;
-	*rtc(MR) = *rtc(DR) + 1;
 }
 
 static bool line_is_up(void)
