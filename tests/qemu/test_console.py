@@ -84,6 +84,7 @@ def test_prompt(boot, image, board):
     machine.wait_for_part(r"\[shell\] # ")
     machine.type("now\r")
     machine.wait_for_part(r"\[shell\] \$ ")
+    machine.type("!")
     machine.wait_for(r"^\[neighbour\] here I am$")
     machine.wait_for_part(r"^\[shell\] \$ ")  # again, behind the line that broke it off
     machine.type("on\r")
