@@ -1,6 +1,8 @@
 """tools/carry: only a true copy passes, and whatever else happens has a line that says what."""
 
 import hashlib
+import importlib.machinery
+import importlib.util
 import os
 import pathlib
 import re
@@ -211,9 +213,38 @@ def test_a_machine_that_hangs_is_ended(folder, name):
     assert machines(folder) == []
 
 
-def test_a_machine_that_is_slow_but_alive_is_left_alone(folder):
-    spoil = "for n in range(25): print(n, 'bytes', flush=True); time.sleep(0.2)\ncopy()"
-    assert carry(folder, spoil, ("in put.bin", "--patience", "4")).returncode == 0
+class SlowConsole:
+    """A pipe and a clock: whoever waits for it long enough gets a line after 3 seconds."""
+
+    def __init__(self, lines):
+        self.now, self.lines = 0.0, lines
+        reader, self.writer = os.pipe()
+        self.file = os.fdopen(reader, "rb")
+
+    def select(self, timeout):
+        self.now += min(timeout, 3)
+        if timeout < 3:
+            return []
+        if self.lines:
+            os.write(self.writer, self.lines.pop(0))
+        else:
+            os.close(self.writer)
+        return [self.file]
+
+
+def test_a_machine_that_is_slow_but_alive_is_left_alone(monkeypatch):
+    """It is told by a clock that does not go on while the host stands still."""
+    loader = importlib.machinery.SourceFileLoader("carry", str(ROOT / "tools/carry"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("carry", loader))
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    loader.exec_module(module)
+    console = SlowConsole([b"%d bytes\n" % n for n in range(25)])
+    monkeypatch.setattr(module.selectors.DefaultSelector, "select", lambda _, timeout: console.select(timeout))
+    monkeypatch.setattr(module.time, "monotonic", lambda: console.now)
+    monkeypatch.setattr(module, "show", lambda text: None)
+    with console.file:
+        assert module.pass_console_on(console.file, 4) == ""
+    assert console.now == 26 * 3 and not console.lines
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
