@@ -77,7 +77,7 @@ class Machine:
         self.part = ""  # of the line that has not ended
         self.status = None
         self._allowed = [re.compile(text) for text in allowed]
-        self._patience = patience
+        self._patience, self._moment = patience, 0.5
         self._deadline = time.monotonic() + limit
         self._queue = queue.Queue()
         self._log = open(log, "wb")
@@ -124,7 +124,7 @@ class Machine:
         self.lines.append(line)
         if TROUBLE.search(line) and not any(text.search(line) for text in self._allowed):
             # What follows a report of trouble within a moment explains it.
-            raise Failure("\n".join([line, *self.listen(0.5)[:20]]))
+            raise Failure("\n".join([line, *self.listen(self._moment)[:20]]))
         return line
 
     def _last(self):
