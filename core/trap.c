@@ -54,21 +54,34 @@ static struct vcpu *vcpu_of(struct arch_vcpu *arch)
 /* False: no register there, or none that answers such an access. */
 static bool access_register(struct vcpu *self, u64 ipa, struct mmio *access)
 {
-	access->offset = ipa - VM_GICD_BASE;
-	if (access->offset < VM_GICD_BYTES)
+	/* Stored where it is used: the compiler would do so for each of these before it asks for the next. */
+	u64 offset = ipa - VM_GICD_BASE;
+
+	if (offset < VM_GICD_BYTES) {
+		access->offset = offset;
 		return vgic_mmio_distributor(self, access);
-	access->offset = ipa - VM_UART_BASE;
-	if (access->offset < VM_UART_BYTES)
+	}
+	offset = ipa - VM_UART_BASE;
+	if (offset < VM_UART_BYTES) {
+		access->offset = offset;
 		return vuart_mmio(self, access);
-	access->offset = ipa - VM_GICR_BASE;
-	if (access->offset < self->vm->vcpu_count * VM_GICR_STRIDE && gic_version() == 3)
+	}
+	offset = ipa - VM_GICR_BASE;
+	if (offset < self->vm->vcpu_count * VM_GICR_STRIDE && gic_version() == 3) {
+		access->offset = offset;
 		return vgic_mmio_redistributor(self, access);
-	access->offset = ipa - VM_VIRTIO_BASE;
-	if (access->offset < VM_VIRTIO_BYTES)
-		return virtio_mmio(self, access);
-	access->offset = ipa - VM_GICC_DIR;
-	if (access->offset < VM_GICC_DIR_BYTES && gic_version() == 2)
+	}
+	offset = ipa - VM_VIRTIO_BASE;
+	if (offset < VM_VIRTIO_BYTES) {
+		access->offset = offset;
+		virtio_mmio(self, access);
+		return true;
+	}
+	offset = ipa - VM_GICC_DIR;
+	if (offset < VM_GICC_DIR_BYTES && gic_version() == 2) {
+		access->offset = offset;
 		return vgic_mmio_deactivate(self, access);
+	}
 	access->value = 0; /* of the flash: nothing is in it, and it takes nothing */
 	return ipa < VM_FLASH_BYTES;
 }
@@ -96,7 +109,7 @@ static bool emulate(struct vcpu *self, u32 syndrome)
 		access->value = rt == 31 ? 0 : self->arch.x[rt] & (~0ul >> (64 - 8 * bytes));
 	if (!access_register(self, ipa, access))
 		return false;
-	if (!access->write && rt != 31)
+	if (!(syndrome & ABORT_WRITE) && rt != 31)
 		self->arch.x[rt] = syndrome & ABORT_SIGNED ? sign_extend(access->value, bytes,
 									 syndrome & ABORT_WIDE)
 							   : access->value;

@@ -407,24 +407,38 @@ static inline bool edge_came_again(const struct vm *vm, const struct vgic_spi_ba
 	return self && self->vm == vm && quiet(self) && raise_again(self, intid);
 }
 
-/* That it falls means something for a level only. */
-void vgic_set_line(struct vm *vm, u32 intid, bool level)
+/* A level has changed, or an edge has come. Apart, so that the end of an edge needs no frame. */
+static APART void line_changed(struct vm *vm, struct vgic_spi_bank *spi, u32 intid)
+	RELEASES(vm->vgic.lock)
 {
-	struct vgic_spi_bank *spi = vgic_spi_of(vm, intid);
 	u32 bit = 1u << (intid % 32), look = 0;
 	struct vgic_bank *bank = &spi->bank;
 
-	spin_lock(&vm->vgic.lock);
-	if (level != !!(bank->line & bit)) {
-		bank->line ^= bit;
-		if (!(bank->edge & bit) || (level && !edge_came_again(vm, spi, intid))) {
-			bank->latched |= bank->line & bank->edge & bit;
-			look = vgic_spi_changed(vm, spi, bit);
-		}
+	if (!(bank->edge & bit) || !edge_came_again(vm, spi, intid)) {
+		bank->latched |= bank->line & bank->edge & bit;
+		look = vgic_spi_changed(vm, spi, bit);
 	}
 	spin_unlock(&vm->vgic.lock);
 	if (look)
 		vgic_look_anywhere(vm, look);
+}
+
+/* That it falls means something for a level only. */
+void vgic_set_line(struct vm *vm, u32 intid, bool level)
+{
+	struct vgic_spi_bank *spi = vgic_spi_of(vm, intid);
+	struct vgic_bank *bank = &spi->bank;
+	u32 bit = 1u << (intid % 32);
+
+	spin_lock(&vm->vgic.lock);
+	if (level != !!(bank->line & bit)) {
+		bank->line ^= bit;
+		if (level || !(bank->edge & bit)) {
+			line_changed(vm, spi, intid);
+			return;
+		}
+	}
+	spin_unlock(&vm->vgic.lock);
 }
 
 /* --- The virtual timer's interrupt arrives ---------------------------------------------------- */

@@ -58,7 +58,8 @@ static void interrupt(struct virtio_device *device, u32 cause) NEEDS(device->loc
 }
 
 /* Causes that are left raise an edge of their own: the driver may have taken the last one for others. */
-static void acknowledge(struct virtio_device *device, u32 causes) NEEDS(device->lock)
+static inline __attribute__((always_inline)) void acknowledge(struct virtio_device *device,
+							      u32 causes) NEEDS(device->lock)
 {
 	device->interrupt &= ~causes;
 	vgic_set_line(device->vm, VM_VIRTIO_INTID + device->slot, false);
@@ -371,6 +372,8 @@ static u32 read_word(struct virtio_device *device, u64 offset) NEEDS(device->loc
 		return queue && queue->ready;
 	case STATUS:
 		return device->status;
+	case INTERRUPT_STATUS:
+		return device->interrupt;
 	default:
 		return read_identity(device, offset);
 	}
@@ -502,23 +505,31 @@ static APART void write_other(struct vcpu *self, struct virtio_device *device, u
 		ipc_pages_release(self->vm);
 }
 
-/* First what it writes for each request. */
-static APART void write(struct vcpu *self, struct virtio_device *device, u64 offset, u32 value)
+static APART void notify(struct vcpu *self, struct virtio_device *device, u64 queue)
 {
-	if (offset == QUEUE_NOTIFY) {
-		if (value < device->model->queues &&
-		    device->model->notified(self, device, (u32)index_nospec(value, VIRTIO_QUEUES)))
-			virtio_again();
-	} else if (offset == INTERRUPT_ACK) {
-		spin_lock(&device->lock);
-		acknowledge(device, value);
-		spin_unlock(&device->lock);
-	} else {
-		write_other(self, device, offset, value);
-	}
+	if (queue < device->model->queues &&
+	    device->model->notified(self, device, (u32)index_nospec(queue, VIRTIO_QUEUES)))
+		virtio_again();
 }
 
-static APART u32 read_other(struct virtio_device *device, u64 offset)
+static APART void take_acknowledgement(struct virtio_device *device, u32 causes)
+{
+	spin_lock(&device->lock);
+	acknowledge(device, causes);
+	spin_unlock(&device->lock);
+}
+
+static void write(struct vcpu *self, struct virtio_device *device, u64 offset, u32 value)
+{
+	if (offset == QUEUE_NOTIFY)
+		notify(self, device, value);
+	else if (offset == INTERRUPT_ACK)
+		take_acknowledgement(device, value);
+	else
+		write_other(self, device, offset, value);
+}
+
+static APART u32 read(struct virtio_device *device, u64 offset)
 {
 	u32 word;
 
@@ -530,19 +541,33 @@ static APART u32 read_other(struct virtio_device *device, u64 offset)
 	return word;
 }
 
-static u32 read(struct virtio_device *device, u64 offset)
-{
-	if (device && offset == INTERRUPT_STATUS) /* of each interrupt; as it was at some moment */
-		return read_once(device->interrupt);
-	return read_other(device, offset);
-}
-
 /*
  * An access of 8 bytes is two; registers answer words, the configuration also less (4.2.2.2). Written are whole words
- * only: what else would be, or where there is no device, is ignored. Apart, or its frame would be that of accesses to all
- * devices.
+ * only: what else would be, or where there is no device, is ignored.
  */
-APART bool virtio_mmio(struct vcpu *self, struct mmio *access)
+static APART void access_any(struct vcpu *self, struct virtio_device *device, struct mmio *access)
+{
+	u64 offset = access->offset % VIRTIO_SLOT_BYTES;
+
+	if (access->write) {
+		if (device && access->bytes >= 4)
+			write(self, device, offset, (u32)access->value);
+		if (device && access->bytes == 8)
+			write(self, device, offset + 4, (u32)(access->value >> 32));
+		return;
+	}
+	access->value = 0;
+	if (access->bytes < 4 && offset < CONFIGURATION)
+		return;
+	access->value = mmio_extract(access, read(device, offset & ~3ul));
+	if (access->bytes == 8)
+		access->value |= (u64)read(device, offset + 4) << 32;
+	else if (access->bytes < 4)
+		access->value &= (1u << 8 * access->bytes) - 1;
+}
+
+/* What a driver does for each request comes first, and has no frame. Apart, or accesses to all devices had one for it. */
+APART void virtio_mmio(struct vcpu *self, struct mmio *access)
 {
 	u64 slot = access->offset / VIRTIO_SLOT_BYTES;
 	u64 offset = access->offset % VIRTIO_SLOT_BYTES;
@@ -550,22 +575,16 @@ APART bool virtio_mmio(struct vcpu *self, struct mmio *access)
 
 	if (slot < VM_VIRTIO_DEVICES)
 		device = self->vm->virtio[index_nospec(slot, VM_VIRTIO_DEVICES)];
-	if (access->write) {
-		if (device && access->bytes >= 4)
-			write(self, device, offset, (u32)access->value);
-		if (device && access->bytes == 8)
-			write(self, device, offset + 4, (u32)(access->value >> 32));
-		return true;
-	}
-	access->value = 0;
-	if (access->bytes < 4 && offset < CONFIGURATION)
-		return true;
-	access->value = mmio_extract(access, read(device, offset & ~3ul));
-	if (access->bytes == 8)
-		access->value |= (u64)read(device, offset + 4) << 32;
-	else if (access->bytes < 4)
-		access->value &= (1u << 8 * access->bytes) - 1;
-	return true;
+	if (!device || access->bytes != 4)
+		access_any(self, device, access);
+	else if (!access->write && offset == INTERRUPT_STATUS)
+		access->value = read_once(device->interrupt); /* as it was at some moment */
+	else if (access->write && offset == QUEUE_NOTIFY)
+		notify(self, device, access->value);
+	else if (access->write && offset == INTERRUPT_ACK)
+		take_acknowledgement(device, (u32)access->value);
+	else
+		access_any(self, device, access);
 }
 
 void virtio_add(struct vm *vm, u32 slot, struct virtio_device *device,

@@ -95,7 +95,7 @@ void virtio_add(struct vm *vm, u32 slot, struct virtio_device *device,
 /* All devices of the VM as new; it does not run, and no request of it is under way. */
 void virtio_reset(struct vm *vm);
 
-bool virtio_mmio(struct vcpu *self, struct mmio *access);
+void virtio_mmio(struct vcpu *self, struct mmio *access);
 /* Is a part of this range in a queue that is ready? For who shares pages, who holds them still. */
 bool virtio_pinned(struct vm *vm, pa_t pa, u64 bytes);
 

@@ -77,12 +77,11 @@ bool vgic_mmio_deactivate(struct vcpu *self, struct mmio *access)
 	return true;
 }
 
-bool virtio_mmio(struct vcpu *self, struct mmio *access)
+void virtio_mmio(struct vcpu *self, struct mmio *access)
 {
 	(void)self;
 	(void)access;
 	served = "virtio";
-	return true;
 }
 
 bool vuart_mmio(struct vcpu *self, struct mmio *access)

@@ -47,6 +47,26 @@ TEST(the_interrupt_is_there_until_it_is_acknowledged)
 	assert_false(virtio_line(0));
 }
 
+/* What is read and written for each request goes a way of its own, but only as a word. */
+TEST(a_doubleword_reads_the_cause_and_acknowledges_it_too)
+{
+	memory = virtio_drive(0, 0, 0, 0);
+	assert_int_equal(run(0, IN, 3, virtio_ram(8 * PAGE_SIZE), 512), 0);
+	assert_int_equal(virtio_load(0, CAUSE, 2), 0);
+	assert_int_equal(virtio_load(0, CAUSE, 8), 1);
+	virtio_store(0, ACK, 2, 1);
+	assert_true(virtio_line(0));
+	virtio_store(0, CAUSE, 8, 1ul << 32);
+	assert_int_equal(virtio_get(0, CAUSE), 0);
+	assert_false(virtio_line(0));
+	offer(0, IN, 9, virtio_ram(8 * PAGE_SIZE), 512);
+	assert_false(virtio_store(0, NOTIFY, 2, 0));
+	assert_int_equal(virtio_disk_queued(), 0);
+	assert_false(virtio_store(0, NOTIFY, 8, 0));
+	assert_int_equal(virtio_disk_queued(), 1);
+	virtio_disk_done(WEIR_OK);
+}
+
 TEST(a_cause_that_is_left_when_another_is_acknowledged_raises_an_edge)
 {
 	memory = virtio_drive(0, 0, 0, 0);
@@ -484,6 +504,7 @@ int main(void)
 		RUN_MADE(a_slot_without_a_device_has_id_0_and_ignores_the_rest),
 		RUN_MADE(narrow_accesses_reach_the_configuration_alone),
 		RUN_MADE(the_interrupt_is_there_until_it_is_acknowledged),
+		RUN_MADE(a_doubleword_reads_the_cause_and_acknowledges_it_too),
 		RUN_MADE(a_cause_that_is_left_when_another_is_acknowledged_raises_an_edge),
 		RUN_MADE(with_event_index_only_the_asked_for_is_told),
 		RUN_MADE(a_flush_reaches_the_device_and_who_cannot_ask_has_written_through),
