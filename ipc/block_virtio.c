@@ -1,8 +1,8 @@
 /*
- * Virtio disks on the block service (block_virtio.h): requests and the device. What interrupts look for is in
- * block_virtio_look.c.
+ * Virtio disks on the block service (block_virtio.h): requests, from a chain to its end. The device is in
+ * block_virtio_device.c; what interrupts look for is in block_virtio_look.c.
  *
- * Owns:  struct virtio_disk and its requests.
+ * Owns:  the requests of struct virtio_disk.
  * Locks: disk->device.lock guards them. A request that is taken belongs to the core that has it, then to the
  *	  service until it is done. The service's locks are taken with this one free.
  *
@@ -14,30 +14,12 @@
 
 #include "core/base/string.h"
 #include "core/life.h"
-#include "core/memory.h"
 #include "ipc/block_virtio_disk.h"
 #include "ipc/grant.h"
 #include "ipc/ipc.h"
 
 #define REACH_LOOKED_AT (2 * MIB)
 #define PIECES_AT_ONCE	4u /* behind so many no other chain is begun in this exit */
-#define ALL		((u32)(1ul << VIRTIO_DISK_REQUESTS) - 1)
-
-/* 5.2. */
-#define DEVICE_ID	  2u
-#define FEATURE_SIZE_MAX  BIT(1)
-#define FEATURE_SEG_MAX	  BIT(2)
-#define FEATURE_READ_ONLY BIT(5)
-#define FEATURE_BLK_SIZE  BIT(6)
-#define FEATURE_FLUSH	  BIT(9)
-#define SEGMENTS	  (VIRTIO_CHAIN_MAX - 2)
-
-/* Words of the configuration, 5.2.4. */
-#define CAPACITY_LOW   0u
-#define CAPACITY_HIGH  4u
-#define SIZE_MAX_BYTES 8u
-#define SEG_MAX_COUNT  12u
-#define BLK_SIZE       20u
 
 #define TYPE_IN	    0u
 #define TYPE_OUT    1u
@@ -55,18 +37,6 @@ struct header {
 	u32 type, reserved;
 	u64 sector;
 };
-
-static struct virtio_disk *disk_of(const struct virtio_device *device)
-{
-	return container_of(device, struct virtio_disk, device);
-}
-
-static bool read_only(const struct block_disk *disk)
-{
-	u64 writers = disk->config->writers;
-
-	return disk->read_only || (writers & (writers - 1));
-}
 
 /* ---- The end of a request -------------------------------------------------------------------- */
 
@@ -101,7 +71,7 @@ static void finish(struct virtio_request *request, u8 answer, bool was_sent)
 /* ---- The way through the service ------------------------------------------------------------- */
 
 /* The next data, as much as the device takes at once. */
-static enum weir_status start_next(struct virtio_request *request)
+static RARE APART enum weir_status start_next(struct virtio_request *request)
 {
 	const struct block_disk *disk = request->disk->disk;
 	struct block_request *io = &request->request;
@@ -123,7 +93,7 @@ static enum weir_status start_next(struct virtio_request *request)
 }
 
 /* What the device has done is over. */
-static void pass(struct virtio_request *request)
+static RARE void pass(struct virtio_request *request)
 {
 	struct block_request *io = &request->request;
 	u32 count = io->segment_count;
@@ -153,7 +123,7 @@ static bool must_flush(const struct virtio_request *request)
  * Called by the service, with its locks only if the request failed. A driver that does not know how to flush
  * takes a write that is done for one on the medium (5.2.6.2).
  */
-static void done(struct block_request *io, enum weir_status status)
+void block_virtio_done(struct block_request *io, enum weir_status status)
 {
 	struct virtio_request *request = container_of(io, struct virtio_request, request);
 	struct vm *vm = request->disk->device.vm;
@@ -180,7 +150,7 @@ static void done(struct block_request *io, enum weir_status status)
  * header. They stay where they are in the chain, but that pieces which touch are joined: for one alone need not be whole
  * sectors. Returns how many bytes; 0: there are none, or what is behind a piece is in mid-sector.
  */
-static u64 gather(struct virtio_request *request, bool read)
+static RARE APART u64 join(struct virtio_request *request, bool read)
 {
 	struct virtio_chain *chain = &request->chain;
 	struct block_segment *piece = &chain->piece[read ? chain->readable : 0], *to = piece;
@@ -210,6 +180,33 @@ static u64 gather(struct virtio_request *request, bool read)
 	return (all | bytes) % BLOCK_SECTOR_BYTES ? 0 : bytes;
 }
 
+/*
+ * The same without a look at each piece, if they are as kernels make them, and the device takes them at once: header and
+ * answer are pieces by themselves, and all others are whole sectors. These are if the header's 16 is all that is left of
+ * their sizes, for at most sixteen times 16 bytes more are no whole sector either.
+ */
+static u64 gather(struct virtio_request *request, bool read)
+{
+	const struct virtio_chain *chain = &request->chain;
+	const struct block_disk *disk = request->disk->disk;
+	struct block_request *io = &request->request;
+	const u32 rest = BLOCK_SECTOR_BYTES - 1;
+	u64 bytes = chain->bytes - sizeof(struct header) - 1;
+	u32 count = chain->count;
+
+	/* Of a disk that is missing all are too many. */
+	if (chain->readable != (read ? 1 : count - 1) ||
+	    chain->piece[0].bytes != sizeof(struct header) || chain->piece[count - 1].bytes != 1 ||
+	    (chain->sizes & rest) != sizeof(struct header) || bytes & rest ||
+	    bytes - 1 >= disk->max_sectors * BLOCK_SECTOR_BYTES ||
+	    count - 2 > disk->device->max_segments)
+		return join(request, read);
+	io->segment = request->data = &request->chain.piece[1];
+	io->segment_count = request->left = count - 2;
+	io->ticks = 0;
+	return bytes;
+}
+
 static void account(struct virtio_disk *disk, struct vcpu *self, u64 sectors)
 {
 	if (self) {
@@ -227,8 +224,9 @@ static u8 begin_io(struct virtio_request *request, struct vcpu *self, u64 sector
 {
 	const struct block_disk *disk = request->disk->disk;
 	enum block_operation operation = request->request.operation;
+	enum weir_status status;
 
-	if (!disk->device || (operation == BLOCK_WRITE && read_only(disk)))
+	if (!disk->device || (operation == BLOCK_WRITE && block_virtio_read_only(disk)))
 		return ANSWER_IO;
 	if (operation != BLOCK_FLUSH &&
 	    (!sectors || sectors > disk->sectors || sector > disk->sectors - sectors))
@@ -238,7 +236,11 @@ static u8 begin_io(struct virtio_request *request, struct vcpu *self, u64 sector
 	account(request->disk, self, sectors);
 	if (operation == BLOCK_FLUSH && disk->device->write_through)
 		return ANSWER_OK;
-	return start_next(request) == WEIR_OK ? ANSWER_NONE : ANSWER_IO;
+	if (request->request.segment_count)
+		status = block_start(request->disk->device.vm, disk, &request->request);
+	else
+		status = start_next(request);
+	return status == WEIR_OK ? ANSWER_NONE : ANSWER_IO;
 }
 
 static APART u8 get_id(struct virtio_request *request)
@@ -280,7 +282,7 @@ static u8 begin(struct virtio_request *request, struct vcpu *self)
 	struct header header = read_header(request->chain.piece[0].pa);
 	u64 bytes;
 
-	request->left = request->later = 0;
+	io->segment_count = request->left = request->later = 0;
 	switch (header.type) {
 	case TYPE_IN:
 	case TYPE_OUT:
@@ -348,7 +350,7 @@ static void note_reach(struct virtio_request *request, const struct vm *vm)
 /* Takes a chain and a request for it; 0: there is none, or it must wait. */
 static struct virtio_request *take(struct virtio_device *device) NEEDS(device->lock)
 {
-	struct virtio_disk *disk = disk_of(device);
+	struct virtio_disk *disk = virtio_disk_of(device);
 	struct virtio_request *request;
 	const struct virtio_chain *chain;
 	const struct block_segment *last;
@@ -442,137 +444,12 @@ bool block_virtio_serve(struct virtio_disk *disk, struct vcpu *self, bool *sent)
 	return more;
 }
 
-static bool notified(struct vcpu *self, struct virtio_device *device, u32 queue)
+bool block_virtio_notified(struct vcpu *self, struct virtio_device *device, u32 queue)
 {
-	struct virtio_disk *disk = disk_of(device);
+	struct virtio_disk *disk = virtio_disk_of(device);
 
 	(void)queue;
 	if (read_once(disk->owed_requests))
 		pay(disk, &self->account);
 	return block_virtio_serve(disk, self, 0);
-}
-
-/* ---- The device ------------------------------------------------------------------------------ */
-
-static u64 features(const struct virtio_device *device)
-{
-	const struct block_disk *disk = disk_of(device)->disk;
-	u64 all = FEATURE_SIZE_MAX | FEATURE_SEG_MAX | FEATURE_BLK_SIZE;
-
-	if (read_only(disk))
-		all |= FEATURE_READ_ONLY;
-	if (disk->device && !disk->device->write_through)
-		all |= FEATURE_FLUSH;
-	return all;
-}
-
-static u32 configuration(const struct virtio_device *device, u32 offset)
-{
-	const struct block_disk *disk = disk_of(device)->disk;
-
-	switch (offset) {
-	case CAPACITY_LOW:
-		return (u32)disk->sectors;
-	case CAPACITY_HIGH:
-		return (u32)(disk->sectors >> 32);
-	case SIZE_MAX_BYTES:
-		return (u32)disk->max_sectors * BLOCK_SECTOR_BYTES;
-	case SEG_MAX_COUNT:
-		return SEGMENTS;
-	case BLK_SIZE:
-		return BLOCK_SECTOR_BYTES;
-	default:
-		return 0;
-	}
-}
-
-static bool idle(struct virtio_device *device)
-{
-	return disk_of(device)->free == ALL;
-}
-
-static void stopped(struct virtio_device *device)
-{
-	disk_of(device)->starved = false;
-}
-
-static const struct virtio_model model = {
-	.id = DEVICE_ID,
-	.queues = 1,
-	.queue_max = 256,
-	.features = features,
-	.configuration = configuration,
-	.notified = notified,
-	.idle = idle,
-	.stopped = stopped,
-};
-
-/* ---- For the service ------------------------------------------------------------------------- */
-
-static bool reaches(const struct virtio_disk *disk, u64 from, u64 to) NEEDS(disk->device.lock)
-{
-	for (u32 used = ~disk->free & ALL; used; used &= used - 1) {
-		const struct block_reach *reach = &disk->request[__builtin_ctz(used)].reach;
-
-		if (reach->from < to && from < reach->to)
-			return true;
-	}
-	return false;
-}
-
-bool block_virtio_busy(const struct vm *vm, u64 from, u64 to)
-{
-	bool found = false;
-
-	for (u32 i = 0; i < vm->ipc->block.disk_count && !found; i++) {
-		struct virtio_disk *disk = vm->ipc->block.virtio[i];
-
-		spin_lock(&disk->device.lock);
-		found = reaches(disk, from, to);
-		spin_unlock(&disk->device.lock);
-	}
-	return found;
-}
-
-bool block_virtio_idle(const struct vm *vm)
-{
-	bool all = true;
-
-	for (u32 i = 0; i < vm->ipc->block.disk_count; i++) {
-		struct virtio_disk *disk = vm->ipc->block.virtio[i];
-
-		spin_lock(&disk->device.lock);
-		all = all && disk->free == ALL;
-		spin_unlock(&disk->device.lock);
-	}
-	return all;
-}
-
-static struct virtio_disk *create(struct vm *vm, u32 index)
-{
-	struct virtio_disk *disk = heap_alloc(sizeof(*disk));
-
-	disk->disk = &vm->ipc->block.disk[index];
-	disk->free = ALL;
-	list_init(&disk->link);
-	for (u32 i = 0; i < VIRTIO_DISK_REQUESTS; i++) {
-		disk->request[i].disk = disk;
-		disk->request[i].bit = 1u << i;
-		disk->request[i].request.done = done;
-		list_init(&disk->request[i].request.link);
-	}
-	virtio_add(vm, index, &disk->device, &model);
-	return disk;
-}
-
-u64 block_virtio_heap_bytes(void)
-{
-	return heap_cost(sizeof(struct virtio_disk));
-}
-
-void block_virtio_create(struct vm *vm)
-{
-	block_virtio_look_init();
-	for (u32 i = 0; i < vm->ipc->block.disk_count; i++)
-		vm->ipc->block.virtio[i] = create(vm, i);
 }

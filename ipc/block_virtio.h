@@ -6,7 +6,7 @@
  * here: file systems would not survive each other.
  * GET_ID tells the disk's name. A chain is a header of 16 bytes, up to 16 segments and the answer's byte;
  * data are whole sectors, wherever they begin, or the request fails.
- * Lock: device.lock. Source: block_virtio.c, block_virtio_look.c. Tests: tests/host/test_virtio*.c, tests/guest/virtio.c
+ * Lock: device.lock. Sources: block_virtio*.c. Tests: tests/host/test_virtio*.c, tests/guest/virtio.c
  */
 #pragma once
 

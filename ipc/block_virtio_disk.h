@@ -1,6 +1,6 @@
 /*
- * What the files of virtio disks share (block_virtio.h): the disk with its requests, block_virtio.c, and the looks
- * into its queue that interrupts take, block_virtio_look.c.
+ * What the files of virtio disks share (block_virtio.h): the disk, block_virtio_device.c, with its requests,
+ * block_virtio.c, and the looks into its queue that interrupts take, block_virtio_look.c.
  */
 #pragma once
 
@@ -8,7 +8,9 @@
 #include "ipc/block.h"
 #include "ipc/block_virtio.h"
 
-#define VIRTIO_DISK_REQUESTS 16u /* of a disk under way */
+#define FEATURE_FLUSH	     BIT(9)				      /* VIRTIO 1.2, 5.2.3 */
+#define VIRTIO_DISK_REQUESTS 16u				      /* of a disk under way */
+#define VIRTIO_DISK_FREE     ((u32)(1ul << VIRTIO_DISK_REQUESTS) - 1) /* all of them */
 
 struct virtio_request {
 	struct block_request request;
@@ -37,6 +39,18 @@ struct virtio_disk {
 	bool later;
 	struct virtio_request request[VIRTIO_DISK_REQUESTS];
 };
+
+static inline struct virtio_disk *virtio_disk_of(const struct virtio_device *device)
+{
+	return container_of(device, struct virtio_disk, device);
+}
+
+/* For virtio, where it can have one writer only. */
+bool block_virtio_read_only(const struct block_disk *disk);
+
+/* Of the model, and of its requests. */
+bool block_virtio_notified(struct vcpu *self, struct virtio_device *device, u32 queue);
+void block_virtio_done(struct block_request *request, enum weir_status status);
 
 /*
  * As much of the queue as an exit may; true: there may be more. `self`: 0 in an interrupt. `sent`, unless it is 0, becomes

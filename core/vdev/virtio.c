@@ -1,22 +1,12 @@
 /*
- * Virtio devices: registers, queues, interrupts (virtio.h). Section numbers are those of VIRTIO 1.2.
+ * Virtio devices: registers, queues, interrupts (virtio.h); chains are in virtio_queue.c. Section numbers are those of
+ * VIRTIO 1.2.
  *
  * Owns:  struct virtio_device but for what its model keeps behind it.
  * Locks: device->lock. A queue is made ready, which pins its pages, with the VM's pages held outside of it.
- *
- * Barriers, all between this core and the guest's:
- *   [M1] the available index before the ring's entry and the descriptors; pairs with the driver's write
- *	  barrier before it moves the index (2.7.13.3).
- *   [M2] the used entry before the used index; pairs with the driver reading the index first (2.7.14).
- *   [M3] avail_event before the available index is read again; pairs with the driver that moves the index
- *	  and then reads avail_event (2.7.13.4.1): one of the two sees the other.
- *   [M4] the used index before used_event or the flags are read; pairs with the driver that asks for
- *	  interrupts and then looks at the index once more (2.7.14).
  */
 #include "core/vdev/virtio.h"
 
-#include <weir/order.h>
-#include "arch/arm64/barrier.h"
 #include "arch/arm64/exit.h"
 #include "arch/arm64/mmu.h"
 #include "core/base/string.h"
@@ -32,22 +22,12 @@
 
 #define STATUS_ALL 0xffu /* bits of the device status, 2.1 */
 
-#define NO_INTERRUPT 1u /* flag of the available ring */
-
-/* Offsets in both rings: flags, index, entries. The event field is behind the entries. */
-#define RING_INDEX 2u
-#define RING_ENTRY 4u
-
-struct used_entry {
-	u32 id, bytes;
-};
-
 _Static_assert(VM_VIRTIO_DEVICES *VIRTIO_QUEUES *VIRTIO_PARTS *VIRTIO_PART_PAGES < 512,
 	       "what a VM has in one of EL2's tables, VIRTIO_TABLE_BYTES");
 
 /* ---- Interrupts ------------------------------------------------------------------------------ */
 
-static void interrupt(struct virtio_device *device, u32 cause) NEEDS(device->lock)
+void virtio_interrupt(struct virtio_device *device, u32 cause)
 {
 	u32 before = device->interrupt;
 
@@ -78,7 +58,7 @@ void virtio_break(struct virtio_device *device)
 {
 	device->status |= STATUS_NEEDS_RESET;
 	if (device->status & STATUS_DRIVER_OK)
-		interrupt(device, INTERRUPT_CONFIGURATION);
+		virtio_interrupt(device, INTERRUPT_CONFIGURATION);
 }
 
 void virtio_again(void)
@@ -101,126 +81,6 @@ static u64 part_alignment(enum virtio_part part)
 	static const u8 alignment[] = { 16, 2, 4 };
 
 	return alignment[part];
-}
-
-static void *look(const struct virtio_queue *queue, enum virtio_part part, u64 offset)
-{
-	return queue->at[part] + offset;
-}
-
-#define FLAG(flag) ((u64)(flag) << 32) /* in the second word of a descriptor */
-
-/* Of the pieces of the chain from its head on. False: it is none. */
-static bool read_chain(const struct vm *vm, const struct virtio_queue *queue,
-		       struct virtio_chain *chain)
-{
-	const u64(*table)[2] = look(queue, VIRTIO_DESCRIPTORS, 0);
-	u64 base = vm->ram_ipa, size = vm->ram_bytes, delta = vm->ram.raw - base;
-	u64 index = chain->head, rest, end = 0;
-	u32 count = 0, readable = 0;
-
-	do {
-		u64 address, bytes;
-
-		if (index >= queue->size || count == VIRTIO_CHAIN_MAX)
-			return false;
-		index &= queue->size -
-			 1; /* a power of two, so it is the same also where it is guessed */
-		address = read_once(table[index][0]);
-		rest = read_once(table[index][1]); /* bytes, flags, next */
-		bytes = (u32)rest;
-		if (rest & FLAG(DESCRIPTOR_INDIRECT) || !bytes || address - base >= size ||
-		    bytes > size - (address - base))
-			return false;
-		if (!(rest & FLAG(DESCRIPTOR_WRITE)) && readable++ != count)
-			return false;
-		address += delta;
-		end = max(end, address + bytes);
-		chain->piece[count++] = (struct block_segment){ PA(address), (u32)bytes };
-		index = rest >> 48;
-	} while (rest & FLAG(DESCRIPTOR_NEXT));
-	chain->end = end;
-	chain->count = count;
-	chain->readable = readable;
-	return true;
-}
-
-static u16 available_index(const struct virtio_queue *queue)
-{
-	const u16 *index = look(queue, VIRTIO_AVAILABLE, RING_INDEX);
-	u16 value;
-
-	WEIR_ORDERED(M1, ldar, value = __atomic_load_n(index, __ATOMIC_ACQUIRE));
-	return value;
-}
-
-/* The driver is to notify when it makes the next one available; it may have done so already. */
-static u16 ask_notification(const struct virtio_queue *queue)
-{
-	u16 *event = look(queue, VIRTIO_USED, RING_ENTRY + sizeof(struct used_entry) * queue->size);
-
-	write_once(*event, queue->seen);
-	WEIR_ORDERED(M3, dmb ish, full_barrier());
-	return available_index(queue);
-}
-
-bool virtio_more(const struct virtio_device *device, struct virtio_queue *queue)
-{
-	u16 seen = queue->seen, available = queue->available;
-
-	if (available != seen)
-		return true;
-	available = available_index(queue);
-	if (available == seen && virtio_has(device, VIRTIO_EVENT_INDEX))
-		available = ask_notification(queue);
-	queue->available = available;
-	return available != seen;
-}
-
-bool virtio_take(struct virtio_device *device, struct virtio_queue *queue,
-		 struct virtio_chain *chain)
-{
-	const u16 *entry;
-
-	if (!virtio_more(device, queue))
-		return false;
-	entry = look(queue, VIRTIO_AVAILABLE, RING_ENTRY + 2 * (queue->seen & (queue->size - 1)));
-	chain->head = read_once(*entry);
-	if ((u16)(queue->available - queue->seen) > queue->size ||
-	    !read_chain(device->vm, queue, chain)) {
-		virtio_break(device);
-		return false;
-	}
-	queue->seen++;
-	return true;
-}
-
-static bool wants_interrupt(const struct virtio_device *device, const struct virtio_queue *queue)
-{
-	const u16 *word;
-
-	WEIR_ORDERED(M4, dmb ish, full_barrier());
-	if (virtio_has(device, VIRTIO_EVENT_INDEX)) {
-		word = look(queue, VIRTIO_AVAILABLE, RING_ENTRY + 2 * queue->size);
-		return read_once(*word) == (u16)(queue->used - 1);
-	}
-	word = look(queue, VIRTIO_AVAILABLE, 0);
-	return !(read_once(*word) & NO_INTERRUPT);
-}
-
-void virtio_put(struct virtio_device *device, struct virtio_queue *queue, u16 head, u32 bytes)
-{
-	u64 slot = queue->used & (queue->size - 1);
-	struct used_entry *entry = look(queue, VIRTIO_USED, RING_ENTRY + sizeof(*entry) * slot);
-	u16 *index;
-
-	entry->id = head;
-	entry->bytes = bytes;
-	queue->used++;
-	index = look(queue, VIRTIO_USED, RING_INDEX);
-	WEIR_ORDERED(M2, stlr, __atomic_store_n(index, queue->used, __ATOMIC_RELEASE));
-	if (wants_interrupt(device, queue))
-		interrupt(device, INTERRUPT_USED);
 }
 
 static u8 *space_of(const struct virtio_device *device, const struct virtio_queue *queue)

@@ -4,7 +4,7 @@
  *
  * What a VM has: for each of its disks, in the manifest's order, a disk (device id 2) from slot 0 on; after
  * them, if it has any, a console (id 3). Slot n is at 0x0A00_0000 + 0x200 * n and raises SPI 16 + n, an edge.
- * The generated tree has a node "virtio_mmio@..." for each. A disk's model is ipc/block_virtio.c, the
+ * The generated tree has a node "virtio_mmio@..." for each. A disk's model is ipc/block_virtio*.c, the
  * console's virtio_console.c; here are registers, queues and interrupts.
  *
  * Queues lie in the guest's RAM. While one is ready its pages are neither shared nor
@@ -15,7 +15,7 @@
  * (virtio_again()): notifications with much to do, a reset while requests are under way.
  *
  * Locks: device->lock guards a device, but for what says otherwise; inside it the vGIC's. The block
- * service's are never taken inside it. Source: virtio.c. Tests: tests/host/test_virtio.c
+ * service's are never taken inside it. Sources: virtio.c, virtio_queue.c. Tests: tests/host/test_virtio.c
  */
 #pragma once
 
@@ -54,6 +54,8 @@ struct virtio_queue {
 struct virtio_chain {
 	u16 head;
 	u32 count, readable; /* pieces */
+	u32 sizes;	     /* the bytes of each but the last, or'ed */
+	u64 bytes;	     /* of all */
 	u64 end;	     /* of the one that lies highest, physical */
 	struct block_segment piece[VIRTIO_CHAIN_MAX];
 };
@@ -107,6 +109,8 @@ static inline bool virtio_has(const struct virtio_device *device, u64 feature)
 {
 	return (device->features & feature) != 0;
 }
+/* Raises its interrupt, for this cause too. */
+void virtio_interrupt(struct virtio_device *device, u32 cause) NEEDS(device->lock);
 /* The driver has lied. */
 void virtio_break(struct virtio_device *device) NEEDS(device->lock);
 /*

@@ -27,7 +27,7 @@ $(HOST_OUT)/trees/%.dtb: tests/host/trees/%.dts
 IPC_WITH := ipc/submit.c ipc/copy.c ipc/store.c $(wildcard ipc/store_*.c) core/manifest_store.c
 # With ipc/block.c come the virtio devices of its disks.
 ipc_modules = $(sort $(1) $(if $(filter ipc/ipc.c,$(1)),$(IPC_WITH)) $(wildcard $(patsubst %.c,%_*.c,$(filter ipc/% core/vdev/vgic.c,$(1)))) \
-	$(if $(filter ipc/block.c,$(1)),core/vdev/virtio.c tests/host/fake/exit.c))
+	$(if $(filter ipc/block.c,$(1)),core/vdev/virtio.c core/vdev/virtio_queue.c tests/host/fake/exit.c))
 host_sources = tests/host/$(1).c $(call ipc_modules,$(shell sed -n 's/^ \* Sources: *//p' tests/host/$(1).c))
 define HOST_PROGRAM
 $(HOST_OUT)/$(1): $(patsubst %,$(HOST_OUT)/objects/%.o,$(call host_sources,$(1)))

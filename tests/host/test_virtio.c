@@ -189,6 +189,58 @@ TEST(data_may_begin_anywhere_and_come_in_any_pieces)
 	assert_int_equal(run(0, IN, 6, data, 512), 0);
 }
 
+/* A write of two pieces that lie apart, or touch. */
+static u32 write_two(u32 first, u32 second, bool touch)
+{
+	u8 *data = virtio_ram(8 * PAGE_SIZE);
+
+	memory = virtio_drive(0, 0, 0, 0);
+	offer(0, OUT, 9, data, first);
+	memory->descriptor[1].next = 3;
+	descriptor(3, data + first + (touch ? 0 : PAGE_SIZE), second, 1);
+	memory->descriptor[3].next = 2;
+	virtio_set(0, NOTIFY, 0);
+	while (virtio_disk_done(WEIR_OK))
+		;
+	return *answer(0);
+}
+
+TEST(a_piece_that_is_no_whole_sectors_fails_unless_the_next_touches_it)
+{
+	assert_int_equal(write_two(512, 1024, false), 0);
+	assert_int_equal(write_two(528, 496, true), 0);
+	assert_int_equal(write_two(528, 496, false), 1);
+	assert_int_equal(write_two(528, 528, false), 1);
+	assert_int_equal(write_two(528, 512, true), 1);
+	assert_int_equal(write_two(4096, 1024, false), 0); /* two requests of the device */
+}
+
+/* All that a header is read from is no data of a read; all that is written is none of a write. */
+TEST(data_of_the_wrong_direction_are_left_alone)
+{
+	u8 *data = virtio_ram(8 * PAGE_SIZE);
+
+	memory = virtio_drive(0, 0, 0, 0);
+	offer(0, IN, 3, data, 512);
+	memory->descriptor[0].next = 3;
+	descriptor(3, data + PAGE_SIZE, 512, 1);
+	memory->descriptor[3].next = 1;
+	memset(data, 0x55, 2 * PAGE_SIZE);
+	virtio_set(0, NOTIFY, 0);
+	while (virtio_disk_done(WEIR_OK))
+		;
+	assert_int_equal(*answer(0), 0);
+	assert_int_equal(data[0], 3);
+	assert_int_equal(data[PAGE_SIZE], 0x55);
+	offer(0, OUT, 3, data, 512);
+	memory->descriptor[0].next = 1;
+	memory->descriptor[1].flags = 3;
+	virtio_set(0, NOTIFY, 0);
+	while (virtio_disk_done(WEIR_OK))
+		;
+	assert_int_equal(*answer(0), 1); /* there is nothing to write */
+}
+
 TEST(segments_that_touch_are_joined_and_many_are_split)
 {
 	struct virtio_header *header = (void *)virtio_ram(PAGE_SIZE);
@@ -513,6 +565,8 @@ int main(void)
 		RUN_MADE(an_error_of_the_device_reaches_the_driver),
 		RUN_MADE(a_piece_that_is_larger_than_the_device_takes_goes_in_parts),
 		RUN_MADE(data_may_begin_anywhere_and_come_in_any_pieces),
+		RUN_MADE(a_piece_that_is_no_whole_sectors_fails_unless_the_next_touches_it),
+		RUN_MADE(data_of_the_wrong_direction_are_left_alone),
 		RUN_MADE(segments_that_touch_are_joined_and_many_are_split),
 		RUN_MADE(a_notification_serves_two_and_is_executed_again),
 		RUN_MADE(what_waits_in_a_full_queue_is_found_when_others_are_done),
