@@ -217,7 +217,7 @@ RARE bool sched_stop(struct vcpu *vcpu, bool ending)
 		dequeue(core, vcpu, timer_now());
 	write_once(vcpu->run, VCPU_STOPPED);
 	if (on_core) {
-		vcpu->ending = ending;
+		vcpu->ending |= ending; /* it may stop itself when its VM has stopped it */
 		write_once(core->needed, true);
 	}
 	spin_unlock(&core->lock);

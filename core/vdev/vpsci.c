@@ -69,20 +69,30 @@ static bool is_last_on(const struct vcpu *self) NEEDS(self->vm->lock)
 	return true;
 }
 
+/*
+ * If others are at it already they stop this vCPU a moment later than now, and the guest would see that a call came back
+ * that never does.
+ */
+static void end_vm(struct vcpu *self, enum vm_end why)
+{
+	vm_stop(self->vm, why);
+	sched_stop(self, false);
+}
+
 /* With its last vCPU the VM is off: there is nobody left who could turn one on. */
 static void cpu_off(struct vcpu *self)
 {
 	bool last;
 
 	spin_lock(&self->vm->lock);
-	last = is_last_on(self);
-	if (self->vm->state == VM_RUNNING && !last) {
+	last = self->vm->state == VM_RUNNING && is_last_on(self);
+	if (!last) {
 		self->power = VCPU_OFF;
 		sched_stop(self, false);
 	}
 	spin_unlock(&self->vm->lock);
 	if (last)
-		vm_stop(self->vm, VM_END_OFF);
+		end_vm(self, VM_END_OFF);
 }
 
 static s64 affinity_info(struct vcpu *self, u64 mpidr, u64 level)
@@ -161,10 +171,10 @@ static RARE APART s64 serve(struct vcpu *self, u32 function, u64 a1, u64 a2, u64
 	case PSCI_FEATURES:
 		return is_function((u32)a1) || a1 == SMCCC_VERSION ? 0 : PSCI_NOT_SUPPORTED;
 	case PSCI_SYSTEM_OFF:
-		vm_stop(self->vm, VM_END_OFF);
+		end_vm(self, VM_END_OFF);
 		return 0;
 	default: /* PSCI_SYSTEM_RESET; PSCI_VERSION was answered */
-		vm_stop(self->vm, VM_END_RESET);
+		end_vm(self, VM_END_RESET);
 		return 0;
 	}
 }

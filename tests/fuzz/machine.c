@@ -160,7 +160,7 @@ void sched_start(struct vcpu *vcpu)
 bool sched_stop(struct vcpu *vcpu, bool ending)
 {
 	if (vcpu->run == VCPU_RUNNING) {
-		vcpu->ending = ending;
+		vcpu->ending |= ending;
 		return false;
 	}
 	vcpu->run = VCPU_STOPPED;

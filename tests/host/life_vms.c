@@ -125,7 +125,7 @@ void sched_start(struct vcpu *vcpu)
 bool sched_stop(struct vcpu *vcpu, bool ending)
 {
 	vcpu->run = VCPU_STOPPED;
-	vcpu->ending = *place(vcpu) && ending;
+	vcpu->ending = *place(vcpu) && (vcpu->ending || ending);
 	return !*place(vcpu);
 }
 

@@ -95,6 +95,25 @@ TEST(a_stop_alone_is_not_the_end_of_the_vm)
 	assert_int_equal(left[0], 0);
 }
 
+/* By PSCI, when another core has stopped the VM and its interrupt has not come yet. */
+TEST(who_stops_itself_behind_its_vm_still_says_that_it_leaves)
+{
+	add_ready(a, 0, 3);
+	assert_ptr_equal(next(), a);
+	on(1);
+	assert_false(sched_stop(a, true));
+	on(0);
+	assert_false(sched_stop(a, false));
+	assert_null(next());
+	assert_int_equal(left[0], 1);
+	/* And only of this life. */
+	sched_start(a);
+	assert_ptr_equal(next(), a);
+	assert_false(sched_stop(a, false));
+	assert_null(next());
+	assert_int_equal(left[0], 1);
+}
+
 TEST(block_does_not_undo_a_stop)
 {
 	add_ready(a, 0, 3);
@@ -267,6 +286,7 @@ int main(void)
 		RUN_ON_CORES(stop_of_a_blocked_vcpu_that_is_still_loaded_is_done_by_its_core),
 		RUN_ON_CORES(stop_of_a_chosen_vcpu_is_done_by_its_core_which_says_so_once),
 		RUN_ON_CORES(a_stop_alone_is_not_the_end_of_the_vm),
+		RUN_ON_CORES(who_stops_itself_behind_its_vm_still_says_that_it_leaves),
 		RUN_ON_CORES(block_does_not_undo_a_stop),
 		RUN_ON_CORES(a_restarted_vcpu_is_reset_before_it_is_loaded),
 		RUN_ON_CORES(restarted_while_still_loaded_it_is_switched_out_and_reset),

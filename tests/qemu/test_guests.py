@@ -18,7 +18,8 @@ RPI4 = dict(board="rpi4")
 BOARDS = [*VIRT, RPI4]
 # Images with tests of their own.
 ELSEWHERE = {"boot", "card", "card_absent", "cores", "typed", "flood", "fuzz", "hostile_devices", "delay", "prompt", "monitor",
-             "comm_storm", "life_many", "life_random", "life_one_core", "event_race", "partition"}
+             "comm_storm", "life_many", "life_random", "life_one_core", "event_race", "partition", "psci_storm",
+             "psci_storm_alone"}
 NAMES = sorted({path.stem for path in pathlib.Path(__file__).parent.glob("*.dts")} - ELSEWHERE)
 
 

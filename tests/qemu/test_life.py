@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from machine import LAST_LINE, check_tap
-from test_guests import BOARDS, RPI4, board_name, make_disks
+from test_guests import BOARDS, RPI4, VIRT, board_name, make_disks
 from weirlib import dts
 
 MANAGER = "/vms/manager"
@@ -58,3 +58,22 @@ def test_ends_at_random_moments(boot, managed, tmp_path, soak, name, disks, icou
     blob = managed(name, f"ends={soak.count(300, 10000)} seed={soak.seed}", disks)
     run(boot, blob, ["manager", "honest"], disks=make_disks(tmp_path, disks, {}, {}), icount=icount,
         **board)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name, cores, weir, board", [
+    ("psci_storm", 2, "build/weir.bin", VIRT[0]),
+    ("psci_storm", 2, "build/debug/weir.bin", VIRT[1]),
+    ("psci_storm_alone", 3, "build/debug/weir.bin", VIRT[0]),
+    ("psci_storm_alone", 3, "build/weir.bin", VIRT[1]),
+], ids=["crowded-gic2", "crowded-gic3-debug", "alone-gic2-debug", "alone-gic3"])
+def test_vcpus_turn_each_other_on_and_off_while_their_vm_ends(boot, image, tmp_path, soak, name, cores, weir, board):
+    """One that runs where it should be off says so as an exception does; for one that is lost all wait for ever."""
+    blob, lives = tmp_path / f"{name}.dtb", soak.count(10, 5000)
+    shutil.copy(image(name), blob)
+    words = f"lives={lives} seed={soak.seed}"
+    subprocess.run(["fdtput", "-t", "s", blob, "/vms/keeper", "bootargs", words], check=True)
+    lines = boot(blob, weir=weir, cores=cores, **board).end()
+    check_tap(lines, ["keeper"])
+    assert LAST_LINE in lines
+    assert "weir: storm starts again" in lines
