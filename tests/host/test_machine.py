@@ -255,3 +255,22 @@ def test_programs_learn_of_soak_mode_by_their_environment():
     told = soaking.parse("10000,4h", 9).environment()
     assert told == {"WEIR_SOAK": "1", "WEIR_SOAK_COUNT": "10000", "WEIR_SOAK_SECONDS": "14400",
                     "WEIR_SEED": "9", "WEIR_LIMIT_SECONDS": "86400"}
+
+
+# ---- Wrong words ----
+
+
+@pytest.mark.parametrize("words, said", [
+    (["run", "host", "--jobs=0"], "--jobs and --patience: a number above 0"),
+    (["run", "host", "--patience=0"], "--jobs and --patience: a number above 0"),
+    (["run", "bogus"], "there is no group 'bogus'"),
+    (["fuzz/run", ".", "fuzz_it", "--seconds=0"], "--seconds and --jobs: a number from 1"),
+    (["fuzz/run", ".", "fuzz_it", "--jobs=0"], "--seconds and --jobs: a number from 1"),
+    (["models/run", "--jobs=0"], "--jobs: a number from 1"),
+    (["host/run-programs"], "usage: tests/host/run-programs DIRECTORY TEST..."),
+    (["host/run-programs", "none", "test_x"], "usage: tests/host/run-programs DIRECTORY TEST..."),
+], ids=" ".join)
+def test_a_runner_that_is_called_wrongly_runs_nothing(words, said, tmp_path):
+    done = subprocess.run([ROOT / "tests" / words[0], *words[1:]], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.splitlines()[-1].endswith(said)

@@ -51,6 +51,16 @@ def test_the_image_does_not_replace_the_manifest(folder):
     assert (folder / "m.dts").read_text() == GOOD
 
 
+def test_the_image_does_not_replace_what_it_is_made_of(folder):
+    (folder / "m.dts").write_text(GOOD)
+    kernel = folder / "files/raw.bin"
+    before = kernel.read_bytes()
+    done = weir(folder, "image", "m.dts", "-I", "files", "-o", kernel)
+    assert done.returncode == 1 and done.stderr.splitlines()[-1] == (
+        f"{kernel}: would replace a file of the manifest: name another file by -o")
+    assert kernel.read_bytes() == before
+
+
 @pytest.mark.parametrize("out, line", [
     ("none/m.dtb", "there is no such directory: make it first, or name another file"),
     ("files", "is a directory: name a file"),

@@ -227,20 +227,26 @@ def _kind(prop: Prop, value: bytes) -> str:
     return kinds.pop() if len(kinds) == 1 else "mixed"
 
 
-def write_deps(raw_path: str, target: str, out_path: str) -> None:
-    """Turns dtc's list of files into rules for make (dtc 1.6 escapes nothing)."""
+def files_of(raw_path: str) -> list:
+    """What the manifest is made of, by dtc's list (dtc 1.6 escapes nothing)."""
     with open(raw_path, encoding="utf-8", errors="surrogateescape") as file:
         words = file.read().partition(": ")[2].replace("\\ ", " ").strip().split(" ")
     files, pending = [], ""
     for word in words:
         pending = f"{pending} {word}" if pending else word
         if os.path.exists(pending):
-            files.append(_make_word(pending))
+            files.append(pending)
             pending = ""
+    return files
+
+
+def write_deps(files: list, target: str, out_path: str) -> None:
+    """Rules for make."""
+    names = [_make_word(name) for name in files]
     with open(out_path, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(f"{_make_word(target)}: {' '.join(files)}\n")
+        file.write(f"{_make_word(target)}: {' '.join(names)}\n")
         # As gcc's -MP: a file that was renamed must not stop make.
-        file.writelines(f"\n{name}:\n" for name in files[1:])
+        file.writelines(f"\n{name}:\n" for name in names[1:])
 
 
 def _make_word(path: str) -> str:
