@@ -230,8 +230,12 @@ void boot_main(u64 tree_pa)
 	if (!gic_init(&platform.gic) || !init_core())
 		stop(0);
 	check_system_image();
-	if (start_cores())
-		mmu_drop_identity();
+	if (start_cores()) {
+		u64 bytes;
+		void *tables = mmu_drop_identity(&bytes);
+
+		heap_give(tables, bytes);
+	}
 	if (!manifest_read(
 		    mmu_map_read_only(PA(platform.system_image.base), platform.system_image.bytes),
 		    platform.system_image.bytes, platform.cpu_count, &manifest))

@@ -175,6 +175,14 @@ void *heap_alloc(u64 bytes)
 	return object;
 }
 
+void heap_give(void *memory, u64 bytes)
+{
+	if (bytes > heap_left) {
+		heap_tail = memory;
+		heap_left = bytes;
+	}
+}
+
 /* The heap's range, as far as there are addresses for it; what RAM was taken of it is gone. */
 static u64 heap_limit(void)
 {

@@ -23,6 +23,9 @@ void *heap_page(void);
 #define HEAP_PAGES_MAX 511u
 void *heap_pages(u64 count);
 
+/* Zeroed memory that Weir has already, for heap_alloc(): what fits into it takes no page. */
+void heap_give(void *memory, u64 bytes);
+
 /*
  * What one allocation of so many bytes takes from the heap at most: the rest of a page that it does
  * not fit into, or pages that are not contiguous because a table of the heap lies between them.

@@ -39,8 +39,8 @@ u64 *early_tables(u64 load)
 	early.level1[index_at(VA_IMAGE, 1)] = (u64)early.level2 | DESC_TABLE;
 	early_root[index_at(VA_IMAGE, 0)] = (u64)early.level1 | DESC_TABLE;
 
-	early.identity2[index_at(load, 2)] = align_down(load, BLOCK_2M) | MAP_TEXT | DESC_BLOCK;
-	early.identity1[index_at(load, 1)] = (u64)early.identity2 | DESC_TABLE;
-	early_root[index_at(load, 0)] = (u64)early.identity1 | DESC_TABLE;
+	early.identity[1][index_at(load, 2)] = align_down(load, BLOCK_2M) | MAP_TEXT | DESC_BLOCK;
+	early.identity[0][index_at(load, 1)] = (u64)early.identity[1] | DESC_TABLE;
+	early_root[index_at(load, 0)] = (u64)early.identity[0] | DESC_TABLE;
 	return early_root;
 }

@@ -234,13 +234,20 @@ void *mmu_window(enum window window, pa_t pa)
 	return (void *)(va + offset);
 }
 
-void mmu_drop_identity(void)
+void *mmu_drop_identity(u64 *bytes)
 {
 	u64 slot = (mmu_image_pa().raw >> 39) & (TABLE_ENTRIES - 1);
+	u64 spare = (ARRAY_SIZE(early.spare) - early_used) * PAGE_SIZE;
+	u8 *tables = (u8 *)early.identity - spare;
 
 	early_root[slot] = 0;
 	dsb(ishst);
 	tlbi(alle2is);
 	dsb(ish);
 	isb();
+	early_used = ARRAY_SIZE(early.spare);
+	*bytes = spare + sizeof(early.identity);
+	for (u64 at = 0; at < *bytes; at += PAGE_SIZE)
+		cache_scrub(tables + at);
+	return tables;
 }

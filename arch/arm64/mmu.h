@@ -46,5 +46,8 @@ void mmu_unpin(void *space, u32 pages);
 /* A stack for a secondary core, below a guard page, of zeroed pages of the heap; before it starts.
  */
 void mmu_map_stack(u32 core, void *(*alloc)(void));
-/* When all cores are up: the physical address at which the MMU was turned on is unmapped. */
-void mmu_drop_identity(void);
+/*
+ * When all cores are up: the physical address at which the MMU was turned on is unmapped. Returns the memory of the
+ * tables that are not needed any more, which is the image's: whole pages, zeroed.
+ */
+void *mmu_drop_identity(u64 *bytes);

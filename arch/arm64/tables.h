@@ -29,10 +29,10 @@ struct early_tables {
 	u64 level1[TABLE_ENTRIES];
 	u64 level2[TABLE_ENTRIES];
 	u64 level3[TABLE_ENTRIES]; /* of the first 2 MiB */
-	u64 identity1[TABLE_ENTRIES];
-	u64 identity2[TABLE_ENTRIES];
 	/* The tree, and what does not fit behind it of the UART of who stops. */
 	u64 spare[2][TABLE_ENTRIES];
+	/* Levels 1 and 2 of the address at which the MMU is turned on; last, for they are given to the heap. */
+	u64 identity[2][TABLE_ENTRIES];
 };
 
 extern u64 early_root[TABLE_ENTRIES];

@@ -272,6 +272,27 @@ TEST(ram_that_does_not_fit_below_its_limit_is_taken_from_anywhere)
 	assert_false(memory_take_ram(1ul << 40, 0, &pa)); /* more than addresses below it */
 }
 
+TEST(objects_go_into_memory_that_was_given_before_they_take_pages)
+{
+	static u8 given[2 * PAGE_SIZE];
+
+	assert_true(memory_init(&machine));
+	heap_give(given, sizeof(given));
+	assert_ptr_equal(heap_alloc(PAGE_SIZE + 1), given);
+	assert_int_equal(heap_used, 0);
+	/* What does not fit leaves the rest to others, and no object is in both. */
+	assert_int_equal(mmu_heap_pa(heap_alloc(PAGE_SIZE)).raw, heap_range->base);
+	assert_int_equal(heap_used, PAGE_SIZE);
+	assert_ptr_equal(heap_alloc(PAGE_SIZE - 16), given + PAGE_SIZE + 16);
+	assert_int_equal(heap_used, PAGE_SIZE);
+	heap_alloc(16);
+	assert_int_equal(heap_used, 2 * PAGE_SIZE);
+	/* The larger of two is kept. */
+	heap_give(given, 16);
+	heap_alloc(32);
+	assert_int_equal(heap_used, 2 * PAGE_SIZE);
+}
+
 TEST(promise_that_is_returned_can_be_given_again)
 {
 	u64 room;
@@ -428,6 +449,7 @@ int main(void)
 		RUN_AFTER(prepare, ram_below_a_limit_is_taken_out_of_what_reaches_beyond),
 		RUN_AFTER(prepare, limit_at_and_beyond_the_end_of_memory_is_none),
 		RUN_AFTER(prepare, ram_that_does_not_fit_below_its_limit_is_taken_from_anywhere),
+		RUN_AFTER(prepare, objects_go_into_memory_that_was_given_before_they_take_pages),
 		RUN_AFTER(prepare, promise_that_is_returned_can_be_given_again),
 		RUN_AFTER(prepare, allocations_stay_within_their_cost),
 		RUN_AFTER(prepare, an_object_begins_in_the_rest_of_the_last_page),

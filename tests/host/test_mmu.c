@@ -66,16 +66,22 @@ static u32 expect(u32 at, const char *what, u64 address)
 	return at + 1;
 }
 
-/* The stack's page is mapped, then zeroed in the caches and in memory. */
-static u32 expect_heap_page(u32 at, u64 va)
+/* Zeroed in the caches and in memory. */
+static u32 expect_scrub(u32 at, u64 va)
 {
-	at = expect(at, "dsb ishst", 0);
-	at = expect(at, "isb", 0);
 	for (u32 i = 0; i < LINES; i++) {
 		at = expect(at, "dc zva", va + i * FAKE_LINE);
 		at = expect(at, "dc civac", va + i * FAKE_LINE);
 	}
 	return expect(at, "dsb sy", 0);
+}
+
+/* The page is mapped first. */
+static u32 expect_heap_page(u32 at, u64 va)
+{
+	at = expect(at, "dsb ishst", 0);
+	at = expect(at, "isb", 0);
+	return expect_scrub(at, va);
 }
 
 static u64 entry_for(const u64 *table)
@@ -158,6 +164,33 @@ TEST(window_breaks_before_it_makes_and_stays_as_it_is_for_the_same_page)
 	assert_int_equal(fake_record_count(), 2 * at);
 }
 
+/* DDI 0487 D8.13: no walker reads the tables when they are overwritten. What the tree's mapping took stays. */
+TEST(tables_of_the_identity_are_given_away_zeroed_when_nobody_walks_them)
+{
+	u64 bytes, slot = FAKE_IMAGE_PA >> 39 & (TABLE_ENTRIES - 1);
+	u8 *tables;
+	u32 at = 0;
+
+	mmu_map_read_only(PA(0x48000000), PAGE_SIZE);
+	early_root[slot] = entry_for(early.identity[0]);
+	memset(early.identity, 0xff, sizeof(early.identity));
+	fake_record_reset();
+	tables = mmu_drop_identity(&bytes);
+	assert_ptr_equal(tables, early.spare[1]);
+	assert_ptr_equal(tables + bytes, &early + 1);
+	assert_int_equal(early_root[slot], 0);
+	at = expect(at, "dsb ishst", 0);
+	at = expect(at, "tlbi alle2is", 0);
+	at = expect(at, "dsb ish", 0);
+	at = expect(at, "isb", 0);
+	for (u64 page = (u64)tables; page < (u64)tables + bytes; page += PAGE_SIZE)
+		at = expect_scrub(at, page);
+	assert_int_equal(at, fake_record_count());
+	/* None of it becomes a table again. */
+	mmu_drop_identity(&bytes);
+	assert_int_equal(bytes, sizeof(early.identity));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +198,8 @@ int main(void)
 		RUN_AFTER(prepare, stack_is_zeroed_mapped_and_complete_before_its_core_is_started),
 		RUN_AFTER(prepare,
 			  window_breaks_before_it_makes_and_stays_as_it_is_for_the_same_page),
+		RUN_AFTER(prepare,
+			  tables_of_the_identity_are_given_away_zeroed_when_nobody_walks_them),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);
