@@ -77,8 +77,9 @@ TEST(nobody_looks_before_the_call)
 	CHECK(weir_here()->out->submit_wanted);
 	CHECK_IS(weir_do(WEIR_FN_SUBMIT, 0, 0, 0, 0, 0), WEIR_OK);
 	CHECK(weir_submit_put_event(&ring, ipi));
-	CHECK(!weir_submit_done(&ring, ring.tail));
-	CHECK_IS(handled, 0);
+	/* A communication core goes on looking for a while, and this one may stand still meanwhile. */
+	CHECK(cores || !weir_submit_done(&ring, ring.tail));
+	CHECK(cores || handled == 0);
 	weir_submit_kick(&ring);
 	CHECK(all_done());
 	CHECK(WAIT(handled == 1));
@@ -102,12 +103,14 @@ TEST(full_ring_is_taken_by_one_kick)
 
 	while (weir_submit_put_event(&ring, count % 2 ? 0 : ipi))
 		count++;
-	CHECK_IS(count, WEIR_COMMANDS);
+	/* A communication core that still looks takes some meanwhile. */
+	CHECK(cores ? count >= WEIR_COMMANDS : count == WEIR_COMMANDS);
 	CHECK_IS(weir_do(WEIR_FN_SUBMIT, 0, 0, 0, 0, 0), cores ? WEIR_OK : WEIR_AGAIN);
 	weir_submit_kick(&ring);
 	CHECK(all_done());
 	for (uint32_t i = 1; i <= WEIR_COMMANDS; i++)
-		CHECK_IS(weir_submit_status(&ring, ring.tail - i), i % 2 ? WEIR_INVALID : WEIR_OK);
+		CHECK_IS(weir_submit_status(&ring, ring.tail - i),
+			 (count - i) % 2 ? WEIR_INVALID : WEIR_OK);
 	CHECK(weir_submit_put_event(&ring, ipi));
 	weir_submit_kick(&ring);
 }
