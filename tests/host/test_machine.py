@@ -1,8 +1,11 @@
 """tests/qemu/machine.py and tests/run: every way in which a run on QEMU can fail is seen."""
 
+import itertools
+import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -10,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/qemu"), str(ROOT / "tests")]
 
 import soak as soaking  # noqa: E402
-from machine import Failure, Hang, Machine, check_tap  # noqa: E402
+from machine import Failure, Hang, Machine, Watch, check_tap  # noqa: E402
 
 GOOD = ["[a] 1..2", "[a] ok 1 first", "weir: a: 50 %", "[a] ok 2 second", "[a] # done"]
 
@@ -89,6 +92,47 @@ def test_endless_output_is_a_hang(machine):
     run = machine("import time\nwhile True: print('x'); time.sleep(0.01)", limit=1)
     with pytest.raises(Hang):
         run.end()
+
+
+def test_waiting_for_a_core_is_no_silence(machine, monkeypatch):
+    run = machine("import time; print('alive'); time.sleep(4); print('still'); time.sleep(60)")
+    run.wait_for("alive")
+    run._patience = 1.5
+    with monkeypatch.context() as patch:
+        patch.setattr(Watch, "delays", lambda _: {"1": time.monotonic(), "2": 0.0})
+        run.wait_for("still")
+    with pytest.raises(Hang, match="after 'still'"):
+        run.end()
+
+
+def test_a_host_that_stands_still_is_no_silence(machine, monkeypatch):
+    """Nor does it go on for long."""
+    run = machine("import time; print('alive'); time.sleep(1); print('still')", limit=60)
+    run.wait_for("alive")
+    monkeypatch.setattr(time, "monotonic", itertools.count(time.monotonic(), 1000).__next__)
+    assert run.end() == ["alive", "still"]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="the kernel does not count it")
+def test_a_process_that_gets_no_core_is_told_from_one_that_sleeps():
+    """Two that spin and one that sleeps, on one core."""
+    core = min(os.sched_getaffinity(0))
+    spin = f"import os; os.sched_setaffinity(0, [{core}])\nwhile True: pass"
+    programs = [subprocess.Popen([sys.executable, "-c", program])
+                for program in (spin, spin, "import time; time.sleep(60)")]
+    try:
+        watches = [Watch(program.pid) for program in programs]
+        before = [sum(watch.delays().values()) for watch in watches]
+        for _ in range(100):
+            time.sleep(0.1)
+            waited = [sum(watch.delays().values()) - past for watch, past in zip(watches, before)]
+            if min(waited[:2]) > 0.5:
+                break
+        assert min(waited[:2]) > waited[2]
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
 
 
 def test_exit_status_is_looked_at(machine):

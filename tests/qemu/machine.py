@@ -2,11 +2,13 @@
 A QEMU machine that runs Weir: its console line by line, and what the guests on it report.
 
 Nothing here waits for ever: a machine that prints nothing new for `patience` seconds, or that runs
-for more than `limit` seconds in all, is a Hang, and QEMU is killed.
+for more than `limit` seconds in all, is a Hang, and QEMU is killed. Seconds in which its host gave it no
+core do not count.
 """
 
 import ctypes
 import os
+import pathlib
 import queue
 import re
 import shlex
@@ -59,6 +61,39 @@ def slow_disk(path, requests):
     return {"file": path, "cache": "writeback", "throttling.iops-total": requests}
 
 
+class Watch:
+    """The seconds of a process: without those in which a thread of it could run and got no core, or all stood still."""
+
+    STEP = 1.0  # what is longer, though nobody waited longer, is a host that stood still
+
+    def __init__(self, pid):
+        self._tasks = pathlib.Path(f"/proc/{pid}/task")
+        self._at, self._delays = time.monotonic(), self.delays()
+
+    def delays(self):
+        """For each thread how long it has waited for a core; nothing if the kernel does not tell."""
+        found = {}
+        try:
+            for task in self._tasks.iterdir():
+                found[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
+        except (OSError, IndexError):
+            pass  # it has just ended
+        return found
+
+    def passed(self):
+        """
+        Since it was asked last; asked for every STEP at least. Less than none: the kernel tells of a wait at its end.
+        """
+        now, delays = time.monotonic(), self.delays()
+        waited = max((delay - self._delays.get(name, delay) for name, delay in delays.items()), default=0.0)
+        seconds = min(now - self._at, self.STEP) - waited
+        self._at, self._delays = now, delays
+        return seconds
+
+    def due(self):
+        return time.monotonic() - self._at >= self.STEP
+
+
 class _Part(str):
     """The last line as far as it has got."""
 
@@ -77,14 +112,15 @@ class Machine:
         self.part = ""  # of the line that has not ended
         self.status = None
         self._allowed = [re.compile(text) for text in allowed]
-        self._patience, self._moment = patience, 0.5
-        self._deadline = time.monotonic() + limit
+        self._patience, self._limit, self._moment = patience, limit, 0.5
+        self._seconds = 0.0  # it runs
         self._queue = queue.Queue()
         self._log = open(log, "wb")
         self._log.write(shlex.join(map(str, command)).encode() + b"\n")
         self._process = subprocess.Popen(
             command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             preexec_fn=_die_with_parent)
+        self._watch = Watch(self._process.pid)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -110,11 +146,7 @@ class Machine:
 
     def _next(self):
         """The next line, or what there is of it."""
-        wait = min(self._patience, self._deadline - time.monotonic())
-        try:
-            line = self._queue.get(timeout=max(wait, 0.01))
-        except queue.Empty:
-            raise Hang(f"nothing new for {wait:.0f} s after {self._last()}") from None
+        line = self._wait()
         if line is None:
             self._queue.put(None)
             return None
@@ -126,6 +158,25 @@ class Machine:
             # What follows a report of trouble within a moment explains it.
             raise Failure("\n".join([line, *self.listen(self._moment)[:20]]))
         return line
+
+    def _wait(self):
+        """What the reader says next."""
+        silent = 0.0
+        while True:
+            try:
+                line = self._queue.get(timeout=max(0.01, min(Watch.STEP, self._patience - silent)))
+            except queue.Empty:
+                line = self  # nothing
+            if line is self or self._watch.due():
+                seconds = self._watch.passed()
+                silent = max(0.0, silent + seconds)
+                self._seconds = max(0.0, self._seconds + seconds)
+            if self._seconds >= self._limit:
+                raise Hang(f"it goes on for {self._limit:.0f} s, after {self._last()}")
+            if line is not self:
+                return line
+            if silent >= self._patience:
+                raise Hang(f"nothing new for {silent:.0f} s after {self._last()}")
 
     def _last(self):
         return repr(self.lines[-1]) if self.lines else "the start"
