@@ -138,7 +138,7 @@ COLD_SOURCES := $(wildcard core/manifest*.c core/vm*.c drivers/*.c) arch/arm64/c
 	arch/arm64/stage2.c core/console.c core/disks.c core/fault.c core/guest_tree.c core/life.c \
 	core/base/log.c core/machine.c core/main.c core/memory.c core/monitor.c core/partition.c core/platform.c core/probe.c \
 	core/tree_walk.c core/watchdog.c core/passthrough.c \
-	core/vdev/vgic_v2.c core/vdev/vptimer.c core/vdev/virtio.c core/vdev/virtio_console.c core/vdev/vuart.c ipc/block.c $(wildcard ipc/block_*.c) ipc/grant_check.c ipc/grant_life.c ipc/grant_list.c ipc/grant_port.c ipc/ipc.c ipc/manage.c ipc/port.c ipc/port_source.c ipc/upcall.c $(wildcard ipc/store_*.c)
+	core/vdev/vgic_ask.c core/vdev/vgic_v2.c core/vdev/vptimer.c core/vdev/virtio.c core/vdev/virtio_console.c core/vdev/vuart.c ipc/block.c $(wildcard ipc/block_*.c) ipc/grant_check.c ipc/grant_life.c ipc/grant_list.c ipc/grant_port.c ipc/ipc.c ipc/manage.c ipc/port.c ipc/port_source.c ipc/upcall.c $(wildcard ipc/store_*.c)
 # gcc makes it larger by what these three would do for speed.
 $(COLD_SOURCES:%=$(B)/weir/%.o): WEIR_FLAGS += -Os \
 	$(if $(LLVM),,-fno-shrink-wrap -fno-move-loop-invariants -fno-tree-loop-im)

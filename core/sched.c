@@ -493,8 +493,12 @@ static bool stepping(const struct vcpu *vcpu)
 
 static RARE void step(struct vcpu *vcpu)
 {
-	if (read_once(vcpu->turns) == TURNS_VM)
+	enum vcpu_turns turns = read_once(vcpu->turns);
+
+	if (turns == TURNS_VM)
 		vm_step(vcpu->vm);
+	else if (turns == TURNS_ANSWER)
+		vgic_ask_step(vcpu);
 	else
 		ipc_vcpu_step(vcpu);
 }

@@ -27,13 +27,6 @@ enum {
 	EC_DATA_ABORT = 0x24,
 };
 
-/* ISS of a data abort. */
-#define ABORT_ISV    (1u << 24)
-#define ABORT_WRITE  (1u << 6)
-#define ABORT_SIGNED (1u << 21)
-#define ABORT_WIDE   (1u << 15)
-#define ABORT_S1PTW  (1u << 7)
-
 /* Of function - WEIR_FN(0). 0: SMCCC owner 6, either width, the vendor's hypervisor calls (DEN 0028, 5). */
 #define OWNER(number) ((u32)(number) >> 24 & 0x3f)
 
@@ -86,20 +79,11 @@ static bool access_register(struct vcpu *self, u64 ipa, struct mmio *access)
 	return ipa < VM_FLASH_BYTES;
 }
 
-static u64 sign_extend(u64 value, u32 bytes, bool wide)
-{
-	u32 unused = 64 - 8 * bytes;
-
-	value = (u64)((s64)(value << unused) >> unused);
-	return wide ? value : (u32)value;
-}
-
 static bool emulate(struct vcpu *self, u32 syndrome)
 {
 	struct mmio *access = &self->mmio;
 	u64 ipa = arch_exit_ipa().raw;
-	u32 rt = syndrome >> 16 & 31;
-	u32 bytes = 1u << (syndrome >> 22 & 3);
+	u32 rt = ABORT_REGISTER(syndrome), bytes = ABORT_BYTES(syndrome);
 
 	if (!(syndrome & ABORT_ISV) || ipa & (bytes - 1))
 		return false;
@@ -110,9 +94,7 @@ static bool emulate(struct vcpu *self, u32 syndrome)
 	if (!access_register(self, ipa, access))
 		return false;
 	if (!(syndrome & ABORT_WRITE) && rt != 31)
-		self->arch.x[rt] = syndrome & ABORT_SIGNED ? sign_extend(access->value, bytes,
-									 syndrome & ABORT_WIDE)
-							   : access->value;
+		self->arch.x[rt] = mmio_loaded(syndrome, bytes, access->value);
 	arch_guest_skip();
 	return true;
 }

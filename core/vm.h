@@ -52,9 +52,10 @@ enum vcpu_power { VCPU_OFF, VCPU_ON };
 enum vcpu_run { VCPU_STOPPED, VCPU_BLOCKED, VCPU_READY, VCPU_RUNNING, VCPU_THROTTLED };
 /*
  * Whose the turns are that the scheduler gives a vCPU: the guest's; or steps in place of it, of a call of the guest that
- * is not done (ipc_vcpu_step()), or of the VM that begins or ends, in those of vCPU 0 (vm_step()).
+ * is not done (ipc_vcpu_step()), or of an access that waits for what other cores say (vgic_ask_step()), or of the VM that
+ * begins or ends, in those of vCPU 0 (vm_step()).
  */
-enum vcpu_turns { TURNS_GUEST, TURNS_CALL, TURNS_VM };
+enum vcpu_turns { TURNS_GUEST, TURNS_CALL, TURNS_ANSWER, TURNS_VM };
 
 struct vm;
 struct virtio_device; /* core/vdev/virtio.h */

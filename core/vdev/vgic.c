@@ -301,6 +301,8 @@ static RARE void init_vcpu(struct vcpu *vcpu, u32 version)
 	vcpu->vgic.private.edge = VGIC_SGIS | EDGE_PPIS;
 	vcpu->vgic.private.enabled = version == 2 ? VGIC_SGIS : 0;
 	vcpu->vgic.asleep = true;
+	if (vcpu->turns == TURNS_ANSWER) /* of its former life */
+		vcpu->turns = TURNS_GUEST;
 }
 
 RARE void vgic_init(struct vm *vm)
@@ -312,7 +314,7 @@ RARE void vgic_init(struct vm *vm)
 
 	spin_lock(&gic->lock);
 	gic->version = gic_version();
-	gic->control = gic->wanted = gic->open[0] = gic->open[1] = 0;
+	gic->control = gic->wanted = gic->asking = gic->open[0] = gic->open[1] = 0;
 	for (u32 b = 0; b < VGIC_SPI_BANKS; b++) {
 		memset(&gic->spi[b], 0, sizeof(gic->spi[b]));
 		gic->spi[b].routed[0] = routed ? ~0u : 0;

@@ -8,7 +8,7 @@
  *
  * Locks: vm->vgic.lock guards all banks (SPIs and every vCPU's private bank) and the list registers
  * of a loaded vCPU; `inbox` is atomic.
- * Source: vgic.c, vgic_wake.c, vgic_hardware.c, vgic_lists.c, vgic_registers.c, vgic_v2.c, vgic_v3.c
+ * Source: vgic.c, vgic_ask.c, vgic_wake.c, vgic_hardware.c, vgic_lists.c, vgic_registers.c, vgic_v2.c, vgic_v3.c
  */
 #pragma once
 
@@ -64,6 +64,16 @@ struct vgic_spi_bank {
 /* `state` of a vCPU that is loaded, little-endian, and nothing else. */
 #define VGIC_QUIET (1u << 24)
 
+/* A guest's access that waits for what the list registers of other cores say (vgic_ask.c). */
+struct vgic_question {
+	const struct vgic_bank *bank;
+	u32 bits;     /* of it: what others had listed, and was not seen elsewhere since */
+	u32 word;     /* what is known so far */
+	u32 syndrome; /* of the access: where the word goes, if it is a load */
+	u8 shift;     /* and from which bit on */
+	bool active;  /* about what is active, else pending */
+};
+
 struct vgic_vcpu {
 	struct vgic_bank private; /* SGIs and PPIs */
 	u32 inbox;	   /* atomic: private INTIDs raised from anywhere, not yet in `private` */
@@ -83,6 +93,7 @@ struct vgic_vcpu {
 		u32 state; /* all of it at once: VGIC_QUIET, or there is something to look at */
 	};
 	bool asleep; /* v3: GICR_WAKER */
+	struct vgic_question question;
 };
 
 struct vgic {
@@ -91,6 +102,7 @@ struct vgic {
 	u32 control; /* GICD_CTLR: the two group enables */
 	u32 open[2]; /* by group: all ones if the distributor forwards it */
 	u32 wanted;  /* bit n: some interrupt of spi[n] should go into a list register */
+	u32 asking;  /* bit n: vCPU n has a question */
 	struct vgic_spi_bank spi[VGIC_SPI_BANKS];
 };
 
@@ -144,6 +156,9 @@ void vgic_sync(struct vcpu *vcpu);
  * core. Whoever blocks says so first and asks then: vgic_pend() stores first and kicks then.
  */
 bool vgic_pending(struct vcpu *vcpu);
+
+/* A turn of a vCPU that waits for others' answers: TURNS_ANSWER. It is loaded. */
+void vgic_ask_step(struct vcpu *self);
 
 /* Register frames; false: the access raises an external abort. */
 bool vgic_mmio_distributor(struct vcpu *self, struct mmio *access);

@@ -1,6 +1,6 @@
 /*
- * Between the files of the virtual interrupt controller: vgic.c, vgic_wake.c, vgic_hardware.c, vgic_lists.c,
- * vgic_registers.c, vgic_v2.c, vgic_v3.c.
+ * Between the files of the virtual interrupt controller: vgic.c, vgic_ask.c, vgic_wake.c, vgic_hardware.c,
+ * vgic_lists.c, vgic_registers.c, vgic_v2.c, vgic_v3.c.
  */
 #pragma once
 
@@ -166,6 +166,26 @@ bool vgic_any_passes(const struct vcpu *vcpu);
 /* Everything about the loaded `self` is in its bank afterwards; vgic_attend(), which gets the mask
  * that this returns, lists it again. */
 u32 vgic_unlist_all(struct vcpu *self) NEEDS(self->vm->vgic.lock);
+
+/*
+ * Of a bank, as known here: what is active or pending, but for what is in list registers. `here`: the loaded vCPU of this
+ * core.
+ */
+u32 vgic_state(const struct vcpu *here, const struct vgic_bank *bank, bool active)
+	NEEDS(here->vm->vgic.lock);
+/*
+ * Before `self` goes on, those of `bits` that are in list registers of others are looked at there: a load gets `word`, and
+ * what is found. After a store nobody has to be told to wait (GICD_CTLR.RWP).
+ */
+void vgic_ask(struct vcpu *self, const struct vgic_bank *bank, u32 bits, bool active, u32 word)
+	NEEDS(self->vm->vgic.lock);
+void vgic_answer_all(struct vcpu *here) NEEDS(here->vm->vgic.lock);
+/* All of the loaded `here` is in its banks: it answers those who ask. */
+static inline void vgic_answer(struct vcpu *here) NEEDS(here->vm->vgic.lock)
+{
+	if (here->vm->vgic.asking)
+		vgic_answer_all(here);
+}
 
 /* vgic_pend() by those who know: `self` executes here; the target does not. */
 void vgic_raise_here(struct vcpu *self, u32 intid);

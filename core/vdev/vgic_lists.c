@@ -345,6 +345,7 @@ u32 vgic_lists_choose(struct vcpu *vcpu)
 	u32 index = 0, actives, when = 0;
 
 	vcpu->vgic.recheck = false;
+	vgic_answer(vcpu);
 	find_candidates(vcpu, &active, &pending);
 	/* Active ones first, so that the guest can end them; but what is most urgent can preempt.
 	 */
@@ -420,6 +421,7 @@ static APART u32 unlist(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 
 	vcpu->vgic.recheck = false;
 	vgic_timer_look(vcpu);
+	vgic_answer(vcpu);
 	return look;
 }
 

@@ -6,7 +6,6 @@
  */
 #include "core/vdev/vgic_internal.h"
 
-#include "arch/arm64/timer.h"
 #include "core/base/string.h"
 
 /* Offset / 0x80. */
@@ -36,32 +35,29 @@ static inline struct vgic_bank *bank_at(struct vcpu *self, struct vcpu *of, u64 
 
 /*
  * Pending or active, list registers included: this vCPU's are looked into, which takes them all
- * out; those of another core are not seen, and what was put there counts as still pending.
+ * out; those of another core are asked for.
  */
-static RARE APART bool read_state(struct vcpu *self, struct vgic_bank *bank, bool active,
-				  struct mmio *access)
+static RARE APART bool read_state(struct vcpu *self, struct vcpu *of, struct vgic_bank *bank,
+				  bool active, struct mmio *access)
 {
-	struct virtual_timer timer = timer_virtual_read();
-	u32 word, look;
+	u32 look, word;
 
 	spin_lock(&self->vm->vgic.lock);
 	look = vgic_unlist_all(self);
-	word = bank->active;
-	if (!active)
-		word = vgic_bank_pending(bank) | (bank->listed & bank->taken & ~bank->clear);
-	/* The timer's line is kept up until its interrupt is ended; it may have fallen before. */
-	if (!active && bank == &self->vgic.private && !(timer.enabled && timer.expired))
-		word &= bank->latched | ~(1u << VGIC_TIMER);
+	word = vgic_state(self, bank, active);
+	if (of && !active)
+		word |= read_once(of->vgic.inbox);
+	vgic_ask(self, bank, ~0u, active, word);
 	vgic_attend(self, look);
 	access->value = word;
 	return true;
 }
 
-static inline bool read_bits(struct vcpu *self, struct vgic_bank *bank, u32 kind,
+static inline bool read_bits(struct vcpu *self, struct vcpu *of, struct vgic_bank *bank, u32 kind,
 			     struct mmio *access)
 {
 	if (kind >= ISPENDR)
-		return read_state(self, bank, kind >= ISACTIVER, access);
+		return read_state(self, of, bank, kind >= ISACTIVER, access);
 	access->value = kind == IGROUPR ? bank->group1 : bank->enabled;
 	return true;
 }
@@ -105,15 +101,13 @@ static void pass_on(const struct vgic_spi_bank *spi, u32 kind, u32 bits)
  * ISACTIVER and ICACTIVER of SPIs that are not listed: one that is made active belongs to the vCPU
  * that it is routed to, and one that is no more active to nobody. Neither listed nor active it was nobody's before.
  */
-static void own_active(struct vgic_spi_bank *spi, u32 bits, bool active)
+static void own_active(const struct vm *vm, struct vgic_spi_bank *spi, u32 bits, bool active)
 {
-	bits &= ~spi->bank.listed & (active ? ~spi->bank.active : ~0u);
-	for (u32 i = 0; bits && i < MAX_VCPUS; i++) {
-		if (active)
-			spi->owned[i] |= bits & spi->routed[i];
-		else
-			spi->owned[i] &= ~bits;
-	}
+	u32 owned = active ? ~0u : 0;
+
+	bits &= ~(spi->bank.listed | (spi->bank.active & owned));
+	for (u32 i = 0; bits && i < vm->vcpu_count; i++)
+		spi->owned[i] = (spi->owned[i] & ~bits) | (spi->routed[i] & bits & owned);
 }
 
 /* ISACTIVER and ICACTIVER, after change_bits(). What the guest itself has acknowledged has to be known. */
@@ -123,7 +117,7 @@ static APART bool change_active(struct vcpu *self, struct vcpu *of, struct vgic_
 	u32 look = vgic_unlist_all(self);
 
 	if (!of)
-		own_active((struct vgic_spi_bank *)bank, bits, active);
+		own_active(self->vm, (struct vgic_spi_bank *)bank, bits, active);
 	if (active) {
 		bank->forced |= bits & ~(bank->active | bank->listed);
 		bank->active |= bits;
@@ -143,6 +137,8 @@ static APART bool change_bits(struct vcpu *self, struct vcpu *of, struct vgic_ba
 	if (kind >= ISACTIVER)
 		return change_active(self, of, bank, kind == ISACTIVER, bits);
 	bits = write_bits(of, bank, kind, bits);
+	if (kind == ICENABLER)
+		vgic_ask(self, bank, bits, false, 0);
 	if (!of)
 		pass_on((struct vgic_spi_bank *)bank, kind, bits);
 	vgic_attend(self, vgic_changed(self->vm, of, bank, bits));
@@ -171,7 +167,7 @@ static bool access_bits(struct vcpu *self, struct vcpu *of, struct mmio *access,
 		return true;
 	}
 	if (!access->write)
-		return read_bits(self, bank, kind, access);
+		return read_bits(self, index ? 0 : of, bank, kind, access);
 	if (self->vm->vgic.version == 2 && index == 0) {
 		/* GICv2's SGIs are always enabled, and pend by SGIR and SPENDSGIR only. */
 		if (kind >= ISENABLER && kind <= ICPENDR)

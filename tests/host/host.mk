@@ -25,9 +25,10 @@ $(HOST_OUT)/trees/%.dtb: tests/host/trees/%.dts
 # A module of ipc/ in several files, or the vGIC, is named by the first: with ipc/grant.c come ipc/grant_*.c. With
 # ipc/ipc.c come those that every VM has, and for which no test has another.
 IPC_WITH := ipc/submit.c ipc/copy.c ipc/store.c $(wildcard ipc/store_*.c) core/manifest_store.c
-# With ipc/block.c come the virtio devices of its disks.
+# With ipc/block.c come the virtio devices of its disks; they and the vGIC look at why a guest left.
 ipc_modules = $(sort $(1) $(if $(filter ipc/ipc.c,$(1)),$(IPC_WITH)) $(wildcard $(patsubst %.c,%_*.c,$(filter ipc/% core/vdev/vgic.c,$(1)))) \
-	$(if $(filter ipc/block.c,$(1)),core/vdev/virtio.c core/vdev/virtio_queue.c tests/host/fake/exit.c))
+	$(if $(filter ipc/block.c,$(1)),core/vdev/virtio.c core/vdev/virtio_queue.c) \
+	$(if $(filter ipc/block.c core/vdev/vgic.c,$(1)),tests/host/fake/exit.c))
 host_sources = tests/host/$(1).c $(call ipc_modules,$(shell sed -n 's/^ \* Sources: *//p' tests/host/$(1).c))
 define HOST_PROGRAM
 $(HOST_OUT)/$(1): $(patsubst %,$(HOST_OUT)/objects/%.o,$(call host_sources,$(1)))

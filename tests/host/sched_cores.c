@@ -161,6 +161,13 @@ void vm_step(struct vm *vm)
 		vm->vcpu[0]->turns = TURNS_GUEST;
 }
 
+void vgic_ask_step(struct vcpu *vcpu)
+{
+	note("ask", vcpu);
+	if (!--steps)
+		vcpu->turns = TURNS_GUEST;
+}
+
 void ipc_vcpu_step(struct vcpu *vcpu)
 {
 	note("step", vcpu);

@@ -192,6 +192,24 @@ TEST(a_call_that_goes_on_in_steps_gives_way_to_who_is_more_urgent)
 	assert_int_equal(a->turns, TURNS_GUEST);
 }
 
+TEST(an_access_that_waits_for_an_answer_gives_way_too)
+{
+	add_ready(b, 0, 5);
+	assert_ptr_equal(next(), b);
+	add_ready(a, 0, 3);
+	assert_ptr_equal(block(), a);
+	a->turns = TURNS_ANSWER;
+	sched_again();
+	steps = 3;
+	forget();
+	meanwhile("ask", wake_b);
+	assert_ptr_equal(next(), b);
+	assert_int_equal(steps, 2);
+	assert_string_equal(calls, "settle a, ask a, vgic_save a, save a, load b, vgic_load b");
+	assert_ptr_equal(block(), a);
+	assert_int_equal(a->turns, TURNS_GUEST);
+}
+
 TEST(steps_of_a_call_are_taken_from_the_budget)
 {
 	add(a, 0, 3, 2000, 10000);
@@ -292,6 +310,7 @@ int main(void)
 		RUN_ON_CORES(restarted_while_still_loaded_it_is_switched_out_and_reset),
 		RUN_ON_CORES(a_vm_steps_in_the_turn_of_its_vcpu_before_that_runs),
 		RUN_ON_CORES(a_call_that_goes_on_in_steps_gives_way_to_who_is_more_urgent),
+		RUN_ON_CORES(an_access_that_waits_for_an_answer_gives_way_too),
 		RUN_ON_CORES(steps_of_a_call_are_taken_from_the_budget),
 		RUN_ON_CORES(an_serror_left_behind_ends_who_left_it_before_the_next_is_loaded),
 		RUN_ON_CORES(an_serror_left_behind_by_one_that_waits_ends_it),
