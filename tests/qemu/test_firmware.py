@@ -12,6 +12,9 @@ import pytest
 from conftest import IMAGES, edited_tree, existing
 from machine import LAST_LINE, check_tap
 from monitor import Monitor
+from test_refused import compile_image
+from test_serror import SOURCE as TWO_ON_A_CORE
+from test_serror import Debugger, symbol  # noqa: F401 (a fixture)
 from test_trees import LINE_WITHOUT_TREE, WRONG_LEVEL
 from weirlib import qemu
 
@@ -102,6 +105,26 @@ def test_a_tree_with_psci_cores_and_no_psci_gets_no_smc(boot, image, tree):
     lines = weir_lines(machine)
     assert [line for line in lines if "PSCI CPU_ON says -1" in line] == lines[:3]
     assert lines[3].startswith("1 VMs on 1 cores")
+
+
+# ---- Debug ----
+
+# Of EL2, into x0. DDI 0487 D19.3.
+MRS_OSLSR, MRS_MDSCR = (bytes.fromhex(word)[::-1] for word in ("d5301180", "d5300240"))
+OSLSR_OPEN = 8  # there is a lock (OSLM), and it is not closed (OSLK)
+
+
+def test_the_os_lock_is_open_which_is_closed_at_reset(boot, tmp_path, symbol):
+    """Closed, no VM has breakpoints. QEMU does not mind, so the registers are looked at, when a guest has run."""
+    path = tmp_path / "debugger"
+    machine = boot(compile_image(tmp_path / "image.dtb", TWO_ON_A_CORE), cores=1,
+                   extra=["-gdb", f"unix:{path},server=on,wait=off"])
+    machine.wait_for(r"^\[two\]")
+    with Debugger(path) as debugger:
+        debugger.ask("?")
+        debugger.run_to(symbol("serror_window"))
+        assert debugger.execute(MRS_OSLSR, 0) == OSLSR_OPEN
+        assert debugger.execute(MRS_MDSCR, 1) == 0
 
 
 # ---- Interrupts ----

@@ -80,15 +80,17 @@ class Debugger:
         self.do(f"P{register:x}={value.to_bytes(8 if register <= PC else 4, 'little').hex()}")
 
     def execute(self, word, x0):
-        """One instruction in place of the next one."""
+        """One instruction in place of the next one, from that x0: what is in x0 behind it."""
         before, there = self.get(0), self.get(PC)
         instead = self.ask(f"m{there:x},4")
         self.set(0, x0)
         self.do(f"M{there:x},4:{word.hex()}")
         assert self.ask("s").startswith("T")
         self.do(f"M{there:x},4:{instead}")
+        after = self.get(0)
         self.set(PC, there)
         self.set(0, before)
+        return after
 
     def take_serror(self, vectors):
         pstate, there = self.get(PSTATE), self.get(PC)
