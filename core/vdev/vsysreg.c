@@ -12,7 +12,7 @@
 #define REGISTER(op0, op1, crn, crm, op2) \
 	((u32)(op0) << 14 | (u32)(op1) << 11 | (u32)(crn) << 7 | (u32)(crm) << 3 | (u32)(op2))
 
-enum action { NOTHING, TIMER, FEATURE, DEBUG, DEACTIVATE, FIXED, KEY };
+enum action { NOTHING, TIMER, FEATURE, DEBUG, DEACTIVATE, FIXED, KEY, CORES, PERIPHERALS };
 
 /* May be read, may be written; of GICv3 only. */
 enum { R = 1, W = 2, V3 = 4 };
@@ -35,7 +35,12 @@ static const struct {
 	/* ICC_SRE_EL1 traps where ICC_SRE_EL2.Enable is 0: who could clear SRE would clear it for the next vCPU. */
 	{ 0xffff, REGISTER(3, 0, 12, 12, 5), FIXED, R | W | V3 },
 	{ 0xffff, REGISTER(3, 0, 1, 0, 1), NOTHING, R | W }, /* ACTLR_EL1 */
-	/* The implementation's: op1 0 to 3, CRn 11 and 15. Kernels touch them before they ask which core it is. */
+	/*
+	 * The implementation's: op1 0 to 3, CRn 11 and 15. Kernels touch them before they ask which core it is, and EL2 is
+	 * not told which of them its core has: so where QEMU's virt has one it answers as there, and no other is undefined.
+	 */
+	{ 0xffff, REGISTER(3, 1, 11, 0, 2), CORES, R | W },   /* L2CTLR_EL1 */
+	{ 0xffff, REGISTER(3, 1, 15, 3, 0), PERIPHERALS, R }, /* CBAR_EL1 */
 	{ REGISTER(3, 4, 11, 0, 0), REGISTER(3, 0, 11, 0, 0), NOTHING, R | W },
 	/*
 	 * Cache maintenance by set/way. It cannot work on a machine with other cores and guests; EL2 has cleaned the
@@ -63,6 +68,10 @@ static u64 serve(struct vcpu *self, enum action action, u32 number, bool is_read
 	case KEY:
 		arch_vcpu_take_keys(&self->arch);
 		return 0;
+	case CORES: /* less one; of a cluster, which has four at most */
+		return (u64)(min(self->vm->vcpu_count, 4u) - 1) << 24;
+	case PERIPHERALS:
+		return VM_GICD_BASE;
 	default:
 		return action == FIXED ? ICC_SRE_FIXED : 0;
 	}

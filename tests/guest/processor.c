@@ -197,10 +197,15 @@ TEST(registers_of_one_core_take_what_is_written)
 
 	CHECK_IS(READ(s3_1_c15_c2_1), 0); /* CPUECTLR_EL1 */
 	WRITE(s3_1_c15_c2_1, 0x40);
-	CHECK_IS(READ(s3_1_c11_c0_2), 0); /* L2CTLR_EL1 */
+	CHECK_IS(READ(s3_1_c11_c0_2), 1 << 24); /* L2CTLR_EL1: two cores */
+	WRITE(s3_1_c11_c0_2, 0);
+	CHECK_IS(READ(s3_1_c11_c0_2), 1 << 24);
+	CHECK_IS(READ(s3_1_c15_c3_0), GICD_BASE); /* CBAR_EL1 */
 	CHECK_IS(READ(actlr_el1), 0);
 	__asm__ volatile("dc cisw, %0\n\tdc csw, %0\n\tdc isw, %0" ::"r"(0ul));
 	CHECK_IS(undefined, before);
+	WRITE(s3_1_c15_c3_0, 0); /* is for reading */
+	CHECK_IS(undefined, before + 1);
 }
 
 /* ---- Pointer authentication ------------------------------------------------------------------ */
