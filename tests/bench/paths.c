@@ -6,18 +6,13 @@
 #include <weir/submit.h>
 #include "tests/bench/access.h"
 #include "tests/bench/bench.h"
+#include "tests/guest/gic_offsets.h"
 
 #define SPI_FIRST 64u
 #define SPI_WORDS 4u /* of 32 interrupts each */
 #define ROUNDS	  4u
 
-#define ISENABLER  0x100
-#define ISPENDR	   0x200
-#define ICPENDR	   0x280
-#define ISACTIVER  0x300
-#define IPRIORITYR 0x400
-#define IROUTER	   0x6000
-#define UNMAPPED   0x20000000ul
+#define UNMAPPED 0x20000000ul
 
 static weir_handle port;
 static uint32_t taken;
@@ -54,8 +49,8 @@ static bool skip(struct exception *exception)
 /* What may be written back as it was read: not what clears by ones. */
 static bool is_harmless(uint64_t offset)
 {
-	return (offset >= ISENABLER && offset < ISENABLER + 0x80) ||
-	       (offset >= IPRIORITYR && offset < 0xc80);
+	return (offset >= GICD_ISENABLER && offset < GICD_ISENABLER + 0x80) ||
+	       (offset >= GICD_IPRIORITYR && offset < 0xc80);
 }
 
 /* Every register of the distributor and of the redistributor, read and written back. */
@@ -73,7 +68,7 @@ static void touch_registers(void)
 		peek(UART_BASE + offset);
 	}
 	for (uint32_t i = 0; i < 32; i++)
-		poke64(GICD_BASE + IROUTER + (SPI_FIRST + i) * 8, 0);
+		poke64(GICD_BASE + GICD_IROUTER + (SPI_FIRST + i) * 8, 0);
 }
 
 /* Four times 32 at once, with and without interrupts masked, then taken back. */
@@ -82,13 +77,13 @@ static void flood(void)
 	uint64_t flags = irq_save();
 
 	for (uint32_t word = 0; word < SPI_WORDS; word++)
-		poke(GICD_BASE + ISPENDR + 8 + word * 4, ~0u);
+		poke(GICD_BASE + GICD_ISPENDR + 8 + word * 4, ~0u);
 	for (uint32_t i = 0; i < 32; i++)
-		poke8(GICD_BASE + IPRIORITYR + SPI_FIRST + i, 0x40 + i);
+		poke8(GICD_BASE + GICD_IPRIORITYR + SPI_FIRST + i, 0x40 + i);
 	for (uint32_t word = 0; word < SPI_WORDS; word++)
-		poke(GICD_BASE + ICPENDR + 8 + word * 4, 0x55555555);
-	poke(GICD_BASE + ISACTIVER + 8, 0x3);
-	poke(GICD_BASE + ISACTIVER + 0x80 + 8, 0x3);
+		poke(GICD_BASE + GICD_ICPENDR + 8 + word * 4, 0x55555555);
+	poke(GICD_BASE + GICD_ISACTIVER + 8, 0x3);
+	poke(GICD_BASE + GICD_ISACTIVER + 0x80 + 8, 0x3);
 	irq_restore(flags);
 	irq_send(0, 1);
 	flags = irq_save();

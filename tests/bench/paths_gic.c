@@ -6,31 +6,12 @@
  */
 #include "guests/lib/runtime.h"
 #include "tests/bench/access.h"
+#include "tests/guest/gic_offsets.h"
 
 #define VCPUS	  8u
 #define BANKS	  9u /* of 32 interrupts; bank 0 is the vCPU's own */
 #define TIMER	  27u
 #define TIMER_BIT (1u << TIMER)
-
-#define IGROUPR	   0x080
-#define ISENABLER  0x100
-#define ICENABLER  0x180
-#define ISPENDR	   0x200
-#define ICPENDR	   0x280
-#define ISACTIVER  0x300
-#define ICACTIVER  0x380
-#define IPRIORITYR 0x400
-#define ITARGETSR  0x800
-#define ICFGR	   0xc00
-#define SGIR	   0xf00
-#define CPENDSGIR  0xf10
-#define SPENDSGIR  0xf20
-#define IROUTER	   0x6000
-#define GICR_SGIS  0x10000
-#define GICR_BYTES 0x20000
-#define GICC_PMR   0x04
-#define GICC_IAR   0x0c
-#define GICC_EOIR  0x10
 
 /* Only the timer, at priority 0, passes. */
 #define MASK_ALL_BUT_TIMER 8u
@@ -99,7 +80,7 @@ static void nap(void)
 /* The registers of a bank; those of bank 0 for this vCPU. */
 static uint64_t frame_of(uint32_t bank)
 {
-	return bank == 0 && gic_version() == 3 ? GICR_BASE + GICR_SGIS : GICD_BASE;
+	return bank == 0 && gic_version() == 3 ? GICR_BASE + GICR_SGI_FRAME : GICD_BASE;
 }
 
 static uint8_t priority_of(uint32_t intid)
@@ -115,7 +96,7 @@ static void set_priorities(uint64_t frame, uint32_t bank, uint32_t shift)
 		for (uint32_t i = 0; i < 4; i++)
 			word |= (uint32_t)priority_of(n + i == TIMER ? TIMER : n + i + shift)
 				<< 8 * i;
-		poke(frame + IPRIORITYR + n, word);
+		poke(frame + GICD_IPRIORITYR + n, word);
 	}
 }
 
@@ -124,14 +105,14 @@ static void route(uint32_t intid, uint32_t shift)
 	uint32_t targets = 0;
 
 	if (gic_version() == 3) {
-		mmio_write64(GICD_BASE + IROUTER + 8 * intid, (intid + shift) % VCPUS);
+		mmio_write64(GICD_BASE + GICD_IROUTER + 8 * intid, (intid + shift) % VCPUS);
 		return;
 	}
 	if (intid % 4)
 		return;
 	for (uint32_t i = 0; i < 4; i++)
 		targets |= 1u << (intid + i + shift) % VCPUS << 8 * i;
-	poke(GICD_BASE + ITARGETSR + intid, targets);
+	poke(GICD_BASE + GICD_ITARGETSR + intid, targets);
 }
 
 static void raise_all_of(uint64_t frame, uint32_t bank)
@@ -140,13 +121,13 @@ static void raise_all_of(uint64_t frame, uint32_t bank)
 
 	set_priorities(frame, bank, 0);
 	if (gic_version() == 3)
-		poke(frame + IGROUPR + 4 * bank, ~0u);
-	poke(frame + ISENABLER + 4 * bank, ~0u);
+		poke(frame + GICD_IGROUPR + 4 * bank, ~0u);
+	poke(frame + GICD_ISENABLER + 4 * bank, ~0u);
 	if (bank) {
-		poke(frame + ICFGR + 8 * bank, 0xaaaa00aa);
-		poke(frame + ICFGR + 8 * bank + 4, 0xaaaa00aa);
+		poke(frame + GICD_ICFGR + 8 * bank, 0xaaaa00aa);
+		poke(frame + GICD_ICFGR + 8 * bank + 4, 0xaaaa00aa);
 	}
-	poke(frame + ISPENDR + 4 * bank, all);
+	poke(frame + GICD_ISPENDR + 4 * bank, all);
 }
 
 static void raise_everything(void)
@@ -158,15 +139,15 @@ static void raise_everything(void)
 	}
 	raise_all_of(frame_of(0), 0);
 	for (uint32_t i = 1; gic_version() == 3 && i < VCPUS; i++)
-		raise_all_of(GICR_BASE + i * GICR_BYTES + GICR_SGIS, 0);
+		raise_all_of(GICR_BASE + i * GICR_BYTES + GICR_SGI_FRAME, 0);
 }
 
 /* ---- Every access ---------------------------------------------------------------------------- */
 
 static void change_bits(uint64_t frame, uint32_t bank)
 {
-	static const uint16_t registers[] = { ICENABLER, ISENABLER, ICPENDR,
-					      ISPENDR,	 ISACTIVER, ICACTIVER };
+	static const uint16_t registers[] = { GICD_ICENABLER, GICD_ISENABLER, GICD_ICPENDR,
+					      GICD_ISPENDR,   GICD_ISACTIVER, GICD_ICACTIVER };
 	uint32_t all = bank ? ~0u : ~TIMER_BIT;
 
 	for (uint32_t i = 0; i < sizeof(registers) / sizeof(registers[0]); i++) {
@@ -176,13 +157,13 @@ static void change_bits(uint64_t frame, uint32_t bank)
 		peek(frame + registers[i] + 4 * bank);
 	}
 	nap();
-	poke(frame + ISACTIVER + 4 * bank, all & 0x0f0f0f0f); /* half of it stays pending */
+	poke(frame + GICD_ISACTIVER + 4 * bank, all & 0x0f0f0f0f); /* half of it stays pending */
 	if (gic_version() == 2)
 		return;
 	nap();
-	poke(frame + IGROUPR + 4 * bank, TIMER_BIT);
+	poke(frame + GICD_IGROUPR + 4 * bank, TIMER_BIT);
 	nap();
-	poke(frame + IGROUPR + 4 * bank, ~0u);
+	poke(frame + GICD_IGROUPR + 4 * bank, ~0u);
 }
 
 static void change_bank(uint64_t frame, uint32_t bank)
@@ -196,8 +177,8 @@ static void change_bank(uint64_t frame, uint32_t bank)
 		return;
 	for (uint32_t half = 0; half < 2; half++) {
 		nap();
-		poke(frame + ICFGR + 8 * bank + 4 * half, 0x5555aa00);
-		poke(frame + ICFGR + 8 * bank + 4 * half, 0xaaaa00aa);
+		poke(frame + GICD_ICFGR + 8 * bank + 4 * half, 0x5555aa00);
+		poke(frame + GICD_ICFGR + 8 * bank + 4 * half, 0xaaaa00aa);
 	}
 	for (uint32_t n = 32 * bank; n < 32 * bank + 32; n++) {
 		if (n % 8 == 0)
@@ -228,19 +209,19 @@ static void storm(void)
 		if (gic_version() == 3)
 			__asm__ volatile("msr s3_0_c12_c11_5, %0" ::"r"(1ul << 40 | sgi << 24));
 		else
-			poke(GICD_BASE + SGIR, 1u << 24 | sgi);
+			poke(GICD_BASE + GICD_SGIR, 1u << 24 | sgi);
 		nap();
 		if (gic_version() == 3)
 			__asm__ volatile("msr s3_0_c12_c11_5, %0" ::"r"(sgi << 24 | 0xfful));
 		else
-			poke(GICD_BASE + SGIR, 0xffu << 16 | sgi);
+			poke(GICD_BASE + GICD_SGIR, 0xffu << 16 | sgi);
 	}
 	for (uint32_t i = 0; gic_version() == 2 && i < 4; i++) {
 		nap();
-		poke(GICD_BASE + SPENDSGIR + 4 * i, ~0u);
+		poke(GICD_BASE + GICD_SPENDSGIR + 4 * i, ~0u);
 		nap();
-		poke(GICD_BASE + CPENDSGIR + 4 * i, 0x0f0f0f0f);
-		peek(GICD_BASE + SPENDSGIR + 4 * i);
+		poke(GICD_BASE + GICD_CPENDSGIR + 4 * i, 0x0f0f0f0f);
+		peek(GICD_BASE + GICD_SPENDSGIR + 4 * i);
 	}
 }
 
@@ -250,10 +231,10 @@ static void repeat(void)
 	for (uint32_t i = 0; i < REPEATED; i++) {
 		uint32_t bank = 1 + i % (BANKS - 1);
 
-		poke(GICD_BASE + ICENABLER + 4 * bank, ~0u);
-		poke(GICD_BASE + ISENABLER + 4 * bank, ~0u);
-		poke(GICD_BASE + ISPENDR + 4 * bank, ~0u);
-		peek(GICD_BASE + ISPENDR + 4 * bank);
+		poke(GICD_BASE + GICD_ICENABLER + 4 * bank, ~0u);
+		poke(GICD_BASE + GICD_ISENABLER + 4 * bank, ~0u);
+		poke(GICD_BASE + GICD_ISPENDR + 4 * bank, ~0u);
+		peek(GICD_BASE + GICD_ISPENDR + 4 * bank);
 		route(32 * bank + i % 32 / 4 * 4, i);
 	}
 }
@@ -269,7 +250,7 @@ static void nest(void)
 	for (uint32_t level = 31; level > 0; level--) {
 		set_mask(level * 8 + 1);
 		for (uint32_t bank = 0; bank < BANKS; bank++)
-			poke(frame_of(bank) + ISPENDR + 4 * bank, bank ? ~0u : ~TIMER_BIT);
+			poke(frame_of(bank) + GICD_ISPENDR + 4 * bank, bank ? ~0u : ~TIMER_BIT);
 	}
 	set_mask(MASK_NONE);
 	for (; depth < NESTED_MAX; depth++) {
@@ -309,7 +290,7 @@ int main(void)
 		raise_everything();
 	}
 	for (uint32_t i = 1; gic_version() == 3 && i < VCPUS; i++)
-		change_bank(GICR_BASE + i * GICR_BYTES + GICR_SGIS, 0);
+		change_bank(GICR_BASE + i * GICR_BYTES + GICR_SGI_FRAME, 0);
 	raise_everything();
 	open_and_shut();
 	nest();

@@ -3,6 +3,7 @@
  * first exception can never be handled. Where that is its only channel's name says. Reports nothing;
  * Weir does.
  */
+#include "tests/guest/end_by_fault.h"
 #include "tests/guest/tap.h"
 
 static const struct {
@@ -27,14 +28,9 @@ static uint64_t place(void)
 
 int main(void)
 {
-	uint64_t vectors = place(), control;
+	uint64_t vectors = place();
 
 	irq_save();
-	__asm__ volatile("mrs %0, sctlr_el1" : "=r"(control));
-	__asm__ volatile("msr vbar_el1, %0\n\t"
-			 "msr sctlr_el1, %1\n\t"
-			 "isb\n\t"
-			 "svc #0" ::"r"(vectors),
-			 "r"(control & ~1ul));
+	end_by_fault_at(vectors);
 	return 0;
 }

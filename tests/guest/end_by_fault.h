@@ -5,8 +5,8 @@
 
 #define NO_MEMORY 0x20000000ul
 
-/* An exception whose vectors are where there is no memory. */
-static inline void end_by_fault(void)
+/* An exception whose vectors are where nothing can be fetched. */
+static inline void end_by_fault_at(uint64_t vectors)
 {
 	uint64_t sctlr;
 
@@ -14,6 +14,11 @@ static inline void end_by_fault(void)
 	__asm__ volatile("msr vbar_el1, %0\n\t"
 			 "msr sctlr_el1, %1\n\t"
 			 "isb\n\t"
-			 "svc #0" ::"r"(NO_MEMORY),
+			 "svc #0" ::"r"(vectors),
 			 "r"(sctlr & ~1ul));
+}
+
+static inline void end_by_fault(void)
+{
+	end_by_fault_at(NO_MEMORY);
 }

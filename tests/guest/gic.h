@@ -4,37 +4,9 @@
  */
 #pragma once
 
+#include "guests/lib/runtime.h"
+#include "tests/guest/gic_offsets.h"
 #include "tests/guest/tap.h"
-
-#define GICD_BASE 0x08000000ul
-#define GICC_BASE 0x08010000ul
-#define GICR_BASE 0x080a0000ul
-#define SGI_FRAME 0x10000ul
-
-#define GICD_CTLR	0x000
-#define GICD_TYPER	0x004
-#define GICD_IGROUPR	0x080
-#define GICD_ISENABLER	0x100
-#define GICD_ICENABLER	0x180
-#define GICD_ISPENDR	0x200
-#define GICD_ICPENDR	0x280
-#define GICD_ISACTIVER	0x300
-#define GICD_ICACTIVER	0x380
-#define GICD_IPRIORITYR 0x400
-#define GICD_ITARGETSR	0x800
-#define GICD_ICFGR	0xc00
-#define GICD_SGIR	0xf00
-#define GICD_CPENDSGIR	0xf10
-#define GICD_SPENDSGIR	0xf20
-#define GICD_IROUTER	0x6000
-
-#define GICC_CTLR 0x00
-#define GICC_PMR  0x04
-#define GICC_BPR  0x08
-#define GICC_IAR  0x0c
-#define GICC_EOIR 0x10
-#define GICC_RPR  0x14
-#define GICC_DIR  0x1000
 
 #define UART_IMSC  0x09000038ul
 #define UART_ICR   0x09000044ul
@@ -65,7 +37,7 @@ static inline void write8(uint64_t address, uint8_t value)
 /* Where the registers of a private interrupt of vCPU 0 are. */
 static inline uint64_t private_base(void)
 {
-	return gic_version() == 3 ? GICR_BASE + SGI_FRAME : GICD_BASE;
+	return gic_version() == 3 ? GICR_BASE + GICR_SGI_FRAME : GICD_BASE;
 }
 
 static inline uint64_t bit_register(uint32_t which, uint32_t intid)

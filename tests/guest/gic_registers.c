@@ -160,16 +160,18 @@ TEST(redistributors_are_one_for_each_vcpu)
 	CHECK_IS(read32(FRAME(1) + 8) & 0xffff10, 0x110);
 	CHECK_IS(read32(FRAME(0) + 0x14) & 6, 0); /* WAKER: this vCPU is awake */
 	CHECK_IS(read32(FRAME(0) + 0xffe8) >> 4 & 15, 3);
-	CHECK_IS(read32(FRAME(0) + SGI_FRAME + 0xd00) & read32(FRAME(0) + SGI_FRAME + 0xe00), 0);
+	CHECK_IS(read32(FRAME(0) + GICR_SGI_FRAME + 0xd00) &
+			 read32(FRAME(0) + GICR_SGI_FRAME + 0xe00),
+		 0);
 	/* No extended PPIs, and no SPIs either. */
 	irq_handle(SPI, nothing, NULL);
 	CHECK(read32(ENABLED1) & SPI_BIT);
 	for (uint32_t i = 1; i < 10; i++)
-		CHECK_IS(read32(FRAME(0) + SGI_FRAME + GICD_ISENABLER + 4 * i), 0);
-	write32(FRAME(0) + SGI_FRAME + GICD_ICENABLER + SPI / 32 * 4, ~0u);
+		CHECK_IS(read32(FRAME(0) + GICR_SGI_FRAME + GICD_ISENABLER + 4 * i), 0);
+	write32(FRAME(0) + GICR_SGI_FRAME + GICD_ICENABLER + SPI / 32 * 4, ~0u);
 	CHECK(read32(ENABLED1) & SPI_BIT);
-	CHECK_IS(read32(FRAME(0) + SGI_FRAME + GICD_IPRIORITYR + SPI), 0);
-	CHECK_IS(read32(FRAME(0) + SGI_FRAME + GICD_ICFGR + 8), 0);
+	CHECK_IS(read32(FRAME(0) + GICR_SGI_FRAME + GICD_IPRIORITYR + SPI), 0);
+	CHECK_IS(read32(FRAME(0) + GICR_SGI_FRAME + GICD_ICFGR + 8), 0);
 }
 
 TEST(pending_and_active_are_set_and_cleared_by_software)
@@ -277,8 +279,8 @@ TEST(groups_are_let_through_where_both_gates_are_open)
 static void look_at_own(void *arg)
 {
 	(void)arg;
-	cpu1_enabled = read32(FRAME(1) + SGI_FRAME + GICD_ISENABLER);
-	cpu1_priorities = read32(FRAME(1) + SGI_FRAME + GICD_IPRIORITYR + 28);
+	cpu1_enabled = read32(FRAME(1) + GICR_SGI_FRAME + GICD_ISENABLER);
+	cpu1_priorities = read32(FRAME(1) + GICR_SGI_FRAME + GICD_IPRIORITYR + 28);
 	SHARED_WRITE(cpu1_done, true);
 }
 
@@ -287,8 +289,8 @@ TEST(a_redistributor_keeps_what_it_was_given_before_its_vcpu_started)
 {
 	if (!V3)
 		return;
-	write32(FRAME(1) + SGI_FRAME + GICD_ISENABLER, 1u << 22);
-	write32(FRAME(1) + SGI_FRAME + GICD_IPRIORITYR + 28, 0x20304050);
+	write32(FRAME(1) + GICR_SGI_FRAME + GICD_ISENABLER, 1u << 22);
+	write32(FRAME(1) + GICR_SGI_FRAME + GICD_IPRIORITYR + 28, 0x20304050);
 	CHECK_IS(cpu_start(1, look_at_own, NULL), 0);
 	CHECK(WAIT(SHARED_READ(cpu1_done)));
 	CHECK_IS(cpu1_enabled & 1u << 22, 1u << 22);

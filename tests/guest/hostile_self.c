@@ -4,6 +4,7 @@
  * the second vCPU, which runs outside of all that and resets the VM. In its last life it reports.
  */
 #include "tests/guest/hostile.h"
+#include "tests/guest/sysreg.h"
 #include "tests/guest/tap.h"
 
 #define SYSTEM_RESET 0x84000009u
@@ -19,15 +20,6 @@
 #define SCTLR_WXN (1ul << 19)
 #define SCTLR_EE  (1ul << 25)
 #define TOGGLES	  1000u
-
-#define READ(name)                                                \
-	({                                                        \
-		uint64_t read_;                                   \
-		__asm__ volatile("mrs %0, " #name : "=r"(read_)); \
-		read_;                                            \
-	})
-#define WRITE(name, value) \
-	__asm__ volatile("msr " #name ", %0\n\tisb" ::"r"((uint64_t)(value)) : "memory")
 
 typedef void (*way)(uint64_t argument);
 

@@ -3,6 +3,7 @@
  * interrupt nobody clears, more of them than there are list registers, and with their ends confused.
  * The other two vCPUs receive and join in.
  */
+#include "tests/guest/gic_offsets.h"
 #include "tests/guest/hostile.h"
 #include "tests/guest/tap.h"
 
@@ -12,16 +13,6 @@
 #define SPI_LAST    255u
 #define INTID_TIMER 27u
 #define INTID_UART  33u
-
-#define ISENABLER  0x100
-#define ICENABLER  0x180
-#define ISPENDR	   0x200
-#define ICPENDR	   0x280
-#define ISACTIVER  0x300
-#define ICACTIVER  0x380
-#define IPRIORITYR 0x400
-#define ICFGR	   0xc00
-#define SGIR	   0xf00
 
 #define UART_IMSC 0x38
 
@@ -40,7 +31,7 @@ static void count(uint32_t intid, void *arg)
 static void send_to_all(uint64_t sgi)
 {
 	if (gic_version() == 2) {
-		mmio_write32(GICD_BASE + SGIR, (uint32_t)(0xffu << 16 | sgi));
+		mmio_write32(GICD_BASE + GICD_SGIR, (uint32_t)(0xffu << 16 | sgi));
 		return;
 	}
 	__asm__ volatile("msr s3_0_c12_c11_5, %0\n\tisb" ::"r"(sgi << 24 | 0xffff));
@@ -50,7 +41,7 @@ static void send_to_all(uint64_t sgi)
 static void send_to_others(uint64_t sgi)
 {
 	if (gic_version() == 2) {
-		mmio_write32(GICD_BASE + SGIR, (uint32_t)(1u << 24 | 0xa5u << 16 | sgi));
+		mmio_write32(GICD_BASE + GICD_SGIR, (uint32_t)(1u << 24 | 0xa5u << 16 | sgi));
 		return;
 	}
 	__asm__ volatile("msr s3_0_c12_c11_5, %0\n\tisb" ::"r"(1ul << 40 | sgi << 24 | 0xff));
@@ -206,7 +197,7 @@ static void poke(uint64_t base, uint64_t offset, uint32_t value)
 static void pend_all_spis(void)
 {
 	for (uint64_t word = 2; word < 8; word++)
-		poke(GICD_BASE, ISPENDR + 4 * word, ~0u);
+		poke(GICD_BASE, GICD_ISPENDR + 4 * word, ~0u);
 }
 
 /* Each free list register asks for the next interrupt: the maintenance interrupt, without end. */
@@ -222,7 +213,7 @@ TEST(more_interrupts_than_list_registers)
 
 		pend_all_spis();
 		for (uint64_t intid = 64; intid < 256; intid += 4)
-			poke(GICD_BASE, IPRIORITYR + intid, 0x80604020u + round * 0x08080808u);
+			poke(GICD_BASE, GICD_IPRIORITYR + intid, 0x80604020u + round * 0x08080808u);
 		for (uint64_t sgi = 0; sgi < 16; sgi++)
 			send_to_all(sgi);
 		irq_restore(flags);
@@ -297,7 +288,8 @@ TEST(ends_of_interrupts_in_any_order)
 			set_eoi_mode(value & 0x10000);
 			break;
 		case 6:
-			poke(GICD_BASE, (value & 0x10000 ? ISACTIVER : ICACTIVER) + 4 * (intid % 8),
+			poke(GICD_BASE,
+			     (value & 0x10000 ? GICD_ISACTIVER : GICD_ICACTIVER) + 4 * (intid % 8),
 			     (uint32_t)(value >> 32));
 			break;
 		default:
@@ -308,9 +300,9 @@ TEST(ends_of_interrupts_in_any_order)
 	CHECK(seen > 0);
 	/* As it was, so that the report gets out. */
 	for (uint64_t word = 0; word < 8; word++) {
-		poke(GICD_BASE, ICENABLER + 4 * word, ~0u);
-		poke(GICD_BASE, ICPENDR + 4 * word, ~0u);
-		poke(GICD_BASE, ICACTIVER + 4 * word, ~0u);
+		poke(GICD_BASE, GICD_ICENABLER + 4 * word, ~0u);
+		poke(GICD_BASE, GICD_ICPENDR + 4 * word, ~0u);
+		poke(GICD_BASE, GICD_ICACTIVER + 4 * word, ~0u);
 	}
 	for (uint32_t intid = 0; intid < 256; intid++) {
 		set_eoi_mode(true);

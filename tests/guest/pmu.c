@@ -1,18 +1,11 @@
 /* The performance counters are a VM's own, also when another VM of its core uses them. */
+#include "tests/guest/sysreg.h"
 #include "tests/guest/tap.h"
 
 #define ROUNDS	   30u
 #define CYCLES	   (1u << 31) /* of the enable registers: the cycle counter */
 #define FILTER_EL1 (1ul << 31)
 #define SLEEP_NS   2000000ul
-
-#define READ(name)                                                 \
-	({                                                         \
-		uint64_t value_;                                   \
-		__asm__ volatile("mrs %0, " #name : "=r"(value_)); \
-		value_;                                            \
-	})
-#define WRITE(name, value) __asm__ volatile("msr " #name ", %0\n\tisb" ::"r"((uint64_t)(value)))
 
 static uint32_t counters(void)
 {

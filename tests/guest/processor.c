@@ -2,20 +2,12 @@
  * What the CPU of a VM looks like: its feature registers and what they say; what they hide is undefined; keys of pointer
  * authentication, breakpoints, watchpoints and single steps are a vCPU's own, beside others of its core.
  */
+#include "tests/guest/sysreg.h"
 #include "tests/guest/tap.h"
 
 #define GICD_BASE 0x08000000ul
 #define ROUNDS	  30u
 #define SPIN_NS	  3000000ul
-
-#define READ(name)                                                           \
-	({                                                                   \
-		uint64_t value_;                                             \
-		__asm__ volatile("mrs %0, " #name : "=r"(value_)::"memory"); \
-		value_;                                                      \
-	})
-#define WRITE(name, value) \
-	__asm__ volatile("msr " #name ", %0\n\tisb" ::"r"((uint64_t)(value)) : "memory")
 
 static void spin(uint64_t ns)
 {

@@ -3,6 +3,7 @@
  * counter that both go by, which no vCPU sees run backwards, wherever it is.
  */
 #include "tests/guest/bootargs.h"
+#include "tests/guest/sysreg.h"
 #include "tests/guest/tap.h"
 
 #define INTID_PHYSICAL 30u
@@ -12,15 +13,6 @@
 #define ENABLE	1ul
 #define IMASK	2ul
 #define ISTATUS 4ul
-
-#define READ(name)                                                                  \
-	({                                                                          \
-		uint64_t value_;                                                    \
-		__asm__ volatile("isb\n\tmrs %0, " #name : "=r"(value_)::"memory"); \
-		value_;                                                             \
-	})
-#define WRITE(name, value) \
-	__asm__ volatile("msr " #name ", %0\n\tisb" ::"r"((uint64_t)(value)) : "memory")
 
 static uint32_t fired[2], again;
 static uint64_t fired_at[2];
@@ -72,34 +64,34 @@ static bool wait_fired(uint32_t count, bool asleep)
 
 TEST(it_is_off_at_the_start_and_its_registers_read_back)
 {
-	CHECK_IS(READ(cntp_ctl_el0), 0);
+	CHECK_IS(READ_IN_ORDER(cntp_ctl_el0), 0);
 	WRITE(cntp_ctl_el0, ENABLE | IMASK);
 	WRITE(cntp_cval_el0, 0x123456789abcul);
-	CHECK_IS(READ(cntp_cval_el0), 0x123456789abcul);
-	CHECK_IS(READ(cntp_ctl_el0), ENABLE | IMASK);
+	CHECK_IS(READ_IN_ORDER(cntp_cval_el0), 0x123456789abcul);
+	CHECK_IS(READ_IN_ORDER(cntp_ctl_el0), ENABLE | IMASK);
 	WRITE(cntp_cval_el0, 1);
-	CHECK_IS(READ(cntp_ctl_el0), ENABLE | IMASK | ISTATUS);
-	CHECK((int32_t)READ(cntp_tval_el0) < 0 || timer_now() > 1ul << 31);
+	CHECK_IS(READ_IN_ORDER(cntp_ctl_el0), ENABLE | IMASK | ISTATUS);
+	CHECK((int32_t)READ_IN_ORDER(cntp_tval_el0) < 0 || timer_now() > 1ul << 31);
 	WRITE(cntp_tval_el0, -5l);
-	CHECK(READ(cntp_cval_el0) < READ(cntpct_el0));
-	CHECK_IS(READ(isr_el1), 0); /* masked */
+	CHECK(READ_IN_ORDER(cntp_cval_el0) < READ_IN_ORDER(cntpct_el0));
+	CHECK_IS(READ_IN_ORDER(isr_el1), 0); /* masked */
 	WRITE(cntp_ctl_el0, ~0ul);
-	CHECK_IS(READ(cntp_ctl_el0) & ~ISTATUS, ENABLE | IMASK);
+	CHECK_IS(READ_IN_ORDER(cntp_ctl_el0) & ~ISTATUS, ENABLE | IMASK);
 	WRITE(cntp_ctl_el0, 0);
 }
 
 /* What time it was by both registers lies between two looks at the counter, however long the machine stood still. */
 TEST(its_value_counts_down_to_its_deadline)
 {
-	uint64_t before = READ(cntpct_el0), deadline, after, looked, read;
+	uint64_t before = READ_IN_ORDER(cntpct_el0), deadline, after, looked, read;
 
 	WRITE(cntp_tval_el0, 0x7fffffff);
-	after = READ(cntpct_el0);
-	deadline = READ(cntp_cval_el0);
+	after = READ_IN_ORDER(cntpct_el0);
+	deadline = READ_IN_ORDER(cntp_cval_el0);
 	CHECK(deadline - 0x7fffffff >= before && deadline - 0x7fffffff <= after);
-	looked = READ(cntpct_el0);
-	read = (uint32_t)deadline - (uint32_t)READ(cntp_tval_el0);
-	after = READ(cntpct_el0);
+	looked = READ_IN_ORDER(cntpct_el0);
+	read = (uint32_t)deadline - (uint32_t)READ_IN_ORDER(cntp_tval_el0);
+	after = READ_IN_ORDER(cntpct_el0);
 	CHECK((uint32_t)(read - looked) <= after - looked);
 }
 
@@ -150,14 +142,14 @@ TEST(a_line_that_falls_takes_its_interrupt_with_it)
 	fired[0] = 0;
 	for (uint32_t how = 0; how < 3; how++) {
 		set(1);
-		CHECK(READ(isr_el1) != 0);
+		CHECK(READ_IN_ORDER(isr_el1) != 0);
 		if (how == 0)
 			WRITE(cntp_ctl_el0, ENABLE | IMASK);
 		else if (how == 1)
 			WRITE(cntp_cval_el0, timer_now() + AN_HOUR);
 		else
 			WRITE(cntp_ctl_el0, 0);
-		CHECK_IS(READ(isr_el1), 0);
+		CHECK_IS(READ_IN_ORDER(isr_el1), 0);
 	}
 	irq_restore(flags);
 	CHECK_IS(fired[0], 0);
@@ -173,7 +165,7 @@ static uint32_t off_fired;
 static void other(void *arg)
 {
 	(void)arg;
-	off_control = READ(cntp_ctl_el0);
+	off_control = READ_IN_ORDER(cntp_ctl_el0);
 	irq_handle(INTID_PHYSICAL, on_physical, NULL);
 	off_fired = fired[1]; /* its interrupt is enabled, since its former life if it had one */
 	fired[1] = 0;
@@ -188,7 +180,7 @@ static void other(void *arg)
 		while (!(then = SHARED_READ(handed_over)))
 			__asm__ volatile("yield");
 		backwards |= timer_now() < then;
-		backwards |= READ(cntpct_el0) < then;
+		backwards |= READ_IN_ORDER(cntpct_el0) < then;
 		SHARED_WRITE(handed_over, 0);
 	}
 	irq_save();

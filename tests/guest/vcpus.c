@@ -4,14 +4,8 @@
  */
 #include "guests/lib/runtime.h"
 #include "tests/guest/bootargs.h"
+#include "tests/guest/gic_offsets.h"
 #include "tests/guest/tap.h"
-
-#define GICD_BASE      0x08000000ul
-#define GICD_ISPENDR   0x200u
-#define GICD_ITARGETSR 0x800u
-#define GICD_ICFGR     0xc00u
-#define GICD_SGIR      0xf00u
-#define GICD_IROUTER   0x6000u
 
 #define SPI_FIRST 64u
 
