@@ -4,18 +4,10 @@
  */
 #include <weir/submit.h>
 #include "tests/bench/grant.h"
+#include "tests/bench/meet.h"
 
 static struct weir_submit ring;
 static uint64_t put[PASSAGES], made[PASSAGES];
-
-static bool map(void)
-{
-	weir_handle grant = 0;
-
-	while (weir_port_peer(port, &grant, NULL) == WEIR_OK && !grant)
-		event_wait(port, TASK_FOREVER);
-	return weir_grant_map(port, grant, 0, NULL, NULL) == WEIR_OK;
-}
 
 static void await(void)
 {
@@ -51,7 +43,8 @@ int main(void)
 {
 	uint8_t *pages = memory_pages(2), *window = weir_region(WEIR_REGION_WINDOW).base;
 
-	if (weir_port_find(weir_here(), "bench", &port) != WEIR_OK || !map())
+	if (weir_port_find(weir_here(), "bench", &port) != WEIR_OK ||
+	    weir_grant_map(port, meet(port), 0, NULL, NULL) != WEIR_OK)
 		return 1;
 	settle();
 	weir_submit_init(&ring, weir_here());

@@ -7,6 +7,7 @@
 #include <weir/event.h>
 #include <weir/grant.h>
 #include "tests/bench/bench.h"
+#include "tests/bench/meet.h"
 
 /* The library's vectors do the work. */
 static inline void on_interrupt(uint64_t at, uint32_t intid)
@@ -20,15 +21,6 @@ struct words {
 	uint64_t stored;
 	uint64_t seen;
 };
-
-static inline uint64_t meet(weir_handle port)
-{
-	uint64_t word = 0;
-
-	while (weir_port_peer(port, &word, NULL) == WEIR_OK && !word)
-		event_wait(port, TASK_FOREVER);
-	return word;
-}
 
 /* Each side's first page of the pool, for the other to read; the other's is in the window. */
 static inline bool exchange_pages(weir_handle *port)

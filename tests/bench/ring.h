@@ -8,6 +8,7 @@
 #include <weir/ring.h>
 #include <weir/submit.h>
 #include "tests/bench/bench.h"
+#include "tests/bench/meet.h"
 
 /* The library's vectors do the work. */
 static inline void on_interrupt(uint64_t at, uint32_t intid)
@@ -78,15 +79,6 @@ static inline bool find_ports(void)
 		if (weir_port_find(weir_here(), name, &ports[i]) != WEIR_OK)
 			return false;
 	return true;
-}
-
-static inline uint64_t meet(weir_handle port)
-{
-	uint64_t word = 0;
-
-	while (weir_port_peer(port, &word, NULL) == WEIR_OK && !word)
-		event_wait(port, TASK_FOREVER);
-	return word;
 }
 
 #define INLINED static inline __attribute__((always_inline))

@@ -1,20 +1,12 @@
 /* What commands in the submission ring cost who puts them, and makes the call that takes them. */
 #include <weir/submit.h>
 #include "tests/bench/grant.h"
+#include "tests/bench/meet.h"
 
 #define BATCH 16u
 
 static struct weir_submit ring;
 static uint64_t send[PASSAGES], batch[PASSAGES], copy[PASSAGES];
-
-static bool map(void)
-{
-	weir_handle grant = 0;
-
-	while (weir_port_peer(port, &grant, NULL) == WEIR_OK && !grant)
-		event_wait(port, TASK_FOREVER);
-	return weir_grant_map(port, grant, 0, NULL, NULL) == WEIR_OK;
-}
 
 static void measure_send(uint32_t i)
 {
@@ -62,7 +54,8 @@ int main(void)
 {
 	uint8_t *pages = memory_pages(2), *window = weir_region(WEIR_REGION_WINDOW).base;
 
-	if (weir_port_find(weir_here(), "bench", &port) != WEIR_OK || !map())
+	if (weir_port_find(weir_here(), "bench", &port) != WEIR_OK ||
+	    weir_grant_map(port, meet(port), 0, NULL, NULL) != WEIR_OK)
 		return 1;
 	settle();
 	weir_submit_init(&ring, weir_here());
