@@ -72,6 +72,23 @@ def test_throughput_is_bytes_over_instructions():
     assert float(one.get("cx")) < float(other.get("cx")) and float(one.get("cy")) > float(other.get("cy"))
 
 
+def test_names_of_near_points_do_not_lie_on_each_other():
+    page = page_of([instructions(name, figure) for name, figure in (
+        ("ring.record64", 80), ("ring.batch64", 81), ("ring.comm_core_record64", 82), ("ring.bulk64k", 20000),
+        ("raw.memcpy64k", 20100))])
+    named = [element for element in ElementTree.fromstring(page).iter("text") if ": " in element.text]
+    for side in ("start", "end"):
+        places = sorted(float(element.get("y")) for element in named if element.get("text-anchor") == side)
+        assert len(places) >= 2 and all(below - above >= 11 for above, below in zip(places, places[1:]))
+
+
+def test_each_drawing_is_told_in_words():
+    page = page_of([instructions("hypercall.null", 39), instructions("ring.record64", 128)], history=HISTORY)
+    told = [drawing.get("aria-label") for drawing in ElementTree.fromstring(page).iter("svg")]
+    assert told == ["Weir: 39, bao 2.0: 156, xen 4.17: 422", "ring.record64: 0.50",
+                    "2026-01-02 aaa: 9, 2026-01-04 ccc: 3", "2026-01-03 bbb: 200"]
+
+
 def test_the_table_has_accesses_limit_goal_and_best_peer():
     counted = {**instructions("hypercall.null", 92, 92, 94), "accesses": {"dsb": 1, "isb": 2, "tlbi": 0, "gic": 0.5, "dmb": 3}}
     rows = [[cell.text or "" for cell in row] for row in

@@ -21,7 +21,7 @@ svg text { font-size: 11px; fill: currentColor; }
 .line { fill: none; stroke: #1769aa; stroke-width: 1.5; } .axis { stroke: #a9b4c0; stroke-width: .6; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
 td, th { text-align: right; padding: .15rem .6rem; white-space: nowrap; border-bottom: 1px solid #a9b4c066; }
-td:first-child, th:first-child { text-align: left; }
+th:first-child { text-align: left; font-weight: 400; }
 @media (prefers-color-scheme: dark) {
  body { color: #dde3ea; background: #14191f; } .weir, .point { fill: #5db0ee; } .line { stroke: #5db0ee; }
  .peer, .axis { fill: #5a6672; stroke: #5a6672; }
@@ -30,6 +30,7 @@ td:first-child, th:first-child { text-align: left; }
 # Rows that move records, by their names' last number: ring.record64, page_ring.64k.
 RECORDS = re.compile(r"(?:ring|page_ring|raw)\.[a-z_]*?(\d+)(k?)")
 WIDTH = 320  # of a figure in the grid
+LETTER = 6  # a letter's width, about
 
 
 def page(result: dict, held: dict, peers: dict, history: list) -> str:
@@ -45,15 +46,18 @@ def page(result: dict, held: dict, peers: dict, history: list) -> str:
         "<h2>All rows</h2>", table(rows, held, peers),
         "<h2>History of the limits</h2>", limits_over_time(history),
     ]
-    return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/><title>What Weir costs</title>'
+    return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
+            '<meta name="viewport" content="width=device-width, initial-scale=1"/><title>What Weir costs</title>'
             f"<style>{STYLE}</style></head><body>\n" + "\n".join(body) + "\n</body></html>\n")
 
 
 # ---- SVG -----------------------------------------------------------------------------------------
 
 
-def svg(width, height, parts: list) -> str:
-    return f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img">{"".join(parts)}</svg>'
+def svg(width, height, parts: list, told: str) -> str:
+    """`told` is for who cannot see it."""
+    return (f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(told)}">'
+            f'{"".join(parts)}</svg>')
 
 
 def text(x, y, words, anchor="start") -> str:
@@ -93,7 +97,7 @@ def bars(figures: list) -> str:
                   f'<rect class="{kind}" x="128" y="{y + 3}" width="{length:.1f}" height="11">'
                   f"<title>{escape(who)}: {figure}</title></rect>",
                   text(132 + length, y + 12, figure)]
-    return svg(WIDTH, 17 * len(figures) + 2, parts)
+    return svg(WIDTH, 17 * len(figures) + 2, parts, ", ".join(f"{who}: {figure}" for who, figure in figures))
 
 
 def shortened(who: str) -> str:
@@ -128,12 +132,25 @@ def throughput(rows: list) -> str:
         parts += [line(*at(left, y), *at(right, y)), text(54, at(left, y)[1] + 4, f"{2.0 ** y:g}", "end")]
     for x in sorted({x for x, _, _ in points}):
         parts += [line(*at(x, low), *at(x, high)), text(at(x, low)[0], height - 12, size_name(2 ** x), "middle")]
-    for x, y, name in points:
-        (px, py), anchor = at(x, y), "start" if x < (left + right) / 2 else "end"
-        parts += [f'<circle class="point" cx="{px:.1f}" cy="{py:.1f}" r="3.5"/>',
-                  text(px + (7 if anchor == "start" else -7), py + 4, f"{name}: {2 ** y:.2f}", anchor)]
+    named = [(*at(x, y), f"{name}: {2 ** y:.2f}") for x, y, name in points]
+    parts += [f'<circle class="point" cx="{px:.1f}" cy="{py:.1f}" r="3.5"/>' for px, py, _ in named]
+    parts += labels(named, width)
     return "<p>Bytes for each instruction that is executed, against the bytes of a record.</p>" + \
-        svg(width, height, parts)
+        svg(width, height, parts, ", ".join(words for *_, words in named))
+
+
+def labels(points: list, width: int) -> list:
+    """Beside its point each, on the side that has room; one that would lie on another is moved down, with a line to it."""
+    parts, taken = [], []
+    for x, y, words in sorted(points, key=lambda point: point[1]):
+        length, right = LETTER * len(words), x < width / 2
+        begin, place = x + 9 if right else x - 9 - length, y
+        while any(abs(place - other) < 12 and begin < end and start < begin + length for start, end, other in taken):
+            place += 1
+        taken.append((begin, begin + length, place))
+        parts += [line(x, y, x + (8 if right else -8), place)] if place != y else []
+        parts.append(text(x + (9 if right else -9), place + 4, words, "start" if right else "end"))
+    return parts
 
 
 def size_name(size: float) -> str:
@@ -145,15 +162,15 @@ def size_name(size: float) -> str:
 
 def table(rows: list, held: dict, peers: dict) -> str:
     heads = ["", "Weir", *accesses.KINDS, "limit", "goal under", "best peer"]
-    lines = ["<tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>"]
+    lines = ["<tr>" + "".join(f'<th scope="col">{head}</th>' for head in heads) + "</tr>"]
     for entry in rows:
         name, best = entry["name"], limits.best_peer(peers, entry["name"])
         counts = [entry.get("accesses", {}).get(kind) for kind in accesses.KINDS]
         spread = f" ({entry['is']} of {entry['min']} to {entry['max']})" if entry["min"] != entry["max"] else ""
         cells = [name, f"{entry['figure']}{spread}", *counts, held["limits"].get(name), limits.goal_of(held, name),
                  f"{best[1]}: {best[0]}" if best else None]
-        lines.append("<tr>" + "".join(f"<td>{'' if cell is None else escape(str(cell))}</td>" for cell in cells) +
-                     "</tr>")
+        name, *cells = ("" if cell is None else escape(str(cell)) for cell in cells)
+        lines.append(f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return '<div class="scroll"><table>' + "\n".join(lines) + "</table></div>"
 
 
@@ -182,4 +199,4 @@ def curve(points: list, commits: int) -> str:
                      zip(points, [(None,), *points]) if limit != before[-1])
     change = f"{points[0][-1]} → {points[-1][-1]}" if points[0][-1] != points[-1][-1] else points[-1][-1]
     return svg(WIDTH, 50, [line(4, 46, 214, 46), f'<path class="line" d="{path}"><title>{escape(told)}</title></path>',
-                           text(222, places[-1][1] + 4, change)])
+                           text(222, places[-1][1] + 4, change)], told.replace("\n", ", "))
