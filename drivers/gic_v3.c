@@ -93,11 +93,36 @@ static void *find_redistributor(u32 affinity)
 	return 0;
 }
 
+/*
+ * The tree tells of room for many more than there are. Up to the last that is there, one after the other, which
+ * is in one piece; but more than Weir has cores as a whole, by blocks, for single pages would cost tables.
+ */
+static void map_redistributors(pa_t base, u64 bytes)
+{
+	u32 type = 0;
+	char *frame;
+
+	redistributors_bytes = min(bytes, 2 * FRAME);
+	frame = redistributors = mmu_map_device(base, redistributors_bytes);
+	while (cpu_probe(frame + GICR_TYPER, &type) && !(type & GICR_TYPER_LAST)) {
+		u64 more = type & GICR_TYPER_VLPIS ? 4 * FRAME : 2 * FRAME;
+
+		if (redistributors_bytes + more > min(bytes, MAX_PCPUS * 4 * FRAME)) {
+			redistributors_bytes = bytes;
+			redistributors = mmu_map_device(base, bytes);
+			return;
+		}
+		mmu_map_device(PA(base.raw + redistributors_bytes), more);
+		redistributors_bytes += more;
+		frame += more;
+	}
+}
+
 bool gic_v3_init(const struct gic_registers *registers)
 {
 	distributor = mmu_map_device(registers->distributor, FRAME);
-	redistributors_bytes = min(registers->redistributors_bytes, REDISTRIBUTORS_MAX);
-	redistributors = mmu_map_device(registers->redistributors, redistributors_bytes);
+	map_redistributors(registers->redistributors,
+			   min(registers->redistributors_bytes, REDISTRIBUTORS_MAX));
 	if (!gic_frame_is(distributor, GIC_PIDR2, 4, 3))
 		return gic_complain("the distributor", registers->distributor);
 	if (!gic_frame_is(redistributors, GIC_PIDR2, 4, 3) || !find_redistributor(own_affinity()))

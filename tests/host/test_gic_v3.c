@@ -33,7 +33,10 @@
 static const u64 mpidr_of[CORES] = { 0x0000000000, 0x0100020113, 0x0000000301 };
 static const u32 frame_of[CORES] = { 2, 0, 6 };
 
-static u8 distributor[FRAME], redistributors[FRAMES * FRAME];
+#define MANY_FRAMES 40u /* those of more cores than Weir has */
+
+static u8 distributor[FRAME], redistributors[MANY_FRAMES * FRAME];
+static u64 mapped_end; /* of the redistributors: the bytes that were mapped last, up to here */
 static struct {
 	u8 *at;
 	u32 value;
@@ -44,12 +47,20 @@ static u64 icc_iar, sgi, ended, deactivated, priority_mask, control, group_enabl
 
 void *mmu_map_device(pa_t base, u64 bytes)
 {
-	assert_int_equal(bytes, base.raw == 1 ? FRAME : sizeof(redistributors));
-	return base.raw == 1 ? distributor : redistributors;
+	if (base.raw == 1) {
+		assert_int_equal(bytes, FRAME);
+		return distributor;
+	}
+	assert_true(base.raw == 2 || base.raw - 2 == mapped_end);
+	mapped_end = base.raw - 2 + bytes;
+	return redistributors + (base.raw - 2);
 }
 
 bool cpu_probe(const void *address, u32 *value)
 {
+	if ((const u8 *)address >= redistributors &&
+	    (const u8 *)address < redistributors + sizeof(redistributors))
+		assert_true((const u8 *)address < redistributors + mapped_end);
 	memcpy(value, address, sizeof(*value));
 	return true;
 }
@@ -179,7 +190,7 @@ static void describe(u32 frame, u64 mpidr, u32 flags)
 static const struct gic_registers registers = { .version = 3,
 						.distributor = { 1 },
 						.redistributors = { 2 },
-						.redistributors_bytes = sizeof(redistributors) };
+						.redistributors_bytes = FRAMES * FRAME };
 
 static int prepare(void **state)
 {
@@ -197,6 +208,7 @@ static int prepare(void **state)
 	describe(8, 0xff, LAST);
 	icc_iar = 1023;
 	write_count = waits = core = 0;
+	mapped_end = 0;
 	sgi = ended = deactivated = 0;
 	return 0;
 }
@@ -328,6 +340,38 @@ TEST(frames_of_another_version_or_without_the_boot_core_are_refused)
 	assert_int_equal(write_count, 0);
 }
 
+TEST(frames_are_mapped_up_to_the_last_that_is_there)
+{
+	describe(6, mpidr_of[2], LAST);
+	assert_true(gic_init(&registers));
+	assert_int_equal(mapped_end, 8 * FRAME);
+	for (core = 0; core < CORES; core++)
+		assert_true(gic_init_core());
+}
+
+/* By blocks: not by as many tables as single pages would take. */
+TEST(frames_of_more_cores_than_weir_has_are_mapped_as_a_whole)
+{
+	struct gic_registers many = registers;
+
+	many.redistributors_bytes = MANY_FRAMES * FRAME;
+	for (u32 frame = 6; frame < MANY_FRAMES; frame += 2)
+		describe(frame, 0x1000 + frame, 0);
+	describe(MANY_FRAMES - 2, mpidr_of[2], LAST);
+	assert_true(gic_init(&many));
+	assert_int_equal(mapped_end, MANY_FRAMES * FRAME);
+	for (core = 0; core < CORES; core++)
+		assert_true(gic_init_core());
+}
+
+/* Nothing is looked at behind the end that the tree tells, whatever the last one says. */
+TEST(frames_end_where_the_tree_says)
+{
+	describe(8, 0xff, 0);
+	assert_true(gic_init(&registers));
+	assert_int_equal(mapped_end, FRAMES * FRAME);
+}
+
 /* ---- Interrupts ------------------------------------------------------------------------------ */
 
 TEST(a_shared_interrupt_is_routed_to_the_affinity_of_its_core_before_it_is_enabled)
@@ -411,6 +455,9 @@ int main(void)
 		RUN_AFTER(prepare, system_registers_are_enabled_first_and_groups_last),
 		RUN_AFTER(prepare, a_core_without_frames_is_told_and_stays_off),
 		RUN_AFTER(prepare, frames_of_another_version_or_without_the_boot_core_are_refused),
+		RUN_AFTER(prepare, frames_are_mapped_up_to_the_last_that_is_there),
+		RUN_AFTER(prepare, frames_of_more_cores_than_weir_has_are_mapped_as_a_whole),
+		RUN_AFTER(prepare, frames_end_where_the_tree_says),
 		RUN_AFTER(
 			start,
 			a_shared_interrupt_is_routed_to_the_affinity_of_its_core_before_it_is_enabled),
