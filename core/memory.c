@@ -9,6 +9,7 @@
 #include "arch/arm64/layout.h"
 #include "arch/arm64/mmu.h"
 #include "core/base/panic.h"
+#include "core/base/string.h"
 
 #define FREE_RANGES  (PLATFORM_BANKS + PLATFORM_RESERVED + 2)
 #define HEAP_RESERVE (2 * MIB)	 /* for what is promised to no VM, such as disks and channels */
@@ -180,6 +181,19 @@ void heap_give(void *memory, u64 bytes)
 	if (bytes > heap_left) {
 		heap_tail = memory;
 		heap_left = bytes;
+	}
+}
+
+void heap_shrink(void *object, u64 bytes, u64 needed)
+{
+	u8 *end = (u8 *)object + align_up(bytes, 16), *rest = (u8 *)object + align_up(needed, 16);
+
+	memset(rest, 0, (u64)(end - rest));
+	if (end == heap_tail) {
+		heap_tail = rest;
+		heap_left += (u64)(end - rest);
+	} else {
+		heap_give(rest, (u64)(end - rest));
 	}
 }
 

@@ -26,6 +26,9 @@ void *heap_pages(u64 count);
 /* Zeroed memory that Weir has already, for heap_alloc(): what fits into it takes no page. */
 void heap_give(void *memory, u64 bytes);
 
+/* The object that was allocated last, with so many bytes, needs fewer: the others are for the next ones. */
+void heap_shrink(void *object, u64 bytes, u64 needed);
+
 /*
  * What one allocation of so many bytes takes from the heap at most: the rest of a page that it does
  * not fit into, or pages that are not contiguous because a table of the heap lies between them.

@@ -129,6 +129,7 @@ static bool lay_out(struct vm *vm)
 				 tree, tree_room);
 	if (!tree_bytes) /* it said why */
 		return false;
+	heap_shrink(tree, tree_room, tree_bytes);
 	guest_tree_find_seeds(tree, vm->seed);
 	vm->tree_ipa = vm->ram_ipa + tree_at;
 	vm->entry_ipa = vm->ram_ipa + config->load_offset;

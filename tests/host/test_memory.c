@@ -293,6 +293,26 @@ TEST(objects_go_into_memory_that_was_given_before_they_take_pages)
 	assert_int_equal(heap_used, 2 * PAGE_SIZE);
 }
 
+TEST(what_an_object_did_not_need_is_for_the_next_and_zero_again)
+{
+	u8 *object, *next;
+
+	assert_true(memory_init(&machine));
+	object = heap_alloc(PAGE_SIZE);
+	memset(object, 0xff, PAGE_SIZE);
+	heap_shrink(object, PAGE_SIZE, 1001);
+	assert_int_equal(object[1000], 0xff);
+	next = heap_alloc(2048);
+	assert_ptr_equal(next, object + 1008);
+	assert_true(!next[0] && !memcmp(next, next + 1, 2047));
+	/* In front of what was a rest before, and is the smaller one. */
+	object = heap_alloc(PAGE_SIZE);
+	assert_int_equal(heap_used, 2 * PAGE_SIZE);
+	heap_shrink(object, PAGE_SIZE, 16);
+	assert_ptr_equal(heap_alloc(PAGE_SIZE - 16), object + 16);
+	assert_int_equal(heap_used, 2 * PAGE_SIZE);
+}
+
 TEST(promise_that_is_returned_can_be_given_again)
 {
 	u64 room;
@@ -450,6 +470,7 @@ int main(void)
 		RUN_AFTER(prepare, limit_at_and_beyond_the_end_of_memory_is_none),
 		RUN_AFTER(prepare, ram_that_does_not_fit_below_its_limit_is_taken_from_anywhere),
 		RUN_AFTER(prepare, objects_go_into_memory_that_was_given_before_they_take_pages),
+		RUN_AFTER(prepare, what_an_object_did_not_need_is_for_the_next_and_zero_again),
 		RUN_AFTER(prepare, promise_that_is_returned_can_be_given_again),
 		RUN_AFTER(prepare, allocations_stay_within_their_cost),
 		RUN_AFTER(prepare, an_object_begins_in_the_rest_of_the_last_page),
