@@ -83,15 +83,13 @@ TEST(an_answer_cannot_be_given_twice)
 	irq_restore(flags);
 }
 
-/*
- * With interrupts masked for longer than any deadline the request ends without us: the answer comes
- * too late, and the next request is served as if nothing had been.
- */
-TEST(a_late_answer_is_stale)
+/* What Weir says to an answer that comes when the request's deadline has passed. */
+static enum weir_status answer_late(void)
 {
-	uint64_t flags = irq_save(); /* first: a request that is served now is the last before us */
-	uint64_t reply[WEIR_UPCALL_REPLIES] = { 0 }, sequence = last_sequence, end;
-	uint32_t before = SHARED_READ(calls);
+	uint64_t flags = irq_save(); /* first: a request that is there now is the last before us */
+	uint64_t reply[WEIR_UPCALL_REPLIES] = { 0 }, end;
+	uint64_t sequence = weir_upcall_get(weir_here()).sequence;
+	enum weir_status status;
 
 	end = timer_now() + timer_ticks(WAIT_NS);
 	while (weir_upcall_get(weir_here()).sequence == sequence && timer_now() < end)
@@ -100,8 +98,25 @@ TEST(a_late_answer_is_stale)
 	end = timer_now() + timer_ticks(3000000000ull);
 	while (timer_now() < end)
 		;
-	CHECK_IS(weir_upcall_return(weir_here(), sequence, WEIR_OK, reply), WEIR_STALE);
+	status = weir_upcall_return(weir_here(), sequence, WEIR_OK, reply);
 	irq_restore(flags);
+	return status;
+}
+
+/*
+ * With interrupts masked for longer than any deadline the request ends without us: the answer comes
+ * too late, and the next request is served as if nothing had been. Where the machine stood still until now
+ * Weir's timer may be later than we are: then the same with the next request.
+ */
+TEST(a_late_answer_is_stale)
+{
+	uint32_t before = SHARED_READ(calls), tries = 5;
+	enum weir_status status;
+
+	do
+		status = answer_late();
+	while (status == WEIR_OK && --tries);
+	CHECK_IS(status, WEIR_STALE);
 	CHECK(WAIT(SHARED_READ(calls) >= before + 2));
 }
 
