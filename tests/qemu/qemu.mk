@@ -17,12 +17,17 @@ $(B)/tests/qemu/%.bin: tests/qemu/%.S build/setup.mk
 	$(Q)$(CC) -c $< -o $(@:.bin=.o) && $(OBJCOPY) -O binary $(@:.bin=.o) $@
 
 # Images with Linux; they are the same for all variants.
+# The one whose console is on virtio has the newer kernel, all others of tests/qemu/linux the older.
+LINUX_TEST_NAMES := $(filter-out hvc,$(patsubst tests/qemu/linux/%.dts,%,$(wildcard tests/qemu/linux/*.dts)))
 LINUX_TEST_IMAGES := $(foreach version,6.1 6.12,build/linux/linux-$(version).dtb build/linux/disk-$(version).dtb) \
-	$(patsubst tests/qemu/linux/%.dts,build/tests/qemu/linux/%-6.1.dtb,$(wildcard tests/qemu/linux/*.dts))
-build/tests/qemu/linux/%-6.1.dtb: tests/qemu/linux/%.dts build/linux/6.1/ramdisk.cpio | $(GUEST_TEST_BINARIES)
-	$(call step,IMAGE,$@)
-	@mkdir -p $(@D)
-	$(Q)tools/weir image $< -I build/linux/6.1 -I $(B)/tests/guest -I /usr/lib/u-boot/qemu_arm64 --deps $@.d -o $@
+	$(LINUX_TEST_NAMES:%=build/tests/qemu/linux/%-6.1.dtb) build/tests/qemu/linux/hvc-6.12.dtb
+define LINUX_TEST_IMAGE
+build/tests/qemu/linux/%-$(1).dtb: tests/qemu/linux/%.dts build/linux/$(1)/ramdisk.cpio | $(GUEST_TEST_BINARIES)
+	$$(call step,IMAGE,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)tools/weir image $$< -I build/linux/$(1) -I $(B)/tests/guest -I /usr/lib/u-boot/qemu_arm64 --deps $$@.d -o $$@
+endef
+$(foreach version,6.1 6.12,$(eval $(call LINUX_TEST_IMAGE,$(version))))
 
 .PHONY: tests-build linux-tests-build qemu-tests
 linux-tests-build: $(LINUX_TEST_IMAGES)

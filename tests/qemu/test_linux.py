@@ -188,9 +188,10 @@ def test_u_boot_boots_what_is_on_the_disk(boot, tmp_path):
 def test_shell_on_virtio(boot, tmp_path):
     disk = tmp_path / "disk"
     disk.write_bytes(bytes(1 << 20))
-    machine = start(boot, EXTRA / "hvc-6.1.dtb", disks=[disk], **VIRT[1])
+    machine = start(boot, EXTRA / "hvc-6.12.dtb", disks=[disk], **VIRT[1])
     shell = Shell(machine)
     shell.prompt()
+    shell.do("uname -r", r"6\.12\.\d.*")
     shell.do("tty", "/dev/hvc0")
     shell.do("grep -c processor /proc/cpuinfo", "1")
     shell.do("seq 3000 | md5sum", hashlib.md5(SEQUENCE[: SEQUENCE.index(b"3001\n")]).hexdigest() + "  -")
