@@ -188,7 +188,7 @@ static void leave_cores(struct vm *vm)
 	vm_vcpu_left(vm);
 }
 
-void vm_stop(struct vm *vm, enum vm_end why)
+bool vm_stop(struct vm *vm, enum vm_end why)
 {
 	enum on_fault policy = vm->config->on_fault;
 	bool mine;
@@ -202,13 +202,14 @@ void vm_stop(struct vm *vm, enum vm_end why)
 			    true);
 	spin_unlock(&vm->lock);
 	if (!mine)
-		return;
+		return false;
 	leave_cores(vm);
 	if (why == VM_END_FAULT && policy == ON_FAULT_STOP_MACHINE) {
 		log_line("%s faulted and its on-fault is stop-machine: powering off",
 			 vm->config->name);
 		machine_off();
 	}
+	return true;
 }
 
 /* ---- From outside ---------------------------------------------------------------------------- */

@@ -15,11 +15,11 @@ void vm_start_all(bool stay);
 
 /*
  * A VM ends by itself: every vCPU stops, and what it had with others is closed. After a reset, or a
- * fault with on-fault restart, it is rebuilt and starts again. Nothing while it is not running: then
+ * fault with on-fault restart, it is rebuilt and starts again. False, and nothing, while it is not running: then
  * somebody else was faster, whose word counts.
  */
 enum vm_end { VM_END_OFF, VM_END_RESET, VM_END_FAULT };
-void vm_stop(struct vm *vm, enum vm_end why);
+bool vm_stop(struct vm *vm, enum vm_end why);
 
 /*
  * A command from outside, which counts in every state: the last one decides what the VM ends up as.

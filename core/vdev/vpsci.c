@@ -75,8 +75,8 @@ static bool is_last_on(const struct vcpu *self) NEEDS(self->vm->lock)
  */
 static void end_vm(struct vcpu *self, enum vm_end why)
 {
-	vm_stop(self->vm, why);
-	sched_stop(self, false);
+	if (!vm_stop(self->vm, why))
+		sched_stop(self, false);
 }
 
 /* With its last vCPU the VM is off: there is nobody left who could turn one on. */

@@ -43,12 +43,13 @@ bool arch_guest_untranslated(void)
 	return untranslated;
 }
 
-void vm_stop(struct vm *of, enum vm_end why)
+bool vm_stop(struct vm *of, enum vm_end why)
 {
 	assert_ptr_equal(of, &vm);
 	assert_int_equal(why, VM_END_FAULT);
 	assert_int_equal(fake_log_count(), 0); /* not in the exit */
 	stops++;
+	return true;
 }
 
 static int start(void **state)

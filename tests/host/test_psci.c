@@ -24,15 +24,18 @@ void sched_block(void)
 	fail(); /* none of these waits */
 }
 
-/* As the real one: nothing in a VM that is not running. */
-void vm_stop(struct vm *of, enum vm_end why)
+/* As the real one: nothing in a VM that is not running, else all its vCPUs stop. */
+bool vm_stop(struct vm *of, enum vm_end why)
 {
 	assert_ptr_equal(of, &vm);
 	if (vm.state != VM_RUNNING)
-		return;
+		return false;
 	vm.state = VM_DYING;
 	ends++;
 	how = why;
+	sched_stop(&vcpu, true);
+	sched_stop(&other, true);
+	return true;
 }
 
 static int start(void **state)
