@@ -19,8 +19,11 @@ static struct range ranges[FREE_RANGES];
 static u32 range_count;
 static struct range *heap_range;
 static u64 heap_used; /* bytes of pages taken from heap_range */
-static u8 *heap_tail; /* rest of the last page for small objects */
-static u64 heap_left;
+/* What was left of pages, for small objects. */
+static struct rest {
+	u8 *at;
+	u64 bytes; /* 0: there is none */
+} rests[4];
 static u8 *heap_end;  /* of the page that was taken last */
 static u64 heap_goal; /* how large the heap is when all VMs that have a promise are built */
 static bool sealed;
@@ -138,21 +141,59 @@ void *heap_pages(u64 count)
 	return first;
 }
 
+/* The smallest one into which it fits; 0: none. */
+static struct rest *rest_for(u64 bytes)
+{
+	struct rest *best = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(rests); i++)
+		if (rests[i].bytes >= bytes && (!best || rests[i].bytes < best->bytes))
+			best = &rests[i];
+	return best;
+}
+
+/* The one that ends where the heap does; 0: none. */
+static struct rest *rest_at_end(void)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(rests); i++)
+		if (rests[i].bytes && rests[i].at + rests[i].bytes == heap_end)
+			return &rests[i];
+	return 0;
+}
+
+/* Of one more than there is room for the smallest is lost. */
+void heap_give(void *memory, u64 bytes)
+{
+	struct rest *least = &rests[0];
+
+	for (u32 i = 0; i < ARRAY_SIZE(rests); i++) {
+		if (rests[i].bytes && rests[i].at == (u8 *)memory + bytes) {
+			rests[i].at = memory;
+			rests[i].bytes += bytes;
+			return;
+		}
+		if (rests[i].bytes < least->bytes)
+			least = &rests[i];
+	}
+	if (bytes > least->bytes)
+		*least = (struct rest){ memory, bytes };
+}
+
 /*
  * So many pages behind the rest of the last one, if that goes on in them; else, or if there is no such rest, pages for
- * all of it. `bytes` do not fit into the rest.
+ * all of it. `bytes` fit into no rest.
  */
 static u8 *more_pages(u64 bytes, u64 *room)
 {
-	u8 *end = heap_tail + heap_left, *pages;
-	bool goes_on = heap_end && end == heap_end;
-	u64 rest = goes_on ? heap_left : 0;
-	u64 count = align_up(bytes - rest, PAGE_SIZE) / PAGE_SIZE;
+	struct rest *rest = rest_at_end();
+	u64 before = rest ? rest->bytes : 0;
+	u64 count = align_up(bytes - before, PAGE_SIZE) / PAGE_SIZE;
+	u8 *pages = heap_pages(count);
 
-	pages = heap_pages(count);
-	if (goes_on && pages == end) {
-		*room = rest + count * PAGE_SIZE;
-		return heap_tail;
+	if (rest && pages == rest->at + before) {
+		*room = before + count * PAGE_SIZE;
+		rest->bytes = 0;
+		return rest->at;
 	}
 	if (count * PAGE_SIZE < bytes) /* a table of the heap came between */
 		pages = heap_pages(++count);
@@ -162,26 +203,21 @@ static u8 *more_pages(u64 bytes, u64 *room)
 
 void *heap_alloc(u64 bytes)
 {
-	u8 *object = heap_tail;
-	u64 room = heap_left;
+	struct rest *rest;
+	u8 *object;
+	u64 room;
 
 	bytes = align_up(bytes, 16);
-	if (bytes > heap_left)
-		object = more_pages(bytes, &room);
-	/* Of two rests the larger one is kept. */
-	if (object == heap_tail || room - bytes > heap_left) {
-		heap_tail = object + bytes;
-		heap_left = room - bytes;
+	rest = rest_for(bytes);
+	if (rest) {
+		object = rest->at;
+		rest->at += bytes;
+		rest->bytes -= bytes;
+		return object;
 	}
+	object = more_pages(bytes, &room);
+	heap_give(object + bytes, room - bytes);
 	return object;
-}
-
-void heap_give(void *memory, u64 bytes)
-{
-	if (bytes > heap_left) {
-		heap_tail = memory;
-		heap_left = bytes;
-	}
 }
 
 void heap_shrink(void *object, u64 bytes, u64 needed)
@@ -189,12 +225,7 @@ void heap_shrink(void *object, u64 bytes, u64 needed)
 	u8 *end = (u8 *)object + align_up(bytes, 16), *rest = (u8 *)object + align_up(needed, 16);
 
 	memset(rest, 0, (u64)(end - rest));
-	if (end == heap_tail) {
-		heap_tail = rest;
-		heap_left += (u64)(end - rest);
-	} else {
-		heap_give(rest, (u64)(end - rest));
-	}
+	heap_give(rest, (u64)(end - rest));
 }
 
 /* The heap's range, as far as there are addresses for it; what RAM was taken of it is gone. */

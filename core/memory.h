@@ -23,10 +23,10 @@ void *heap_page(void);
 #define HEAP_PAGES_MAX 511u
 void *heap_pages(u64 count);
 
-/* Zeroed memory that Weir has already, for heap_alloc(): what fits into it takes no page. */
+/* Zeroed memory that Weir has already, 16-byte aligned, for heap_alloc(): what fits into it takes no page. */
 void heap_give(void *memory, u64 bytes);
 
-/* The object that was allocated last, with so many bytes, needs fewer: the others are for the next ones. */
+/* An object that was allocated with so many bytes needs fewer: the others are for the next ones. */
 void heap_shrink(void *object, u64 bytes, u64 needed);
 
 /*

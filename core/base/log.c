@@ -12,7 +12,8 @@
 
 static const char prefix[] = "weir: ";
 static log_sink sink;
-static char early[EARLY_BYTES]; /* lines, each with its terminating 0 */
+/* Lines, each with its terminating 0. Behind .data there is room: .bss begins at the next 2 KiB (weir.lds). */
+static char early[EARLY_BYTES] __attribute__((section(".data.early")));
 static size_t early_length;
 
 /* A buffer being filled; what has no room is dropped, and one byte is kept for the 0. */

@@ -138,7 +138,8 @@ static void hand_out(void)
 
 	range_count = 0;
 	heap_range = 0;
-	heap_used = heap_left = heap_goal = 0;
+	heap_used = heap_goal = 0;
+	memset(rests, 0, sizeof(rests));
 	sealed = false;
 	if (!memory_init(&platform))
 		return;

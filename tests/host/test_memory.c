@@ -65,8 +65,9 @@ static int prepare(void **state)
 	machine = (struct platform){ .bank = { { RAM_BASE, 64 * MIB } }, .bank_count = 1 };
 	range_count = 0;
 	heap_range = 0;
-	heap_used = heap_left = heap_goal = 0;
-	heap_tail = heap_end = 0;
+	heap_used = heap_goal = 0;
+	heap_end = 0;
+	memset(rests, 0, sizeof(rests));
 	sealed = false;
 	return 0;
 }
@@ -287,8 +288,9 @@ TEST(objects_go_into_memory_that_was_given_before_they_take_pages)
 	assert_int_equal(heap_used, PAGE_SIZE);
 	heap_alloc(16);
 	assert_int_equal(heap_used, 2 * PAGE_SIZE);
-	/* The larger of two is kept. */
-	heap_give(given, 16);
+	/* Of two that it fits into the smaller one. */
+	heap_give(given, 32);
+	assert_ptr_equal(heap_alloc(32), given);
 	heap_alloc(32);
 	assert_int_equal(heap_used, 2 * PAGE_SIZE);
 }
@@ -367,7 +369,7 @@ static void check_refused(const struct manifest_vm *config, const char *line)
 	assert_int_equal(free_bytes(), before);
 }
 
-/* But for a page that somebody else has taken in between: then of two rests the larger one is kept. */
+/* But for a page that somebody else has taken in between: then there are two rests. */
 TEST(an_object_begins_in_the_rest_of_the_last_page)
 {
 	u8 *first, *second, *page, *third;
