@@ -36,11 +36,13 @@ static void count_work(u64 ticks)
 	worked_ticks += ticks;
 }
 
+bool held_up;
+
 bool step(void)
 {
 	u64 before = hw.accesses;
 
-	if (raised || fake_sd_line(&hw)) {
+	if ((raised || fake_sd_line(&hw)) && !(held_up && deadline_us)) {
 		raised = false;
 		device->ops->interrupt(device);
 	} else if (hw.coming_count && (!deadline_us || now_us + card_us < deadline_us)) {
@@ -148,7 +150,7 @@ int prepare(void **state)
 	now_us = 1000;
 	deadline_us = 0;
 	card_us = 120;
-	raised = false;
+	raised = held_up = false;
 	worked_ticks = 0;
 	fake_sd_init(&hw, medium, SECTORS, &now_us);
 	memory = heap_alloc(4 * PAGE_SIZE);

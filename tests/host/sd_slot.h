@@ -29,6 +29,8 @@ extern struct fake_sd hw;
 extern u8 medium[SECTORS * SECTOR];
 extern u64 now_us, deadline_us; /* 0: no timer */
 extern u64 card_us; /* between two things that the card does; 48 bits at the slow clock take 120 */
+extern bool
+	held_up; /* the core is, before each interrupt, until a timer is due that is set: that comes first */
 extern u64 worked_ticks; /* what the driver says that it has taken of its core */
 extern struct block_device *device;
 extern u8 *memory;		 /* four pages */

@@ -270,6 +270,19 @@ TEST(transfer_that_hangs_is_sent_again_as_words)
 	check_works_with(2);
 }
 
+/* The answer has come in time and is seen late; the transfer has its whole time from then on. */
+TEST(transfer_goes_on_when_the_core_was_held_up)
+{
+	probe_good();
+	held_up = true;
+	card_us = 800000;
+	check_runs(request(0, BLOCK_READ, 20, 1), WEIR_OK);
+	check_read(&requests[0], 20, 1);
+	assert_int_equal(hw.dma_blocks, 1);
+	assert_int_equal(hw.commands[READ_MANY], 1);
+	assert_int_equal(hw.resets, 1);
+}
+
 TEST(transfer_that_always_hangs_fails)
 {
 	probe_good();
@@ -381,6 +394,7 @@ int main(void)
 			  adma_error_of_a_controller_that_hangs_fails_its_request_alone),
 		RUN_AFTER(prepare_dma, bad_block_fails_its_request_alone),
 		RUN_AFTER(prepare_dma, transfer_that_hangs_is_sent_again_as_words),
+		RUN_AFTER(prepare_dma, transfer_goes_on_when_the_core_was_held_up),
 		RUN_AFTER(prepare_dma, transfer_that_always_hangs_fails),
 		RUN_AFTER(prepare_dma, lines_that_stay_in_reset_cost_a_reset_of_all),
 		RUN_AFTER(prepare_dma, controller_that_dies_keeps_its_request),

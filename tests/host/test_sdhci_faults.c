@@ -122,6 +122,19 @@ TEST(hanging_command_is_sent_again_after_a_reset)
 	}
 }
 
+/* What has come is not late because the core is: for identification as for requests, nothing is begun anew. */
+TEST(core_that_is_held_up_takes_no_answer_for_a_hang)
+{
+	held_up = true;
+	probe_good();
+	check_runs(request(0, BLOCK_READ, 9, 3), WEIR_OK);
+	assert_memory_equal(memory, medium + 9 * SECTOR, 3 * SECTOR);
+	check_card_works();
+	hw.bad_blocks = 1;
+	check_first_fails(BLOCK_WRITE);
+	assert_int_equal(hw.resets, 1);
+}
+
 TEST(request_that_always_hangs_fails_and_others_are_served)
 {
 	for (u32 i = 0; i < 3; i++) {
@@ -373,6 +386,7 @@ int main(void)
 		RUN_AFTER(prepare, what_the_card_could_not_write_is_an_error),
 		RUN_AFTER(prepare, sector_behind_the_end_fails_at_once),
 		RUN_AFTER(prepare, hanging_command_is_sent_again_after_a_reset),
+		RUN_AFTER(prepare, core_that_is_held_up_takes_no_answer_for_a_hang),
 		RUN_AFTER(prepare, request_that_always_hangs_fails_and_others_are_served),
 		RUN_AFTER(prepare, resets_are_counted_for_each_request),
 		RUN_AFTER(prepare, controller_that_dies_fails_requests_until_it_lives),
