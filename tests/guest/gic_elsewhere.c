@@ -168,7 +168,7 @@ TEST(what_is_disabled_is_not_taken_there)
 
 TEST(its_private_interrupts_are_in_its_redistributor)
 {
-	uint64_t there_is = GICR_BASE + 2 * SGI_FRAME + SGI_FRAME;
+	uint64_t there_is = GICR_BASE + 2 * GICR_SGI_FRAME + GICR_SGI_FRAME;
 
 	if (gic_version() == 2)
 		return; /* which banks them */
