@@ -37,8 +37,11 @@
 #define CHECK_IS(expression, expected) \
 	tap_check((int64_t)(expression), (int64_t)(expected), __LINE__, #expression)
 
-/* Waits for what another vCPU or VM, or a handler, will make true; false if it takes too long. */
-#define WAIT_NS 20000000000ull
+/*
+ * Waits for what another vCPU or VM, or a handler, will make true; false if it takes too long: less than the two
+ * minutes after which a machine hangs, and longer than any host is busy with others.
+ */
+#define WAIT_NS 60000000000ull
 #define WAIT(condition)                                                \
 	({                                                             \
 		uint64_t tap_end = timer_now() + timer_ticks(WAIT_NS); \
