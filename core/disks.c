@@ -177,7 +177,7 @@ const void *disks_read(struct block_device *device, u64 sector)
 		.sector = sector,
 		.segment_count = 1,
 		.segment = &read->request.own,
-		.own = { mmu_heap_pa(read->sector), BLOCK_SECTOR_BYTES },
+		.own = { mmu_heap_pa(read->sector), BLOCK_SECTOR_BYTES, 0 },
 		.done = read_done,
 	};
 	read->under_way = device->ops->submit(device, &read->request) == WEIR_OK;

@@ -18,6 +18,7 @@ enum block_operation { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH };
 struct block_segment {
 	pa_t pa; /* any */
 	u32 bytes;
+	u32 link; /* only where there is a table */
 };
 
 #define BLOCK_SEGMENTS_MAX 16
@@ -26,12 +27,24 @@ struct block_segment {
 struct block_request {
 	enum block_operation operation;
 	u64 sector;
-	u32 segment_count;		     /* 0 for a flush, else 1..max_segments of the device */
-	const struct block_segment *segment; /* whole sectors, <= max_segment_bytes */
-	struct block_segment own;	     /* for who needs a single one */
+	u32 segment_count;	       /* 0 for a flush, else 1..max_segments of the device */
+	struct block_segment *segment; /* whole sectors, <= max_segment_bytes */
+	union {
+		struct block_segment own; /* for who needs a single one; without a link */
+		/*
+		 * Or, if there is a table, where segment[-1] is: a driver of virtio may take the segments as
+		 * descriptors. One before them and one behind are its own then; of the others `link` is flags, that
+		 * there is a next one, and whether it is written by the device, and in the upper half the next one's
+		 * index, which of the first is 2.
+		 */
+		struct {
+			pa_t table;
+			u32 reserved, has_table;
+		};
+	};
 	void (*done)(struct block_request *request, enum weir_status status);
-	struct list link; /* the driver's from submit (WEIR_OK) to done, else the caller's */
-	u32 driver_slot;
+	struct list link;	 /* the driver's from submit (WEIR_OK) to done, else the caller's */
+	u32 driver_slot;	 /* the driver's */
 	enum weir_status status; /* the driver's, until `done` has it */
 	u64 ticks; /* that moving its data took of a core; 0 if the device does that. The caller zeroes it */
 };

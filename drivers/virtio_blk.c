@@ -7,7 +7,8 @@
  *
  * A request is a chain of descriptors: header (read by the device), data, status byte (written by
  * it). Free descriptors are a list through their own `next`, so a chain that is taken from it is
- * linked already, and goes back whole. The head's number names the request everywhere.
+ * linked already, and goes back whole. The head's number names the request everywhere. A device that
+ * takes them gets a request that has a table as that alone: one descriptor.
  *
  * Barriers between this core and the device, each with its partner in VIRTIO 1.1:
  *   [D1] chain and ring entry before avail.idx; pairs with the device reading idx first (2.6.13.3).
@@ -37,10 +38,12 @@
 #define FEATURE_SEG_MAX		BIT(2)
 #define FEATURE_READ_ONLY	BIT(5)
 #define FEATURE_FLUSH		BIT(9)
+#define FEATURE_INDIRECT	BIT(28)
 #define FEATURE_VERSION_1	BIT(32)
 #define FEATURE_ACCESS_PLATFORM BIT(33)
-#define FEATURES_KNOWN \
-	(FEATURE_SIZE_MAX | FEATURE_SEG_MAX | FEATURE_READ_ONLY | FEATURE_FLUSH | FEATURE_VERSION_1)
+#define FEATURES_KNOWN                                                            \
+	(FEATURE_SIZE_MAX | FEATURE_SEG_MAX | FEATURE_READ_ONLY | FEATURE_FLUSH | \
+	 FEATURE_INDIRECT | FEATURE_VERSION_1)
 
 /* Requests, 5.2.6. */
 #define TYPE_IN		  0u
@@ -98,6 +101,7 @@ struct virtio_blk {
 	struct header *header;
 	struct rings *rings;
 	u64 header_pa, answer_pa;
+	bool indirect; /* it takes tables; read-only after probe */
 
 	struct spinlock lock; /* guards the rest, and the queue */
 	bool broken;
@@ -116,6 +120,9 @@ struct virtio_blk {
 _Static_assert(sizeof(struct descriptor) * QUEUE_MAX == PAGE_SIZE, "descriptors are one page");
 _Static_assert(sizeof(struct header) * QUEUE_MAX == PAGE_SIZE, "headers are one page");
 _Static_assert(sizeof(struct rings) <= PAGE_SIZE, "rings are in one page");
+_Static_assert(sizeof(struct block_segment) == sizeof(struct descriptor) &&
+		       offsetof(struct block_segment, link) == offsetof(struct descriptor, flags),
+	       "segments are descriptors");
 _Static_assert(sizeof(struct virtio_blk) <= PAGE_SIZE, "a disk is in one page");
 
 static struct virtio_blk *disk_of(struct block_device *device)
@@ -134,18 +141,16 @@ static u32 request_type(const struct block_request *request)
 	return type[request->operation];
 }
 
-/* Writes the chain into the first free descriptors, which are linked already; returns its head. */
-static u16 fill_chain(struct virtio_blk *disk, struct block_request *request) NEEDS(disk->lock)
+/* Writes the chain into free descriptors, from this one on, which are linked already; returns the last. */
+static u16 fill_chain(struct virtio_blk *disk, const struct block_request *request, u16 head)
+	NEEDS(disk->lock)
 {
 	u16 data_flags = DESCRIPTOR_NEXT;
-	u16 head = disk->free;
 	struct descriptor *entry = &disk->descriptor[head];
 	u16 index;
 
 	if (request->operation == BLOCK_READ)
 		data_flags |= DESCRIPTOR_WRITE;
-	disk->header[head].type = request_type(request);
-	disk->header[head].sector = request->sector;
 	entry->address = disk->header_pa + head * HEADER_BYTES;
 	entry->bytes = HEADER_BYTES;
 	entry->flags = DESCRIPTOR_NEXT;
@@ -157,12 +162,26 @@ static u16 fill_chain(struct virtio_blk *disk, struct block_request *request) NE
 	}
 	index = entry->next;
 	entry = &disk->descriptor[index];
-	disk->rings->answer[head] = ANSWER_NONE;
 	entry->address = disk->answer_pa + head;
 	entry->bytes = 1;
 	entry->flags = DESCRIPTOR_WRITE;
-	disk->tail[head] = index;
-	disk->free = entry->next;
+	return index;
+}
+
+/* The same as a table, in which the data are already; of the ring it takes one (2.7.5.3). */
+static u16 fill_table(struct virtio_blk *disk, const struct block_request *request, u16 head)
+	NEEDS(disk->lock)
+{
+	struct block_segment *segment = request->segment;
+	struct descriptor *entry = &disk->descriptor[head];
+	u32 count = request->segment_count;
+
+	segment[-1] = (struct block_segment){ PA(disk->header_pa + head * HEADER_BYTES),
+					      HEADER_BYTES, DESCRIPTOR_NEXT | 1u << 16 };
+	segment[count] = (struct block_segment){ PA(disk->answer_pa + head), 1, DESCRIPTOR_WRITE };
+	entry->address = request->table.raw;
+	entry->bytes = (count + EXTRA_DESCRIPTORS) * sizeof(*entry);
+	entry->flags = DESCRIPTOR_INDIRECT;
 	return head;
 }
 
@@ -176,21 +195,28 @@ static void make_available(struct virtio_blk *disk, u16 head) NEEDS(disk->lock)
 	register_write(disk->registers, QUEUE_NOTIFY, 0);
 }
 
+/* `driver_slot`: how many descriptors it has. */
 static enum weir_status submit_locked(struct virtio_blk *disk, struct block_request *request)
 	NEEDS(disk->lock)
 {
-	u16 needed = (u16)(request->segment_count + EXTRA_DESCRIPTORS);
-	u16 head;
+	bool as_table = disk->indirect && request->has_table;
+	u32 needed = as_table ? 1 : request->segment_count + EXTRA_DESCRIPTORS;
+	u16 head = disk->free, tail;
 
 	if (disk->broken)
 		return WEIR_IO;
 	if (disk->free_count < needed)
 		return WEIR_AGAIN;
-	head = fill_chain(disk, request);
-	disk->free_count -= needed;
+	disk->header[head].type = request_type(request);
+	disk->header[head].sector = request->sector;
+	disk->rings->answer[head] = ANSWER_NONE;
+	tail = as_table ? fill_table(disk, request, head) : fill_chain(disk, request, head);
+	disk->tail[head] = tail;
+	disk->free = disk->descriptor[tail].next;
+	disk->free_count -= (u16)needed;
 	disk->in_flight++;
 	disk->request[head] = request;
-	request->driver_slot = head;
+	request->driver_slot = needed;
 	make_available(disk, head);
 	return WEIR_OK;
 }
@@ -219,7 +245,7 @@ static void finish(struct virtio_blk *disk, u16 head, enum weir_status status, s
 	disk->request[head] = 0;
 	disk->descriptor[tail].next = disk->free;
 	disk->free = head;
-	disk->free_count += (u16)(request->segment_count + EXTRA_DESCRIPTORS);
+	disk->free_count += (u16)request->driver_slot;
 	disk->in_flight--;
 	request->status = status;
 	list_append(done, &request->link);
@@ -252,7 +278,7 @@ static bool collect(struct virtio_blk *disk, struct list *done, bool *more) NEED
 }
 
 /* 4.2.2.1 and 2.1.2: over when the status reads 0. */
-static bool reset(void *registers, u32 polls)
+static RARE bool reset(void *registers, u32 polls)
 {
 	register_write(registers, STATUS, 0);
 	while (register_read(registers, STATUS)) {
@@ -263,7 +289,7 @@ static bool reset(void *registers, u32 polls)
 	return true;
 }
 
-static void give_up(struct virtio_blk *disk, const char *why) NEEDS(disk->lock)
+static RARE void give_up(struct virtio_blk *disk, const char *why) NEEDS(disk->lock)
 {
 	disk->broken = true;
 	disk->resetting = true;
@@ -274,7 +300,7 @@ static void give_up(struct virtio_blk *disk, const char *why) NEEDS(disk->lock)
  * Ends every request, a few at a time, but not before the device has confirmed its reset: until then
  * it may write to their memory. One that never confirms keeps them for ever. True: there are more.
  */
-static bool fail_some(struct virtio_blk *disk, struct list *done) NEEDS(disk->lock)
+static RARE bool fail_some(struct virtio_blk *disk, struct list *done) NEEDS(disk->lock)
 {
 	if (disk->resetting && !reset(disk->registers, RESET_POLLS_IN_INTERRUPT))
 		return false;
@@ -333,7 +359,7 @@ static const struct block_device_ops ops = {
 
 /* Finding one, at boot. */
 
-static u64 read_features(void *registers)
+static RARE u64 read_features(void *registers)
 {
 	u64 low, high;
 
@@ -344,7 +370,7 @@ static u64 read_features(void *registers)
 	return low | high << 32;
 }
 
-static void write_features(void *registers, u64 features)
+static RARE void write_features(void *registers, u64 features)
 {
 	register_write(registers, DRIVER_SELECT, 0);
 	register_write(registers, DRIVER_FEATURES, (u32)features);
@@ -352,13 +378,13 @@ static void write_features(void *registers, u64 features)
 	register_write(registers, DRIVER_FEATURES, (u32)(features >> 32));
 }
 
-static void add_status(void *registers, u32 bits)
+static RARE void add_status(void *registers, u32 bits)
 {
 	register_write(registers, STATUS, register_read(registers, STATUS) | bits);
 }
 
 /* 64 bits of configuration: read again if they changed in between (2.4.1); bounded. */
-static u64 read_capacity(void *registers)
+static RARE u64 read_capacity(void *registers)
 {
 	u64 capacity = 0;
 
@@ -374,7 +400,7 @@ static u64 read_capacity(void *registers)
 }
 
 /* Steps 3 to 6 of 3.1.1. Returns why not, or 0. */
-static const char *negotiate(void *registers, u64 *features)
+static RARE const char *negotiate(void *registers, u64 *features)
 {
 	u64 offered = read_features(registers);
 
@@ -391,7 +417,7 @@ static const char *negotiate(void *registers, u64 *features)
 	return "refuses the features that it offered";
 }
 
-static const char *read_limits(struct virtio_blk *disk, u64 features)
+static RARE const char *read_limits(struct virtio_blk *disk, u64 features)
 {
 	struct block_device *device = &disk->device;
 	u32 segment_bytes = UINT32_MAX, segments = BLOCK_SEGMENTS_MAX;
@@ -411,14 +437,14 @@ static const char *read_limits(struct virtio_blk *disk, u64 features)
 	return 0;
 }
 
-static void write_address(void *registers, u32 offset, u64 pa)
+static RARE void write_address(void *registers, u32 offset, u64 pa)
 {
 	register_write(registers, offset, (u32)pa);
 	register_write(registers, offset + 4, (u32)(pa >> 32));
 }
 
 /* 4.2.3.2. Returns the size, 0 if queue 0 cannot be used. */
-static u16 queue_size(void *registers)
+static RARE u16 queue_size(void *registers)
 {
 	u32 limit, size = QUEUE_MAX;
 
@@ -431,7 +457,7 @@ static u16 queue_size(void *registers)
 	return size > EXTRA_DESCRIPTORS ? (u16)size : 0;
 }
 
-static void make_queue(struct virtio_blk *disk, const struct virtio_blk_place *place)
+static RARE void make_queue(struct virtio_blk *disk, const struct virtio_blk_place *place)
 {
 	u64 rings_pa;
 
@@ -454,7 +480,7 @@ static void make_queue(struct virtio_blk *disk, const struct virtio_blk_place *p
 }
 
 /* 3.1.1. Returns why the disk cannot be used, or 0. */
-static const char *start(const struct virtio_blk_place *place)
+static RARE const char *start(const struct virtio_blk_place *place)
 {
 	void *registers = place->registers;
 	struct virtio_blk *disk;
@@ -476,6 +502,7 @@ static const char *start(const struct virtio_blk_place *place)
 	disk = place->alloc_page();
 	disk->registers = registers;
 	disk->queue_size = size;
+	disk->indirect = features & FEATURE_INDIRECT;
 	disk->device = (struct block_device){
 		.ops = &ops, .name = place->name, .intid = place->intid, .edge = place->edge
 	};
@@ -489,7 +516,7 @@ static const char *start(const struct virtio_blk_place *place)
 	return 0;
 }
 
-bool virtio_blk_probe(const struct virtio_blk_place *place)
+RARE bool virtio_blk_probe(const struct virtio_blk_place *place)
 {
 	void *registers = place->registers;
 	const char *why;

@@ -88,7 +88,7 @@ static struct block_slot *take_slot(struct vcpu *self, pa_t pa, u32 bytes)
 		slot = &block->slot[index];
 		slot->request.segment_count = bytes != 0;
 		slot->request.ticks = 0;
-		slot->request.own = (struct block_segment){ pa, bytes };
+		slot->request.own = (struct block_segment){ pa, bytes, 0 };
 		block->reach[index] = (struct block_reach){ pa.raw, pa.raw + bytes };
 	}
 	spin_unlock(&block->lock);

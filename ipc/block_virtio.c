@@ -80,7 +80,7 @@ static RARE APART enum weir_status start_next(struct virtio_request *request)
 	struct block_segment *piece = request->data;
 
 	io->segment = piece;
-	io->ticks = 0;
+	io->has_table = io->ticks = 0;
 	for (; count < most && room; count++, piece++) {
 		if (piece->bytes > room) {
 			request->later = piece->bytes - room;
@@ -171,7 +171,7 @@ static RARE APART u64 join(struct virtio_request *request, bool read)
 			to[-1].bytes += here;
 		} else {
 			all |= bytes;
-			*to++ = (struct block_segment){ PA(at), here };
+			*to++ = (struct block_segment){ PA(at), here, 0 };
 		}
 		bytes += here;
 		end = at + here;
@@ -203,6 +203,7 @@ static u64 gather(struct virtio_request *request, bool read)
 		return join(request, read);
 	io->segment = request->data = &request->chain.piece[1];
 	io->segment_count = request->left = count - 2;
+	io->has_table = true;
 	io->ticks = 0;
 	return bytes;
 }

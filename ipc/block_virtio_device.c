@@ -135,6 +135,7 @@ static struct virtio_disk *create(struct vm *vm, u32 index)
 		disk->request[i].disk = disk;
 		disk->request[i].bit = 1u << i;
 		disk->request[i].request.done = block_virtio_done;
+		disk->request[i].request.table = mmu_heap_pa(disk->request[i].chain.piece);
 		list_init(&disk->request[i].request.link);
 	}
 	virtio_add(vm, index, &disk->device, &model);

@@ -50,7 +50,10 @@ struct virtio_queue {
 	u8 *at[VIRTIO_PARTS];	 /* and the same at EL2 */
 };
 
-/* A chain: what the device reads comes first. Its pieces are checked: they are the VM's RAM. */
+/*
+ * A chain: what the device reads comes first. Its pieces are checked: they are the VM's RAM. They are linked as those of
+ * a request with a table (drivers/block_device.h), of which they are all.
+ */
 struct virtio_chain {
 	u16 head;
 	u32 count, readable; /* pieces */

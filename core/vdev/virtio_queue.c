@@ -54,12 +54,14 @@ static bool read_chain(const struct vm *vm, const struct virtio_queue *queue,
 	u64 before = 0, offsets = 0, end = 0, bytes = 0,
 	    writes = 0; /* of all: `before` not of the last */
 	struct block_segment *piece = chain->piece;
+	u32 next = 0;
 	u64 writable;
 
 	do {
 		const u64 *entry = table[word >> NEXT_SHIFT & mask];
 		u64 offset;
 
+		__asm__("" : "+r"(entry)); /* hidden, or each word's address is made anew */
 		before |= word;
 		offset = read_once(entry[0]) - base;
 		word = read_once(entry[1]);
@@ -69,7 +71,9 @@ static bool read_chain(const struct vm *vm, const struct virtio_queue *queue,
 		end = max(end, offset + (u32)word);
 		bytes += (u32)word;
 		writes = writes << 1 | (word & FLAG(DESCRIPTOR_WRITE));
-		*piece++ = (struct block_segment){ PA(ram + offset), (u32)word };
+		next += 1u << 16;
+		*piece++ = (struct block_segment){ PA(ram + offset), (u32)word,
+						   (u32)(word >> 32 & 3) | next };
 	} while (word & FLAG(DESCRIPTOR_NEXT));
 	/* What is to be written comes last: as many bits, and none behind them. The size is a power of two. */
 	writes >>= 33;

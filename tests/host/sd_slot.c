@@ -99,7 +99,7 @@ struct test_request *request(u32 index, enum block_operation operation, u64 sect
 			.sector = sector,
 			.segment_count = 1,
 			.segment = &made->request.own,
-			.own = { PA((u64)memory), sectors * SECTOR },
+			.own = { PA((u64)memory), sectors * SECTOR, 0 },
 			.done = done,
 		},
 	};

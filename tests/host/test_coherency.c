@@ -526,7 +526,7 @@ static void transfer(enum block_operation operation)
 	struct block_request request = { .operation = operation,
 					 .segment_count = 1,
 					 .segment = &request.own,
-					 .own = { PA((u64)memory), 512 },
+					 .own = { PA((u64)memory), 512, 0 },
 					 .done = request_done };
 
 	fake_record_reset();

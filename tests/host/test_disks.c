@@ -198,7 +198,7 @@ static void read_first(enum weir_status status)
 		.operation = BLOCK_READ,
 		.segment_count = 1,
 		.segment = &request.own,
-		.own = { PA((u64)buffer), BLOCK_SECTOR_BYTES },
+		.own = { PA((u64)buffer), BLOCK_SECTOR_BYTES, 0 },
 		.done = done,
 	};
 

@@ -158,8 +158,8 @@ TEST(blocks_go_to_the_pieces_of_a_request)
 
 	probe_good();
 	for (u32 i = 0; i < 4; i++)
-		segment[i] =
-			(struct block_segment){ PA((u64)memory + offset[i]), sectors[i] * SECTOR };
+		segment[i] = (struct block_segment){ PA((u64)memory + offset[i]),
+						     sectors[i] * SECTOR, 0 };
 	read->request.segment = write->request.segment = segment;
 	read->request.segment_count = write->request.segment_count = 4;
 	check_runs(read, WEIR_OK);

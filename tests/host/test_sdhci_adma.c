@@ -87,8 +87,8 @@ TEST(pieces_have_a_descriptor_each)
 
 	probe_good();
 	for (u32 i = 0; i < 4; i++)
-		segment[i] =
-			(struct block_segment){ PA((u64)memory + offset[i]), sectors[i] * SECTOR };
+		segment[i] = (struct block_segment){ PA((u64)memory + offset[i]),
+						     sectors[i] * SECTOR, 0 };
 	read->request.segment = write->request.segment = segment;
 	read->request.segment_count = write->request.segment_count = 4;
 	check_runs(read, WEIR_OK);

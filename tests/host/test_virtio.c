@@ -207,12 +207,16 @@ static u32 write_two(u32 first, u32 second, bool touch)
 
 TEST(a_piece_that_is_no_whole_sectors_fails_unless_the_next_touches_it)
 {
+	u32 tables = virtio_disk_tables();
+
 	assert_int_equal(write_two(512, 1024, false), 0);
+	assert_int_equal(virtio_disk_tables(), ++tables); /* as the driver made it */
 	assert_int_equal(write_two(528, 496, true), 0);
 	assert_int_equal(write_two(528, 496, false), 1);
 	assert_int_equal(write_two(528, 528, false), 1);
 	assert_int_equal(write_two(528, 512, true), 1);
 	assert_int_equal(write_two(4096, 1024, false), 0); /* two requests of the device */
+	assert_int_equal(virtio_disk_tables(), tables);
 }
 
 /* All that a header is read from is no data of a read; all that is written is none of a write. */

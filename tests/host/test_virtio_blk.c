@@ -35,7 +35,7 @@ TEST(probe_passes_over_what_is_no_disk_without_a_word)
 TEST(probe_takes_only_the_features_that_it_knows)
 {
 	assert_true(probe(0));
-	assert_int_equal(hardware[0].driver_features, 1ul << 32 | 1ul << 9 | 1ul << 2);
+	assert_int_equal(hardware[0].driver_features, 1ul << 32 | 1ul << 28 | 1ul << 9 | 1ul << 2);
 	assert_int_equal(hardware[0].status, 0xf);
 	assert_int_equal(hardware[0].queue_num, 256);
 	assert_int_equal(block_device_get(0)->sectors, SECTORS);
@@ -145,7 +145,7 @@ TEST(segments_are_filled_in_their_order)
 	assert_true(probe(0));
 	device = block_device_get(0);
 	for (u32 i = 0; i < 4; i++)
-		segment[i] = (struct block_segment){ PA((u64)memory + 1024 * (3 - i)), 512 };
+		segment[i] = (struct block_segment){ PA((u64)memory + 1024 * (3 - i)), 512, 0 };
 	done_count = 0;
 	assert_int_equal(device->ops->submit(device, &request), WEIR_OK);
 	assert_int_equal(done_count, 0); /* never from inside submit */
@@ -154,6 +154,75 @@ TEST(segments_are_filled_in_their_order)
 	assert_int_equal(done_status, WEIR_OK);
 	for (u32 i = 0; i < 4; i++)
 		assert_memory_equal(memory + 1024 * (3 - i), medium[0] + (7 + i) * 512, 512);
+}
+
+/* Requests of two sectors by tables, as many as the ring has room for. */
+static u32 submit_tables(u32 count)
+{
+	static struct block_request request[300];
+	static struct block_segment table[300][4];
+	u8 *memory = heap_page();
+	u32 taken = 0;
+
+	assert_true(probe(0));
+	for (u32 i = 0; i < count; i++) {
+		struct block_segment *segment = table[i];
+
+		segment[1] = (struct block_segment){ PA((u64)memory + 512), 512, 3 | 2u << 16 };
+		segment[2] = (struct block_segment){ PA((u64)memory), 512, 3 | 3u << 16 };
+		request[i] = (struct block_request){ .operation = BLOCK_READ,
+						     .sector = 7,
+						     .segment_count = 2,
+						     .segment = &segment[1],
+						     .table = PA((u64)segment),
+						     .has_table = true,
+						     .done = count_done };
+		taken += block_device_get(0)->ops->submit(block_device_get(0), &request[i]) ==
+			 WEIR_OK;
+	}
+	done_count = 0;
+	while (done_count < taken) {
+		fake_virtio_serve_all(&hardware[0]);
+		interrupt(0);
+	}
+	assert_int_equal(done_status, WEIR_OK);
+	assert_memory_equal(memory + 512, medium[0] + 7 * 512, 512);
+	assert_memory_equal(memory, medium[0] + 8 * 512, 512);
+	return taken;
+}
+
+TEST(request_with_a_table_takes_one_descriptor)
+{
+	hardware[0].automatic = false;
+	assert_int_equal(submit_tables(300), 256);
+	assert_int_equal(hardware[0].largest_table, 4 * 16);
+}
+
+TEST(device_that_takes_no_tables_gets_the_segments)
+{
+	hardware[0].automatic = false;
+	hardware[0].features &= ~(1ul << 28);
+	assert_int_equal(submit_tables(300), 64);
+	assert_int_equal(hardware[0].largest_table, 0);
+}
+
+/* One that goes by itself leaves the free descriptors linked for those that do not. */
+TEST(requests_with_and_without_a_table_take_turns)
+{
+	struct block_request request = { .operation = BLOCK_READ,
+					 .segment_count = 1,
+					 .segment = &request.own,
+					 .done = count_done };
+
+	request.own = (struct block_segment){ PA((u64)heap_page()), 512, 0 };
+	assert_int_equal(submit_tables(3), 3);
+	done_count = 0;
+	for (u32 i = 0; i < 300; i++) {
+		assert_int_equal(block_device_get(0)->ops->submit(block_device_get(0), &request),
+				 WEIR_OK);
+		interrupt(0);
+	}
+	assert_int_equal(done_count, 300);
 }
 
 TEST(full_queue_answers_again_and_changes_nothing)
@@ -170,7 +239,7 @@ TEST(full_queue_answers_again_and_changes_nothing)
 		request[i] = (struct block_request){ .operation = BLOCK_READ,
 						     .segment_count = 1,
 						     .segment = &request[i].own,
-						     .own = { PA((u64)memory), 512 },
+						     .own = { PA((u64)memory), 512, 0 },
 						     .done = count_done };
 		assert_int_equal(device->ops->submit(device, &request[i]),
 				 i < 85 ? WEIR_OK : WEIR_AGAIN);
@@ -307,6 +376,9 @@ int main(void)
 		RUN_DRIVER(probe_reads_the_capacity_again_if_it_changed_meanwhile),
 		RUN_DRIVER(devices_beyond_the_table_are_left_out_and_named),
 		RUN_DRIVER(segments_are_filled_in_their_order),
+		RUN_DRIVER(request_with_a_table_takes_one_descriptor),
+		RUN_DRIVER(device_that_takes_no_tables_gets_the_segments),
+		RUN_DRIVER(requests_with_and_without_a_table_take_turns),
 		RUN_DRIVER(full_queue_answers_again_and_changes_nothing),
 		RUN_DRIVER(device_without_flush_is_taken_as_writing_through),
 		RUN_SERVICE(device_that_needs_a_reset_fails_every_request_once),

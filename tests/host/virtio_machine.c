@@ -37,7 +37,7 @@ static struct {
 	u8 *ram;
 	u8 medium[DEVICE_CAPACITY * BLOCK_SECTOR_BYTES];
 	struct block_request *queue[QUEUED];
-	u32 queued, requests, flushes;
+	u32 queued, requests, tables, flushes;
 	bool line[VM_VIRTIO_DEVICES];
 	u32 edges[VM_VIRTIO_DEVICES];
 	bool shared[VIRTIO_POOL_PAGES];
@@ -177,6 +177,18 @@ static void check_segment(const struct block_segment *segment)
 	grant_unlock(&virtio_vm);
 }
 
+/* A table is made of the segments, and of one before and one behind, which are overwritten here. */
+static void check_table(struct block_request *request)
+{
+	u32 flags = request->operation == BLOCK_READ ? 3 : 1;
+
+	assert_int_equal(request->table.raw, (u64)&request->segment[-1]);
+	for (u32 i = 0; i < request->segment_count; i++)
+		assert_int_equal(request->segment[i].link, flags | (i + 2) << 16);
+	request->segment[-1] = request->segment[request->segment_count] =
+		(struct block_segment){ PA(UINT64_MAX), UINT32_MAX, UINT32_MAX };
+}
+
 static enum weir_status submit(struct block_device *device, struct block_request *request)
 {
 	u64 sectors = 0;
@@ -192,6 +204,9 @@ static enum weir_status submit(struct block_device *device, struct block_request
 	assert_true(sectors <= DEVICE_CAPACITY && request->sector <= DEVICE_CAPACITY - sectors);
 	assert_true(request->operation != BLOCK_WRITE ||
 		    request->sector + sectors <= VIRTIO_SECTORS);
+	if (request->has_table)
+		check_table(request);
+	machine.tables += request->has_table;
 	machine.queue[machine.queued++] = request;
 	machine.requests++;
 	return WEIR_OK;
@@ -205,6 +220,11 @@ static struct block_device disk = {
 	.max_segments = 4,
 	.max_segment_bytes = SEGMENT_MAX,
 };
+
+u32 virtio_disk_tables(void)
+{
+	return machine.tables;
+}
 
 u32 block_device_count(void)
 {

@@ -66,6 +66,7 @@ bool virtio_disk_interrupt(void);	       /* one; false: none was there */
 bool virtio_disk_wait(void);		       /* until the next timeout; false: there is none */
 u32 virtio_disk_flushes(void);
 u32 virtio_disk_requests(void);		 /* until now */
+u32 virtio_disk_tables(void);		 /* of these, with a table */
 bool virtio_line(u32 slot);		 /* its interrupt */
 u32 virtio_edges(u32 slot);		 /* of it, since it was asked last */
 bool virtio_share(u32 page, bool share); /* of the pool; false: it is busy */

@@ -243,12 +243,21 @@ static void execute(struct fake_virtio *device, u16 head)
 {
 	const struct wire_descriptor *table = (const struct wire_descriptor *)device->descriptor;
 	const struct wire_descriptor *entry = &table[head];
-	const struct wire_header *header = (const struct wire_header *)entry->address;
-	u64 position = header->sector * SECTOR;
+	const struct wire_header *header;
 	u8 answer = device->next_answer;
 	u32 segments = 0;
+	u64 position;
 
 	assert_true(head < device->queue_num);
+	if (entry->flags & 4) {
+		assert_true(device->driver_features & 1ul << 28);
+		assert_int_equal(entry->flags, 4);
+		table = (const struct wire_descriptor *)entry->address;
+		device->largest_table = max(device->largest_table, entry->bytes);
+		entry = table;
+	}
+	header = (const struct wire_header *)entry->address;
+	position = header->sector * SECTOR;
 	assert_int_equal(entry->bytes, 16);
 	assert_int_equal(entry->flags, 1);
 	assert_int_equal(header->reserved, 0);

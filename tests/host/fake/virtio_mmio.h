@@ -38,6 +38,7 @@ struct fake_virtio {
 	u16 seen_available, used_index;
 	u64 served;
 	u32 largest_transfer;
+	u32 largest_table; /* bytes, of indirect descriptors */
 };
 
 void fake_virtio_init(struct fake_virtio *device, u8 *medium, u64 sectors);
