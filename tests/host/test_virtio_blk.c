@@ -164,7 +164,6 @@ static u32 submit_tables(u32 count)
 	u8 *memory = heap_page();
 	u32 taken = 0;
 
-	assert_true(probe(0));
 	for (u32 i = 0; i < count; i++) {
 		struct block_segment *segment = table[i];
 
@@ -194,7 +193,9 @@ static u32 submit_tables(u32 count)
 TEST(request_with_a_table_takes_one_descriptor)
 {
 	hardware[0].automatic = false;
-	assert_int_equal(submit_tables(300), 256);
+	assert_true(probe(0));
+	for (u32 i = 0; i < 3; i++)
+		assert_int_equal(submit_tables(300), 256);
 	assert_int_equal(hardware[0].largest_table, 4 * 16);
 }
 
@@ -202,6 +203,7 @@ TEST(device_that_takes_no_tables_gets_the_segments)
 {
 	hardware[0].automatic = false;
 	hardware[0].features &= ~(1ul << 28);
+	assert_true(probe(0));
 	assert_int_equal(submit_tables(300), 64);
 	assert_int_equal(hardware[0].largest_table, 0);
 }
@@ -215,6 +217,7 @@ TEST(requests_with_and_without_a_table_take_turns)
 					 .done = count_done };
 
 	request.own = (struct block_segment){ PA((u64)heap_page()), 512, 0 };
+	assert_true(probe(0));
 	assert_int_equal(submit_tables(3), 3);
 	done_count = 0;
 	for (u32 i = 0; i < 300; i++) {
@@ -223,6 +226,8 @@ TEST(requests_with_and_without_a_table_take_turns)
 		interrupt(0);
 	}
 	assert_int_equal(done_count, 300);
+	hardware[0].automatic = false;
+	assert_int_equal(submit_tables(300), 256);
 }
 
 TEST(full_queue_answers_again_and_changes_nothing)
