@@ -35,18 +35,22 @@ void block_device_again(const struct block_device *device)
 	gic_pend(device->intid);
 }
 
+static bool has_room(struct block_device *device)
+{
+	return device->room && device->room(device);
+}
+
 void block_device_interrupt(void *context)
 {
 	struct block_device *device = context;
 	bool more = device->ops->interrupt(device);
 
-	block_device_room(device);
-	if (more)
+	if (has_room(device) || more)
 		block_device_again(device);
 }
 
 void block_device_room(struct block_device *device)
 {
-	if (device->room && device->room(device))
+	if (has_room(device))
 		block_device_again(device);
 }

@@ -198,8 +198,8 @@ static bool submit_waiting(struct waiting *queue, struct block_device *device) N
  * follows which sees the count. The VM does not end meanwhile: its end begins with requests when no
  * vCPU of it is on a core any more (core/life.c), and no communication core at its rings (submit_vm_stop()).
  */
-static void wait_for_device(struct vm *vm, const struct block_disk *disk,
-			    struct block_request *request)
+static APART void wait_for_device(struct vm *vm, const struct block_disk *disk,
+				  struct block_request *request)
 {
 	struct waiting *queue = &waiting[disk->device_index];
 	struct block_turn *turn = &vm->ipc->block.turn[disk->device_index];
@@ -222,13 +222,8 @@ static void request_done(struct block_request *request, enum weir_status status)
 	block_slot_complete(slot_of(request), status);
 }
 
-/*
- * The driver's interrupt, when all it has ended is done: what waits for the device, and what waits in a queue of
- * a guest's (block_virtio.c).
- */
-static bool device_has_room(struct block_device *device)
+static APART bool serve_waiting(struct waiting *queue, struct block_device *device)
 {
-	struct waiting *queue = &waiting[device->index];
 	bool more = block_virtio_look(device);
 
 	if (!__atomic_load_n(&queue->count, __ATOMIC_RELAXED))
@@ -237,6 +232,19 @@ static bool device_has_room(struct block_device *device)
 	more |= submit_waiting(queue, device);
 	spin_unlock(&queue->lock);
 	return more;
+}
+
+/*
+ * The driver's interrupt, when all it has ended is done: what waits for the device, and what waits in a queue of
+ * a guest's (block_virtio.c).
+ */
+static bool device_has_room(struct block_device *device)
+{
+	struct waiting *queue = &waiting[device->index];
+
+	if (!__atomic_load_n(&queue->count, __ATOMIC_RELAXED) && !block_virtio_waits(device))
+		return false;
+	return serve_waiting(queue, device);
 }
 
 enum weir_status block_start(struct vm *vm, const struct block_disk *disk,

@@ -208,37 +208,56 @@ static u64 gather(struct virtio_request *request, bool read)
 	return bytes;
 }
 
-static void account(struct virtio_disk *disk, struct vcpu *self, u64 sectors)
+/* Nobody's now: the next vCPU that notifies pays. */
+static APART void owe(struct virtio_disk *disk, u64 sectors)
 {
-	if (self) {
-		account_block(&self->account, sectors);
-		return;
-	}
 	spin_lock(&disk->device.lock);
 	disk->owed_requests++;
 	disk->owed_sectors += sectors;
 	spin_unlock(&disk->device.lock);
 }
 
-/* ANSWER_NONE: the service has it, and `done` comes or was here. */
-static u8 begin_io(struct virtio_request *request, struct vcpu *self, u64 sector, u64 sectors)
+static void account(struct virtio_disk *disk, struct vcpu *self, u64 sectors)
+{
+	if (self)
+		account_block(&self->account, sectors);
+	else
+		owe(disk, sectors);
+}
+
+static APART u8 begin_flush(struct virtio_request *request, struct vcpu *self)
 {
 	const struct block_disk *disk = request->disk->disk;
-	enum block_operation operation = request->request.operation;
+
+	if (!disk->device)
+		return ANSWER_IO;
+	request->request.operation = BLOCK_FLUSH;
+	request->request.sector = 0; /* 5.2.6.1 */
+	request->written = 1;
+	account(request->disk, self, 0);
+	if (disk->device->write_through)
+		return ANSWER_OK;
+	return start_next(request) == WEIR_OK ? ANSWER_NONE : ANSWER_IO;
+}
+
+/* ANSWER_NONE: the service has it, and `done` comes or was here. */
+static u8 begin_io(struct virtio_request *request, struct vcpu *self, bool read, u64 sector)
+{
+	const struct block_disk *disk = request->disk->disk;
+	struct block_request *io = &request->request;
+	u64 bytes = gather(request, read), sectors = bytes / BLOCK_SECTOR_BYTES;
 	enum weir_status status;
 
-	if (!disk->device || (operation == BLOCK_WRITE && block_virtio_read_only(disk)))
+	if (!disk->device || (!read && block_virtio_read_only(disk)))
 		return ANSWER_IO;
-	if (operation != BLOCK_FLUSH &&
-	    (!sectors || sectors > disk->sectors || sector > disk->sectors - sectors))
+	if (!sectors || sectors > disk->sectors || sector > disk->sectors - sectors)
 		return ANSWER_IO;
-	request->request.sector = disk->first_sector + sector;
-	request->written = operation == BLOCK_READ ? (u32)sectors * BLOCK_SECTOR_BYTES + 1 : 1;
+	io->operation = read ? BLOCK_READ : BLOCK_WRITE;
+	io->sector = disk->first_sector + sector;
+	request->written = (read ? (u32)bytes : 0) + 1;
 	account(request->disk, self, sectors);
-	if (operation == BLOCK_FLUSH && disk->device->write_through)
-		return ANSWER_OK;
-	if (request->request.segment_count)
-		status = block_start(request->disk->device.vm, disk, &request->request);
+	if (io->segment_count)
+		status = block_start(request->disk->device.vm, disk, io);
 	else
 		status = start_next(request);
 	return status == WEIR_OK ? ANSWER_NONE : ANSWER_IO;
@@ -279,20 +298,15 @@ static struct header read_header(pa_t pa)
 
 static u8 begin(struct virtio_request *request, struct vcpu *self)
 {
-	struct block_request *io = &request->request;
 	struct header header = read_header(request->chain.piece[0].pa);
-	u64 bytes;
 
-	io->segment_count = request->left = request->later = 0;
+	request->request.segment_count = request->left = request->later = 0;
 	switch (header.type) {
 	case TYPE_IN:
 	case TYPE_OUT:
-		io->operation = header.type == TYPE_IN ? BLOCK_READ : BLOCK_WRITE;
-		bytes = gather(request, header.type == TYPE_IN);
-		return begin_io(request, self, header.sector, bytes / BLOCK_SECTOR_BYTES);
+		return begin_io(request, self, header.type == TYPE_IN, header.sector);
 	case TYPE_FLUSH:
-		io->operation = BLOCK_FLUSH;
-		return begin_io(request, self, 0, 0);
+		return begin_flush(request, self);
 	case TYPE_GET_ID:
 		return get_id(request);
 	default:
@@ -329,15 +343,13 @@ static APART u32 shared_pieces(struct vm *vm, const struct virtio_request *reque
 
 /* ---- Queues ---------------------------------------------------------------------------------- */
 
-static void note_reach(struct virtio_request *request, const struct vm *vm)
+/* Apart: most chains have nothing of the pool, which is the end of RAM. */
+static APART struct block_reach reach_of(const struct virtio_chain *chain, u64 pool)
 {
-	const struct virtio_chain *chain = &request->chain;
 	struct block_reach reach = { UINT64_MAX, 0 };
-	u64 pool = vm->ipc->grant.pool.raw; /* the end of RAM */
 
-	for (u32 i = 0; chain->end > pool && i < chain->count; i++) {
+	for (u32 i = 0; i < chain->count; i++) {
 		const struct block_segment *piece = &chain->piece[i];
-
 		u64 end = piece->pa.raw + piece->bytes;
 
 		if (end > pool) {
@@ -345,7 +357,16 @@ static void note_reach(struct virtio_request *request, const struct vm *vm)
 			reach.to = max(reach.to, end);
 		}
 	}
-	request->reach = reach;
+	return reach;
+}
+
+static void note_reach(struct virtio_request *request, const struct vm *vm)
+{
+	u64 pool = vm->ipc->grant.pool.raw;
+
+	request->reach = (struct block_reach){ 0, 0 };
+	if (request->chain.end > pool)
+		request->reach = reach_of(&request->chain, pool);
 }
 
 /* Takes a chain and a request for it; 0: there is none, or it must wait. */

@@ -19,6 +19,8 @@ struct block_device;
 void block_virtio_create(struct vm *vm);
 u64 block_virtio_heap_bytes(void); /* what it takes for a disk, at most */
 
+/* Is there such a disk as block_virtio_look() looks for? Who makes one raises the interrupt then. */
+bool block_virtio_waits(const struct block_device *device);
 /*
  * Looks into the queue of a disk on this device that has had more in it than requests can be under way; a little. In
  * the driver's interrupt, on core 0. True: there are more such disks, and it is to be called again.

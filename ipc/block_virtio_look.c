@@ -90,13 +90,18 @@ static APART void look_into(struct looks *of, struct virtio_disk *disk)
 		rest(of, disk);
 }
 
+bool block_virtio_waits(const struct block_device *device)
+{
+	return !list_empty(&looks[device->index].disks);
+}
+
 bool block_virtio_look(struct block_device *device)
 {
 	struct looks *of = &looks[device->index];
 	struct virtio_disk *disk = 0;
 	bool more;
 
-	if (list_empty(&of->disks)) /* who puts one there raises the interrupt then */
+	if (!block_virtio_waits(device))
 		return false;
 	spin_lock(&of->lock);
 	of->ready = !of->ready;
