@@ -133,7 +133,7 @@ WEIR_FLAGS := $(TARGET_FLAGS) $(WARNINGS) -DWEIR_ORDER_MARKS -mbranch-protection
 WEIR_FLAGS += -mcmodel=tiny $(if $(LLVM),,-fno-align-functions -fno-align-loops -fno-align-jumps)
 
 # What runs at boot, or seldom, or waits for a device or the console anyway is made small, not fast.
-COLD_SOURCES := $(wildcard core/manifest*.c core/vm*.c) $(filter-out drivers/virtio_blk.c,$(wildcard drivers/*.c)) arch/arm64/cpu.c arch/arm64/early.c arch/arm64/extensions.c arch/arm64/mmu.c \
+COLD_SOURCES := $(wildcard core/manifest*.c core/vm*.c drivers/*.c) arch/arm64/cpu.c arch/arm64/early.c arch/arm64/extensions.c arch/arm64/mmu.c \
 	arch/arm64/secondary.c \
 	arch/arm64/stage2.c core/console.c core/disks.c core/fault.c core/guest_tree.c core/life.c \
 	core/base/log.c core/machine.c core/main.c core/memory.c core/monitor.c core/partition.c core/platform.c core/probe.c \

@@ -278,7 +278,7 @@ static bool collect(struct virtio_blk *disk, struct list *done, bool *more) NEED
 }
 
 /* 4.2.2.1 and 2.1.2: over when the status reads 0. */
-static RARE bool reset(void *registers, u32 polls)
+static bool reset(void *registers, u32 polls)
 {
 	register_write(registers, STATUS, 0);
 	while (register_read(registers, STATUS)) {
@@ -289,7 +289,7 @@ static RARE bool reset(void *registers, u32 polls)
 	return true;
 }
 
-static RARE void give_up(struct virtio_blk *disk, const char *why) NEEDS(disk->lock)
+static void give_up(struct virtio_blk *disk, const char *why) NEEDS(disk->lock)
 {
 	disk->broken = true;
 	disk->resetting = true;
@@ -300,7 +300,7 @@ static RARE void give_up(struct virtio_blk *disk, const char *why) NEEDS(disk->l
  * Ends every request, a few at a time, but not before the device has confirmed its reset: until then
  * it may write to their memory. One that never confirms keeps them for ever. True: there are more.
  */
-static RARE bool fail_some(struct virtio_blk *disk, struct list *done) NEEDS(disk->lock)
+static bool fail_some(struct virtio_blk *disk, struct list *done) NEEDS(disk->lock)
 {
 	if (disk->resetting && !reset(disk->registers, RESET_POLLS_IN_INTERRUPT))
 		return false;
@@ -359,7 +359,7 @@ static const struct block_device_ops ops = {
 
 /* Finding one, at boot. */
 
-static RARE u64 read_features(void *registers)
+static u64 read_features(void *registers)
 {
 	u64 low, high;
 
@@ -370,7 +370,7 @@ static RARE u64 read_features(void *registers)
 	return low | high << 32;
 }
 
-static RARE void write_features(void *registers, u64 features)
+static void write_features(void *registers, u64 features)
 {
 	register_write(registers, DRIVER_SELECT, 0);
 	register_write(registers, DRIVER_FEATURES, (u32)features);
@@ -378,13 +378,13 @@ static RARE void write_features(void *registers, u64 features)
 	register_write(registers, DRIVER_FEATURES, (u32)(features >> 32));
 }
 
-static RARE void add_status(void *registers, u32 bits)
+static void add_status(void *registers, u32 bits)
 {
 	register_write(registers, STATUS, register_read(registers, STATUS) | bits);
 }
 
 /* 64 bits of configuration: read again if they changed in between (2.4.1); bounded. */
-static RARE u64 read_capacity(void *registers)
+static u64 read_capacity(void *registers)
 {
 	u64 capacity = 0;
 
@@ -400,7 +400,7 @@ static RARE u64 read_capacity(void *registers)
 }
 
 /* Steps 3 to 6 of 3.1.1. Returns why not, or 0. */
-static RARE const char *negotiate(void *registers, u64 *features)
+static const char *negotiate(void *registers, u64 *features)
 {
 	u64 offered = read_features(registers);
 
@@ -417,7 +417,7 @@ static RARE const char *negotiate(void *registers, u64 *features)
 	return "refuses the features that it offered";
 }
 
-static RARE const char *read_limits(struct virtio_blk *disk, u64 features)
+static const char *read_limits(struct virtio_blk *disk, u64 features)
 {
 	struct block_device *device = &disk->device;
 	u32 segment_bytes = UINT32_MAX, segments = BLOCK_SEGMENTS_MAX;
@@ -437,14 +437,14 @@ static RARE const char *read_limits(struct virtio_blk *disk, u64 features)
 	return 0;
 }
 
-static RARE void write_address(void *registers, u32 offset, u64 pa)
+static void write_address(void *registers, u32 offset, u64 pa)
 {
 	register_write(registers, offset, (u32)pa);
 	register_write(registers, offset + 4, (u32)(pa >> 32));
 }
 
 /* 4.2.3.2. Returns the size, 0 if queue 0 cannot be used. */
-static RARE u16 queue_size(void *registers)
+static u16 queue_size(void *registers)
 {
 	u32 limit, size = QUEUE_MAX;
 
@@ -457,7 +457,7 @@ static RARE u16 queue_size(void *registers)
 	return size > EXTRA_DESCRIPTORS ? (u16)size : 0;
 }
 
-static RARE void make_queue(struct virtio_blk *disk, const struct virtio_blk_place *place)
+static void make_queue(struct virtio_blk *disk, const struct virtio_blk_place *place)
 {
 	u64 rings_pa;
 
@@ -480,7 +480,7 @@ static RARE void make_queue(struct virtio_blk *disk, const struct virtio_blk_pla
 }
 
 /* 3.1.1. Returns why the disk cannot be used, or 0. */
-static RARE const char *start(const struct virtio_blk_place *place)
+static const char *start(const struct virtio_blk_place *place)
 {
 	void *registers = place->registers;
 	struct virtio_blk *disk;
@@ -516,7 +516,7 @@ static RARE const char *start(const struct virtio_blk_place *place)
 	return 0;
 }
 
-RARE bool virtio_blk_probe(const struct virtio_blk_place *place)
+bool virtio_blk_probe(const struct virtio_blk_place *place)
 {
 	void *registers = place->registers;
 	const char *why;
