@@ -44,35 +44,40 @@ static struct vcpu *vcpu_of(struct arch_vcpu *arch)
 
 /* ---- Emulated registers ---------------------------------------------------------------------- */
 
+/* Instructions hold the number of a page, not an address; an offset is the rest of one. */
+#define PAGES_BEHIND(base, page) ((page) - ((base) >> PAGE_SHIFT))
+#define PAGES(bytes)		 ((bytes) >> PAGE_SHIFT)
+
+_Static_assert(VM_GICD_BASE % VM_GICD_BYTES == 0 && VM_UART_BASE % VM_UART_BYTES == 0 &&
+		       VM_VIRTIO_BASE % VM_VIRTIO_BYTES == 0 &&
+		       VM_GICC_DIR % VM_GICC_DIR_BYTES == 0,
+	       "an offset is the rest of an address");
+
 /* False: no register there, or none that answers such an access. */
 static bool access_register(struct vcpu *self, u64 ipa, struct mmio *access)
 {
-	/* Stored where it is used: the compiler would do so for each of these before it asks for the next. */
-	u64 offset = ipa - VM_GICD_BASE;
+	u64 page = ipa >> PAGE_SHIFT;
 
-	if (offset < VM_GICD_BYTES) {
-		access->offset = offset;
+	if (PAGES_BEHIND(VM_GICD_BASE, page) < PAGES(VM_GICD_BYTES)) {
+		access->offset = ipa % VM_GICD_BYTES;
 		return vgic_mmio_distributor(self, access);
 	}
-	offset = ipa - VM_UART_BASE;
-	if (offset < VM_UART_BYTES) {
-		access->offset = offset;
+	if (PAGES_BEHIND(VM_UART_BASE, page) < PAGES(VM_UART_BYTES)) {
+		access->offset = ipa % VM_UART_BYTES;
 		return vuart_mmio(self, access);
 	}
-	offset = ipa - VM_GICR_BASE;
-	if (offset < self->vm->vcpu_count * VM_GICR_STRIDE && gic_version() == 3) {
-		access->offset = offset;
+	if (PAGES_BEHIND(VM_GICR_BASE, page) < self->vm->vcpu_count * PAGES(VM_GICR_STRIDE) &&
+	    gic_version() == 3) {
+		access->offset = ipa - VM_GICR_BASE;
 		return vgic_mmio_redistributor(self, access);
 	}
-	offset = ipa - VM_VIRTIO_BASE;
-	if (offset < VM_VIRTIO_BYTES) {
-		access->offset = offset;
+	if (PAGES_BEHIND(VM_VIRTIO_BASE, page) < PAGES(VM_VIRTIO_BYTES)) {
+		access->offset = ipa % VM_VIRTIO_BYTES;
 		virtio_mmio(self, access);
 		return true;
 	}
-	offset = ipa - VM_GICC_DIR;
-	if (offset < VM_GICC_DIR_BYTES && gic_version() == 2) {
-		access->offset = offset;
+	if (PAGES_BEHIND(VM_GICC_DIR, page) < PAGES(VM_GICC_DIR_BYTES) && gic_version() == 2) {
+		access->offset = ipa % VM_GICC_DIR_BYTES;
 		return vgic_mmio_deactivate(self, access);
 	}
 	access->value = 0; /* of the flash: nothing is in it, and it takes nothing */
@@ -93,8 +98,11 @@ static bool emulate(struct vcpu *self, u32 syndrome)
 		access->value = rt == 31 ? 0 : self->arch.x[rt] & (~0ul >> (64 - 8 * bytes));
 	if (!access_register(self, ipa, access))
 		return false;
+	/* Hidden, or each part of it were kept in a register of its own, which every exit would save. */
+	__asm__("" : "+r"(syndrome));
+	rt = ABORT_REGISTER(syndrome);
 	if (!(syndrome & ABORT_WRITE) && rt != 31)
-		self->arch.x[rt] = mmio_loaded(syndrome, bytes, access->value);
+		self->arch.x[rt] = mmio_loaded(syndrome, ABORT_BYTES(syndrome), access->value);
 	arch_guest_skip();
 	return true;
 }

@@ -416,7 +416,7 @@ static APART void line_changed(struct vm *vm, struct vgic_spi_bank *spi, u32 int
 	u32 bit = 1u << (intid % 32), look = 0;
 	struct vgic_bank *bank = &spi->bank;
 
-	if (!(bank->edge & bit) || !edge_came_again(vm, spi, intid)) {
+	if (!edge_came_again(vm, spi, intid)) {
 		bank->latched |= bank->line & bank->edge & bit;
 		look = vgic_spi_changed(vm, spi, bit);
 	}

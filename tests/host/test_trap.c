@@ -21,6 +21,11 @@
 #define DATA_ABORT     CLASS(0x24)
 #define UNMAPPED       0x06ul	   /* translation fault, level 2 */
 #define ISV_WORD       (3ul << 23) /* ISV, 4 bytes, into x0 */
+#define ISV	       (1ul << 24)
+#define SIZE(power)    ((u64)(power) << 22)
+#define SIGNED	       (1ul << 21)
+#define WIDE	       (1ul << 15)
+#define WRITE	       (1ul << 6)
 #define REGISTER_NONE  0x3ul
 #define REGISTER_AGAIN 0x5ul
 
@@ -29,7 +34,7 @@ static u32 needed;
 static struct vcpu vcpu, other;
 static const char *served;
 static u32 version; /* of the GIC */
-static u64 called;
+static u64 called, answer;
 static struct vcpu *posted;
 static u32 aborts, undefined;
 static bool window_shows;
@@ -56,7 +61,8 @@ void vpsci_call(struct vcpu *self)
 bool vgic_mmio_distributor(struct vcpu *self, struct mmio *access)
 {
 	(void)self;
-	access->value = 0x1234;
+	if (!access->write)
+		access->value = answer;
 	served = "distributor";
 	return true;
 }
@@ -169,6 +175,7 @@ static int start(void **state)
 	needed = window_shows = false;
 	aborts = undefined = 0;
 	version = 3;
+	answer = 0x1234;
 	fake_exit = (struct fake_exit){ .pc = 0x40000000 };
 	served = "";
 	return 0;
@@ -279,6 +286,78 @@ TEST(the_page_with_gicc_dir_answers_where_the_gic_has_one)
 	assert_int_equal(aborts, 2);
 }
 
+static void expect_served(u64 ipa, const char *by, u64 offset)
+{
+	served = "";
+	fake_exit.ipa = IPA(ipa);
+	leave_with(DATA_ABORT | ISV_WORD | UNMAPPED);
+	assert_string_equal(served, by);
+	if (*by)
+		assert_int_equal(vcpu.mmio.offset, offset);
+}
+
+/* Also what differs from an address of theirs only in bits that no address of the VM has. */
+TEST(each_device_answers_from_its_first_word_to_its_last_and_gets_the_offset)
+{
+	static const struct {
+		u64 base, bytes;
+		const char *by;
+	} device[] = {
+		{ VM_GICD_BASE, VM_GICD_BYTES, "distributor" },
+		{ VM_UART_BASE, VM_UART_BYTES, "uart" },
+		{ VM_GICR_BASE, 2 * VM_GICR_STRIDE, "redistributor" },
+		{ VM_VIRTIO_BASE, VM_VIRTIO_BYTES, "virtio" },
+	};
+
+	vm.vcpu_count = 2;
+	for (u32 i = 0; i < ARRAY_SIZE(device); i++) {
+		u64 base = device[i].base, last = device[i].bytes - 4;
+
+		expect_served(base, device[i].by, 0);
+		expect_served(base + 0x64, device[i].by, 0x64);
+		expect_served(base + last, device[i].by, last);
+		for (u32 bit = 28; bit < 52; bit++)
+			expect_served(base | 1ul << bit, "", 0);
+		expect_served(base + device[i].bytes, "", 0);
+		if (base != VM_GICD_BASE) /* below which is the flash, and that answers, too */
+			expect_served(base - 4, "", 0);
+	}
+	vm.vcpu_count = 1;
+	expect_served(VM_GICR_BASE + VM_GICR_STRIDE, "", 0);
+}
+
+static u64 loaded(u64 syndrome, u64 value)
+{
+	answer = value;
+	vcpu.arch.x[3] = 0x5555555555555555;
+	leave_with(DATA_ABORT | ISV | 3ul << 16 | syndrome | UNMAPPED);
+	return vcpu.arch.x[3];
+}
+
+static u64 stored(u64 syndrome, u32 rt, u64 value)
+{
+	vcpu.arch.x[3] = value;
+	leave_with(DATA_ABORT | ISV | (u64)rt << 16 | WRITE | syndrome | UNMAPPED);
+	assert_int_equal(vcpu.arch.x[3], value);
+	return vcpu.mmio.value;
+}
+
+TEST(a_value_has_the_size_and_the_sign_of_its_access)
+{
+	fake_exit.ipa = IPA(VM_GICD_BASE);
+	assert_int_equal(loaded(SIZE(2), 0x89abcdef), 0x89abcdef);
+	assert_int_equal(loaded(SIZE(0) | SIGNED, 0x80), 0xffffff80);
+	assert_int_equal(loaded(SIZE(1) | SIGNED | WIDE, 0x8000), 0xffffffffffff8000);
+	assert_int_equal(loaded(SIZE(2) | SIGNED | WIDE, 0x7fffffff), 0x7fffffff);
+	leave_with(DATA_ABORT | ISV_WORD | 31ul << 16 | UNMAPPED); /* into xzr */
+	assert_int_equal(stored(SIZE(0), 3, 0x1122334455667788), 0x88);
+	assert_int_equal(stored(SIZE(2), 3, 0x1122334455667788), 0x55667788);
+	assert_int_equal(stored(SIZE(3), 3, 0x1122334455667788), 0x1122334455667788);
+	assert_int_equal(stored(SIZE(2), 31, 0x1122334455667788), 0);
+	assert_true(vcpu.mmio.write);
+	assert_int_equal(aborts, 0);
+}
+
 TEST(an_access_to_nothing_counts_as_an_abort)
 {
 	fake_exit.ipa = IPA(RAM_HOLE);
@@ -359,6 +438,9 @@ int main(void)
 		RUN_AFTER(start, an_emulated_access_counts_as_mmio_and_is_skipped),
 		RUN_AFTER(start, virtio_devices_answer_from_their_first_frame_to_their_last),
 		RUN_AFTER(start, the_page_with_gicc_dir_answers_where_the_gic_has_one),
+		RUN_AFTER(start,
+			  each_device_answers_from_its_first_word_to_its_last_and_gets_the_offset),
+		RUN_AFTER(start, a_value_has_the_size_and_the_sign_of_its_access),
 		RUN_AFTER(start, an_access_to_nothing_counts_as_an_abort),
 		RUN_AFTER(start, an_access_that_is_tried_again_is_no_abort),
 		RUN_AFTER(start, vectors_that_cannot_be_fetched_end_the_vm),
