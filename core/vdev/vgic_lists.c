@@ -252,21 +252,30 @@ static inline bool is_timer_line(const struct vgic_bank *bank, u32 intid)
 	return intid == VGIC_TIMER && bank->line & VGIC_TIMER_BIT;
 }
 
-/* A pending one that is not active, and no SGI of GICv2: the usual case. `physical`: an SPI came. */
-static inline void place_pending(struct vcpu *vcpu, struct vgic_bank *bank, u32 intid, u32 index,
-				 bool physical)
+/* What a list register says of an interrupt whatever its state is. */
+static inline u64 made_up(const struct vgic_bank *bank, u32 intid)
 {
-	u32 n = intid % 32, bit = 1u << n;
-	u64 reg = intid | LIST_REG_PENDING | LIST_REG_PRIORITY(bank->priority[n]);
+	u32 n = intid % 32;
+	u64 reg = intid | LIST_REG_PRIORITY(bank->priority[n]);
 
-	if (bank->group1 & bit)
-		reg |= LIST_REG_GROUP1;
+	return bank->group1 >> n & 1 ? reg | LIST_REG_GROUP1 : reg;
+}
+
+/*
+ * And of a pending one that is not active, and no SGI of GICv2: the usual case. `physical`: an SPI came. The latch has gone
+ * into it.
+ */
+static inline u64 take_pending(struct vgic_bank *bank, u32 intid, bool physical)
+{
+	u32 bit = 1u << intid % 32;
+	u64 reg = LIST_REG_PENDING;
+
 	if (physical || is_timer_line(bank, intid))
 		reg |= LIST_REG_HARDWARE | LIST_REG_PHYSICAL(intid);
 	else if (!(bank->edge & bit))
 		reg |= LIST_REG_EOI; /* a level is looked at again when the guest has ended it */
 	take_latch(bank, bit);
-	vgic_lists_put(vcpu, bank, intid, index, reg);
+	return reg;
 }
 
 /*
@@ -278,22 +287,19 @@ static RARE APART void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 inti
 			     bool scarce)
 {
 	struct vgic_vcpu *v = &vcpu->vgic;
-	u32 n = intid % 32, bit = 1u << n;
+	u32 bit = 1u << intid % 32;
 	bool active = bank->active & bit;
 	bool waiting = active && vgic_bank_forwarded(&vcpu->vm->vgic, bank) & bit;
 	bool pending = !active || (waiting && !scarce);
-	u64 reg = intid | LIST_REG_PRIORITY(bank->priority[n]);
+	u64 reg = made_up(bank, intid);
 
-	if (bank->group1 & bit)
-		reg |= LIST_REG_GROUP1;
 	if (active)
 		reg |= LIST_REG_ACTIVE;
 	bank->taken &= ~bit;
 	if (intid < 16 && vcpu->vm->vgic.version == 2) {
 		reg = take_sgi(v, intid, reg, pending);
 	} else if (!active) {
-		place_pending(vcpu, bank, intid, index, bank->physical & bit);
-		return;
+		reg |= take_pending(bank, intid, bank->physical & bit);
 	} else if (bank->physical & bit && waiting) {
 		reg |= LIST_REG_EOI; /* the guest itself has made it pending */
 	} else if (bank->physical & bit || is_timer_line(bank, intid)) {
@@ -393,10 +399,12 @@ static inline bool place_one(struct vcpu *vcpu, u32 bit)
 {
 	struct vgic_bank *bank = &vcpu->vgic.private;
 	u32 special = bank->active | (vcpu->vm->vgic.version == 2 ? VGIC_SGIS : 0);
+	u32 intid = (u32)__builtin_ctz(bit);
 
 	if (bit & (bit - 1) || special & bit || vcpu->vgic.used == ALL_LIST_REGS)
 		return false;
-	place_pending(vcpu, bank, (u32)__builtin_ctz(bit), a_free_one(vcpu), false);
+	vgic_lists_put(vcpu, bank, intid, a_free_one(vcpu),
+		       made_up(bank, intid) | take_pending(bank, intid, false));
 	return true;
 }
 
