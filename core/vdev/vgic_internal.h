@@ -49,7 +49,7 @@ static inline u32 vgic_bank_deliverable(const struct vgic *gic, const struct vgi
 /* What should be in a list register and is not: an active one so that the guest can end it. */
 static inline u32 vgic_bank_wanted(const struct vgic *gic, const struct vgic_bank *bank)
 {
-	return vgic_bank_deliverable(gic, bank) | (bank->active & ~bank->listed);
+	return (vgic_bank_forwarded(gic, bank) | bank->active) & ~bank->listed;
 }
 
 /* Bits of the groups that the guest has enabled in its CPU interface. */
