@@ -467,12 +467,8 @@ static inline bool timer_came_quickly(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lo
 /* What the guest has ended comes first: the line that goes down with it is the last one's. */
 static RARE APART u32 timer_came(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 {
-	u32 look = 0;
+	u32 look = vcpu->vgic.recheck ? vgic_lists_fold_all(vcpu) : update(vcpu, 0);
 
-	if (vcpu->vgic.recheck)
-		look = vgic_lists_fold_all(vcpu);
-	else if (vcpu->vgic.used)
-		look = vgic_lists_fold_empty(vcpu);
 	vgic_timer_active[vcpu->core] = true;
 	vcpu->vgic.private.line |= VGIC_TIMER_BIT;
 	return look | place_or_ask(vcpu);
