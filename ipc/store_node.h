@@ -64,7 +64,7 @@ static inline struct store_node *store_node(u32 index)
 
 static inline u32 store_index(const struct store_node *node)
 {
-	return (u32)(node - store.node);
+	return (u32)(node->handle & (BIT(STORE_INDEX_BITS) - 1));
 }
 
 static inline struct store_vm *store_owner(const struct store_node *node)
