@@ -33,6 +33,12 @@ static inline struct vgic_bank *bank_at(struct vcpu *self, struct vcpu *of, u64 
 	return &self->vm->vgic.spi[index_nospec(index - 1, VGIC_SPI_BANKS)].bank;
 }
 
+/* bank_at() for what is seldom written or read. */
+static RARE APART struct vgic_bank *find_bank(struct vcpu *self, struct vcpu *of, u64 index)
+{
+	return bank_at(self, of, index);
+}
+
 /*
  * Pending or active, list registers included: this vCPU's are looked into, which takes them all
  * out; those of another core are asked for.
@@ -151,7 +157,7 @@ RARE void vgic_deactivate(struct vcpu *self, u32 intid)
 
 	if (!list_regs_deactivation_trapped()) /* EOImode 0: it does nothing */
 		return;
-	bank = bank_at(self, self, intid / 32);
+	bank = find_bank(self, self, intid / 32);
 	if (bank)
 		change_bits(self, intid < 32 ? self : 0, bank, ICACTIVER, 1u << intid % 32);
 }
@@ -198,7 +204,7 @@ static RARE APART bool access_priority(struct vcpu *self, struct vcpu *of, struc
 				       u64 offset)
 {
 	u32 first = (u32)offset & 0x3ff, changed = 0;
-	struct vgic_bank *bank = bank_at(self, of, first / 32);
+	struct vgic_bank *bank = find_bank(self, of, first / 32);
 
 	if (!bank || access->bytes > 4)
 		return vgic_read_word(access, 0);
@@ -223,7 +229,7 @@ static RARE APART bool access_config(struct vcpu *self, struct vcpu *of, struct 
 				     u64 offset)
 {
 	u32 index = (u32)(offset & 0xff) / 4, shift = index % 2 * 16, edge = 0, look;
-	struct vgic_bank *bank = bank_at(self, of, index / 2);
+	struct vgic_bank *bank = find_bank(self, of, index / 2);
 	u64 word = 0;
 
 	if (!access->write) {
