@@ -12,8 +12,14 @@ TEST(v3_identification_is_a_small_gicv3)
 {
 	start(3, 3);
 	assert_int_equal(gicd_read(0), 0x53);
-	assert_int_equal(gicd_read(4) & 0x1f, VGIC_SPI_BANKS);
+	/* ITLinesNumber 8, IDbits 10, No1N; no LPIs, MBIs, NMIs, affinity 3 */
+	assert_int_equal(gicd_read(4), 0x02480008);
 	assert_int_equal(gicd_read(0xc), 0); /* TYPER2 */
+	gicd_write(0x6000 + 8 * SPI, ~0u);
+	gicd_write(0x6004 + 8 * SPI, ~0u);
+	assert_int_equal(gicd_read(0x6000 + 8 * SPI), 0x00ffffff); /* neither IRM */
+	assert_int_equal(gicd_read(0x6004 + 8 * SPI), 0);	   /* nor Aff3 */
+	assert_int_equal(gicr_read(0), 0);			   /* CTLR */
 	assert_int_equal(gicd_read(0xffe8), 0x3b);
 	assert_int_equal(gicd_read(0x100), 0); /* SGIs and PPIs are in the redistributor */
 	assert_true(try_access(true, 8, 8, false, 0));
