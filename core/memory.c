@@ -124,13 +124,12 @@ void *heap_page(void)
 	return page;
 }
 
-void *heap_pages(u64 count)
+/* `has` pages from `first` on are taken; so many that there are `count`, which may be others. */
+static u8 *go_on(u8 *first, u64 has, u64 count)
 {
-	u8 *first = heap_page();
-
 	/* The page tables of the heap come out of it too: start again behind one that came between.
 	 */
-	for (u64 i = 1; i < count; i++) {
+	for (u64 i = has; i < count; i++) {
 		u8 *page = heap_page();
 
 		if (page != first + i * PAGE_SIZE) {
@@ -139,6 +138,11 @@ void *heap_pages(u64 count)
 		}
 	}
 	return first;
+}
+
+void *heap_pages(u64 count)
+{
+	return go_on(heap_page(), 1, count);
 }
 
 /* The smallest one into which it fits; 0: none. */
@@ -187,7 +191,7 @@ static u8 *more_pages(u64 bytes, u64 *room)
 {
 	struct rest *rest = rest_at_end();
 	u64 before = rest ? rest->bytes : 0;
-	u64 count = align_up(bytes - before, PAGE_SIZE) / PAGE_SIZE;
+	u64 count = align_up(bytes - before, PAGE_SIZE) / PAGE_SIZE, all;
 	u8 *pages = heap_pages(count);
 
 	if (rest && pages == rest->at + before) {
@@ -195,10 +199,10 @@ static u8 *more_pages(u64 bytes, u64 *room)
 		rest->bytes = 0;
 		return rest->at;
 	}
-	if (count * PAGE_SIZE < bytes) /* a table of the heap came between */
-		pages = heap_pages(++count);
-	*room = count * PAGE_SIZE;
-	return pages;
+	/* A table of the heap came between; the rest may have been of several pages. */
+	all = align_up(bytes, PAGE_SIZE) / PAGE_SIZE;
+	*room = all * PAGE_SIZE;
+	return go_on(pages, count, all);
 }
 
 void *heap_alloc(u64 bytes)

@@ -315,6 +315,22 @@ TEST(what_an_object_did_not_need_is_for_the_next_and_zero_again)
 	assert_int_equal(heap_used, 2 * PAGE_SIZE);
 }
 
+/* The heap's end is a rest of several pages, and then a table is: the object is behind that, as a whole. */
+TEST(an_object_behind_a_table_of_the_heap_has_all_its_pages)
+{
+	u8 *object, *next;
+
+	assert_true(memory_init(&machine));
+	object = heap_alloc(3 * PAGE_SIZE);
+	heap_shrink(object, 3 * PAGE_SIZE, 16);
+	arena_used += PAGE_SIZE;
+	next = heap_alloc(5 * PAGE_SIZE);
+	assert_ptr_equal(next, object + 4 * PAGE_SIZE);
+	assert_int_equal(arena_used, 9 * PAGE_SIZE);
+	assert_ptr_equal(heap_alloc(2 * PAGE_SIZE), object + 16); /* what was a rest still is */
+	assert_int_equal(arena_used, 9 * PAGE_SIZE);
+}
+
 TEST(promise_that_is_returned_can_be_given_again)
 {
 	u64 room;
@@ -473,6 +489,7 @@ int main(void)
 		RUN_AFTER(prepare, ram_that_does_not_fit_below_its_limit_is_taken_from_anywhere),
 		RUN_AFTER(prepare, objects_go_into_memory_that_was_given_before_they_take_pages),
 		RUN_AFTER(prepare, what_an_object_did_not_need_is_for_the_next_and_zero_again),
+		RUN_AFTER(prepare, an_object_behind_a_table_of_the_heap_has_all_its_pages),
 		RUN_AFTER(prepare, promise_that_is_returned_can_be_given_again),
 		RUN_AFTER(prepare, allocations_stay_within_their_cost),
 		RUN_AFTER(prepare, an_object_begins_in_the_rest_of_the_last_page),
