@@ -28,6 +28,9 @@ u32 vgic_state(const struct vcpu *here, const struct vgic_bank *bank, bool activ
 	/* The timer's line is kept up until its interrupt is ended; it may have fallen before. */
 	if (!active && bank == &here->vgic.private && !(timer.enabled && timer.expired))
 		word &= bank->latched | ~VGIC_TIMER_BIT;
+	/* A private bank: what was raised and not taken there, as of one that was saved in between. */
+	if (!active && !bank->summary)
+		word |= read_once(container_of(bank, struct vcpu, vgic.private)->vgic.inbox);
 	return word;
 }
 

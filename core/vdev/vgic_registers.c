@@ -43,27 +43,25 @@ static RARE APART struct vgic_bank *find_bank(struct vcpu *self, struct vcpu *of
  * Pending or active, list registers included: this vCPU's are looked into, which takes them all
  * out; those of another core are asked for.
  */
-static RARE APART bool read_state(struct vcpu *self, struct vcpu *of, struct vgic_bank *bank,
-				  bool active, struct mmio *access)
+static RARE APART bool read_state(struct vcpu *self, struct vgic_bank *bank, bool active,
+				  struct mmio *access)
 {
 	u32 look, word;
 
 	spin_lock(&self->vm->vgic.lock);
 	look = vgic_unlist_all(self);
 	word = vgic_state(self, bank, active);
-	if (of && !active)
-		word |= read_once(of->vgic.inbox);
 	vgic_ask(self, bank, ~0u, active, word);
 	vgic_attend(self, look);
 	access->value = word;
 	return true;
 }
 
-static inline bool read_bits(struct vcpu *self, struct vcpu *of, struct vgic_bank *bank, u32 kind,
+static inline bool read_bits(struct vcpu *self, struct vgic_bank *bank, u32 kind,
 			     struct mmio *access)
 {
 	if (kind >= ISPENDR)
-		return read_state(self, of, bank, kind >= ISACTIVER, access);
+		return read_state(self, bank, kind >= ISACTIVER, access);
 	access->value = kind == IGROUPR ? bank->group1 : bank->enabled;
 	return true;
 }
@@ -173,7 +171,7 @@ static bool access_bits(struct vcpu *self, struct vcpu *of, struct mmio *access,
 		return true;
 	}
 	if (!access->write)
-		return read_bits(self, index ? 0 : of, bank, kind, access);
+		return read_bits(self, bank, kind, access);
 	if (self->vm->vgic.version == 2 && index == 0) {
 		/* GICv2's SGIs are always enabled, and pend by SGIR and SPENDSGIR only. */
 		if (kind >= ISENABLER && kind <= ICPENDR)

@@ -197,6 +197,25 @@ TEST(one_that_is_saved_has_answered)
 	assert_int_equal(vcpus[0].arch.x[RT], BIT_OF(SPI));
 }
 
+/* Also what it had not taken yet. */
+TEST(what_was_raised_for_one_that_is_saved_is_pending)
+{
+	start(3, 2);
+	vgic_pend(&vcpus[1], EDGE_PPI);
+	on(1);
+	vgic_sync(&vcpus[1]);
+	acknowledge_there(EDGE_PPI);
+	vgic_pend(&vcpus[1], EDGE_PPI);
+	load(true, GICR(1, PENDING));
+	assert_true(waits(0));
+	on(1);
+	vgic_save(&vcpus[1]);
+	assert_true(step(0));
+	assert_int_equal(vcpus[0].arch.x[RT], 1u << EDGE_PPI);
+	load(true, GICR(1, ACTIVE));
+	assert_int_equal(vcpus[0].arch.x[RT], 1u << EDGE_PPI);
+}
+
 /* Nobody saw that it had none in between; so it is kicked again. */
 TEST(one_that_was_saved_and_loaded_again_is_asked_again)
 {
@@ -382,6 +401,7 @@ int main(void)
 		RUN(private_interrupts_of_another_are_seen),
 		RUN(timer_of_another_is_pending_while_it_is_due),
 		RUN(one_that_is_saved_has_answered),
+		RUN(what_was_raised_for_one_that_is_saved_is_pending),
 		RUN(one_that_was_saved_and_loaded_again_is_asked_again),
 		RUN(one_that_moved_on_is_asked_where_it_is),
 		RUN(several_are_asked_at_once),
