@@ -44,7 +44,7 @@ struct block_request {
 	};
 	void (*done)(struct block_request *request, enum weir_status status);
 	struct list link;	 /* the driver's from submit (WEIR_OK) to done, else the caller's */
-	u32 driver_slot;	 /* the driver's */
+	u32 driver_word;	 /* the driver's */
 	enum weir_status status; /* the driver's, until `done` has it */
 	u64 ticks; /* that moving its data took of a core; 0 if the device does that. The caller zeroes it */
 };

@@ -195,7 +195,7 @@ static void make_available(struct virtio_blk *disk, u16 head) NEEDS(disk->lock)
 	register_write(disk->registers, QUEUE_NOTIFY, 0);
 }
 
-/* `driver_slot`: how many descriptors it has. */
+/* `driver_word`: how many descriptors it has. */
 static enum weir_status submit_locked(struct virtio_blk *disk, struct block_request *request)
 	NEEDS(disk->lock)
 {
@@ -216,7 +216,7 @@ static enum weir_status submit_locked(struct virtio_blk *disk, struct block_requ
 	disk->free_count -= (u16)needed;
 	disk->in_flight++;
 	disk->request[head] = request;
-	request->driver_slot = needed;
+	request->driver_word = needed;
 	make_available(disk, head);
 	return WEIR_OK;
 }
@@ -245,7 +245,7 @@ static void finish(struct virtio_blk *disk, u16 head, enum weir_status status, s
 	disk->request[head] = 0;
 	disk->descriptor[tail].next = disk->free;
 	disk->free = head;
-	disk->free_count += (u16)request->driver_slot;
+	disk->free_count += (u16)request->driver_word;
 	disk->in_flight--;
 	request->status = status;
 	list_append(done, &request->link);

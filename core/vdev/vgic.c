@@ -314,7 +314,7 @@ RARE void vgic_init(struct vm *vm)
 
 	spin_lock(&gic->lock);
 	gic->version = gic_version();
-	gic->control = gic->wanted = gic->asking = gic->open[0] = gic->open[1] = 0;
+	gic->control = gic->wanted = gic->questions = gic->open[0] = gic->open[1] = 0;
 	for (u32 b = 0; b < VGIC_SPI_BANKS; b++) {
 		memset(&gic->spi[b], 0, sizeof(gic->spi[b]));
 		gic->spi[b].routed[0] = routed ? ~0u : 0;

@@ -99,10 +99,10 @@ struct vgic_vcpu {
 struct vgic {
 	struct spinlock lock;
 	u32 version;
-	u32 control; /* GICD_CTLR: the two group enables */
-	u32 open[2]; /* by group: all ones if the distributor forwards it */
-	u32 wanted;  /* bit n: some interrupt of spi[n] should go into a list register */
-	u32 asking;  /* bit n: vCPU n has a question */
+	u32 control;   /* GICD_CTLR: the two group enables */
+	u32 open[2];   /* by group: all ones if the distributor forwards it */
+	u32 wanted;    /* bit n: some interrupt of spi[n] should go into a list register */
+	u32 questions; /* bit n: vCPU n has one */
 	struct vgic_spi_bank spi[VGIC_SPI_BANKS];
 };
 

@@ -11,7 +11,7 @@
  * A vCPU asks about its own VM alone, in its own time and budget, and kicks whom it asks once for each question. Two that
  * ask each other answer between their steps.
  *
- * Owns: `question` of a vCPU, `asking` of a VM. Locks: vgic.h. Tests: tests/host/test_vgic_ask.c
+ * Owns: `question` of a vCPU, `questions` of a VM. Locks: vgic.h. Tests: tests/host/test_vgic_ask.c
  */
 #include "core/vdev/vgic_internal.h"
 
@@ -57,7 +57,7 @@ void vgic_ask(struct vcpu *self, const struct vgic_bank *bank, u32 bits, bool ac
 		.shift = arch_exit_far() % 4 * 8,
 		.active = active,
 	};
-	self->vm->vgic.asking |= 1u << self->index;
+	self->vm->vgic.questions |= 1u << self->index;
 	write_once(self->turns, TURNS_ANSWER);
 	sched_again();
 }
@@ -73,7 +73,7 @@ static APART void note(struct vgic_question *question, const struct vcpu *here)
 
 void vgic_answer_all(struct vcpu *here)
 {
-	for (u32 left = here->vm->vgic.asking; left; left &= left - 1)
+	for (u32 left = here->vm->vgic.questions; left; left &= left - 1)
 		note(&here->vm->vcpu[__builtin_ctz(left)]->vgic.question, here);
 }
 
@@ -84,7 +84,7 @@ static void end(struct vcpu *self, const struct vgic_question *question) NEEDS(s
 
 	if (!(syndrome & ABORT_WRITE) && ABORT_REGISTER(syndrome) != 31)
 		self->arch.x[ABORT_REGISTER(syndrome)] = mmio_loaded(syndrome, bytes, value);
-	self->vm->vgic.asking &= ~(1u << self->index);
+	self->vm->vgic.questions &= ~(1u << self->index);
 	write_once(self->turns, TURNS_GUEST);
 }
 

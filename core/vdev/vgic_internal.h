@@ -183,7 +183,7 @@ void vgic_answer_all(struct vcpu *here) NEEDS(here->vm->vgic.lock);
 /* All of the loaded `here` is in its banks: it answers those who ask. */
 static inline void vgic_answer(struct vcpu *here) NEEDS(here->vm->vgic.lock)
 {
-	if (here->vm->vgic.asking)
+	if (here->vm->vgic.questions)
 		vgic_answer_all(here);
 }
 

@@ -455,10 +455,10 @@ static void submit_second(void)
 {
 	struct test_request *second = &requests[1];
 
-	if (hw.accesses < submit_at || second->request.driver_slot || second->ends)
+	if (hw.accesses < submit_at || second->request.driver_word || second->ends)
 		return;
 	if (submit(second) == WEIR_OK)
-		second->request.driver_slot = 1; /* it is the driver's now */
+		second->request.driver_word = 1; /* it is the driver's now */
 }
 
 enum scene { SCENE_GOOD, SCENE_BAD_BLOCK, SCENE_HANG, SCENE_PULLED, SCENES };
@@ -483,7 +483,7 @@ static void check_race(enum scene scene, u32 at)
 	}
 	run();
 	hw.access = 0;
-	if (!requests[1].request.driver_slot)
+	if (!requests[1].request.driver_word)
 		begin(&requests[1]);
 	run();
 	check_ended(&requests[0], scene == SCENE_GOOD ? WEIR_OK : WEIR_IO);

@@ -246,7 +246,7 @@ TEST(one_that_moved_on_is_asked_where_it_is)
 	load(false, PENDING + WORD_OF(SPI));
 	on(0);
 	assert_true(try_access(false, 0x6000 + 8 * SPI, 8, true, 2));
-	assert_int_equal(vm.vgic.asking, 1);
+	assert_int_equal(vm.vgic.questions, 1);
 	on(1);
 	vgic_save(&vcpus[1]);
 	on(2);
@@ -388,7 +388,7 @@ TEST(question_does_not_outlive_its_vm)
 	vgic_save(&vcpus[1]);
 	vgic_init(&vm);
 	assert_false(waits(0));
-	assert_int_equal(vm.vgic.asking, 0);
+	assert_int_equal(vm.vgic.questions, 0);
 }
 
 int main(void)
