@@ -113,7 +113,28 @@ def test_a_host_that_stands_still_is_no_silence(machine, monkeypatch):
     assert run.end() == ["alive", "still"]
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="the kernel does not count it")
+@pytest.mark.parametrize("told", [None, "", "0\n", "a b c\n"], ids=["nothing", "empty", "one number", "words"])
+def test_a_kernel_that_does_not_tell_of_waits_leaves_the_clock(tmp_path, monkeypatch, told):
+    for task, text in (("1", "5 3000000000 1\n"), ("2", told), ("3", "5 4000000000 1\n")):
+        (tmp_path / task).mkdir()
+        if text is not None:
+            (tmp_path / task / "schedstat").write_text(text)
+    watch = Watch(os.getpid())
+    watch._tasks = tmp_path
+    assert watch.delays() == {"1": 3.0, "3": 4.0}
+    watch._tasks = tmp_path / "ended"
+    watch._at, now = 100, iter([100.5, 101])
+    monkeypatch.setattr(time, "monotonic", now.__next__)
+    assert [watch.passed(), watch.passed()] == [0.5, 0.5]
+
+
+def counts_waits():
+    """0 of processor time: the kernel has the file, and counts nothing."""
+    path = pathlib.Path("/proc/self/schedstat")
+    return path.exists() and path.read_text().split()[0] != "0"
+
+
+@pytest.mark.skipif(not counts_waits(), reason="the kernel does not count it")
 def test_a_process_that_gets_no_core_is_told_from_one_that_sleeps():
     """Two that spin and one that sleeps, on one core."""
     core = min(os.sched_getaffinity(0))

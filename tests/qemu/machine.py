@@ -6,6 +6,7 @@ for more than `limit` seconds in all, is a Hang, and QEMU is killed. Seconds in 
 core do not count.
 """
 
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -73,11 +74,10 @@ class Watch:
     def delays(self):
         """For each thread how long it has waited for a core; nothing if the kernel does not tell."""
         found = {}
-        try:
+        with contextlib.suppress(OSError):  # it has just ended
             for task in self._tasks.iterdir():
-                found[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
-        except (OSError, IndexError):
-            pass  # it has just ended
+                with contextlib.suppress(OSError, IndexError, ValueError):
+                    found[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
         return found
 
     def passed(self):
