@@ -24,10 +24,11 @@ BOARD ?= virt
 # What `make run` boots instead: a name of guests/examples, or folder/name.
 EXAMPLE_NAME := $(if $(EXAMPLE),guests/$(if $(findstring /,$(EXAMPLE)),,examples/)$(EXAMPLE))
 
-# Variables that are typed behind `make`: for every goal, and for some. Whatever else is typed would change nothing,
-# so it is a mistake. (A make that this one calls is told them all, wherever it goes.)
+# Variables that are typed behind `make`: for every goal, and for some. make hands them to the programs that it calls, so
+# some of the environment are among them. Whatever else is typed would change nothing, so it is a mistake. (A make that
+# this one calls is told them all, wherever it goes.)
 TAKES := V LLVM DEBUG BENCH CROSS_COMPILE LIBFDT_SRC CC LD AR OBJCOPY OBJDUMP CLANG LLD LLVM_OBJCOPY HOSTCC \
-	CLANG_FORMAT CPPCHECK WARNINGS SHELL XDG_CACHE_HOME WEIR_%
+	CLANG_FORMAT CPPCHECK WARNINGS SHELL WEIR_% HOME PATH TMPDIR XDG_CACHE_HOME %_proxy
 TAKES_run := INPUT EXAMPLE BOARD
 TAKES_rpi4 := INPUT
 TAKES_demo-pipeline := BOARD
