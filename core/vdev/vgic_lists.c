@@ -258,18 +258,18 @@ static inline u64 made_up(const struct vgic_bank *bank, u32 intid)
 	u32 n = intid % 32;
 	u64 reg = intid | LIST_REG_PRIORITY(bank->priority[n]);
 
-	return bank->group1 >> n & 1 ? reg | LIST_REG_GROUP1 : reg;
+	return bank->group1 & 1u << n ? reg | LIST_REG_GROUP1 : reg;
 }
 
 /*
- * And of a pending one that is not active, and no SGI of GICv2: the usual case. `physical`: an SPI came. The latch has gone
- * into it.
+ * A pending one that is not active, and no SGI of GICv2: the usual case. Sets what of `reg` depends on it. `physical`: an
+ * SPI came.
  */
-static inline u64 take_pending(struct vgic_bank *bank, u32 intid, bool physical)
+static inline u64 take_pending(struct vgic_bank *bank, u32 intid, u64 reg, bool physical)
 {
 	u32 bit = 1u << intid % 32;
-	u64 reg = LIST_REG_PENDING;
 
+	reg |= LIST_REG_PENDING;
 	if (physical || is_timer_line(bank, intid))
 		reg |= LIST_REG_HARDWARE | LIST_REG_PHYSICAL(intid);
 	else if (!(bank->edge & bit))
@@ -299,7 +299,7 @@ static RARE APART void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 inti
 	if (intid < 16 && vcpu->vm->vgic.version == 2) {
 		reg = take_sgi(v, intid, reg, pending);
 	} else if (!active) {
-		reg |= take_pending(bank, intid, bank->physical & bit);
+		reg = take_pending(bank, intid, reg, bank->physical & bit);
 	} else if (bank->physical & bit && waiting) {
 		reg |= LIST_REG_EOI; /* the guest itself has made it pending */
 	} else if (bank->physical & bit || is_timer_line(bank, intid)) {
@@ -404,7 +404,7 @@ static inline bool place_one(struct vcpu *vcpu, u32 bit)
 	if (bit & (bit - 1) || special & bit || vcpu->vgic.used == ALL_LIST_REGS)
 		return false;
 	vgic_lists_put(vcpu, bank, intid, a_free_one(vcpu),
-		       made_up(bank, intid) | take_pending(bank, intid, false));
+		       take_pending(bank, intid, made_up(bank, intid), false));
 	return true;
 }
 
