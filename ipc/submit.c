@@ -34,7 +34,7 @@ static enum weir_status do_event(struct vcpu *vcpu, const struct weir_command *c
 }
 
 /* A request is refused: its completion says so, if there is room for one. */
-static RARE enum weir_status refuse(struct vcpu *vcpu, u64 cookie, enum weir_status status)
+static RARE APART enum weir_status refuse(struct vcpu *vcpu, u64 cookie, enum weir_status status)
 {
 	struct block_slot *slot = status != WEIR_QUOTA ? block_slot_take(vcpu, cookie) : 0;
 
