@@ -172,7 +172,7 @@ static bool access_bits(struct vcpu *self, struct vcpu *of, struct mmio *access,
 	}
 	if (!access->write)
 		return read_bits(self, bank, kind, access);
-	if (self->vm->vgic.version == 2 && index == 0) {
+	if (index == 0 && self->vm->vgic.version == 2) {
 		/* GICv2's SGIs are always enabled, and pend by SGIR and SPENDSGIR only. */
 		if (kind >= ISENABLER && kind <= ICPENDR)
 			bits &= ~0xffffu;
