@@ -8,8 +8,8 @@
  * them again; one that is saved leaves it in the banks. So what is answered was so after the guest had asked. A load gets
  * its value then, and the guest goes on behind it.
  *
- * A vCPU asks about its own VM alone, in its own time and budget, and kicks whom it asks once for each question. Two that
- * ask each other answer between their steps.
+ * A vCPU asks about its own VM alone, in its own time and budget, and kicks whom it asks once for each question, unless
+ * that one is saved unseen and has it in a list register again. Two that ask each other answer between their steps.
  *
  * Owns: `question` of a vCPU, `questions` of a VM. Locks: vgic.h. Tests: tests/host/test_vgic_ask.c
  */

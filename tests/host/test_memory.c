@@ -331,6 +331,32 @@ TEST(an_object_behind_a_table_of_the_heap_has_all_its_pages)
 	assert_int_equal(arena_used, 9 * PAGE_SIZE);
 }
 
+/* Whatever is allocated, shrunk and given in which order, and with tables in between: each byte is one object's. */
+TEST(no_byte_is_in_two_objects)
+{
+	static u8 owner[sizeof(arena) / 16];
+	u64 seed = 1;
+
+	assert_true(memory_init(&machine));
+	memset(owner, 0, sizeof(owner));
+	while (arena_used < sizeof(arena) / 2) {
+		u64 bytes, needed;
+		u8 *object;
+
+		seed = seed * 6364136223846793005ul + 1442695040888963407ul;
+		bytes = 16 + (seed >> 33) % (seed >> 60 ? 3000 : 9 * PAGE_SIZE);
+		needed = seed >> 40 & 1 ? bytes : 16 + (seed >> 44) % (bytes - 15);
+		arena_used += seed >> 41 & 7 ? 0 : PAGE_SIZE;
+		object = heap_alloc(bytes);
+		assert_true(object >= arena && object + bytes <= arena + arena_used);
+		for (u64 at = 0; at < bytes; at += 16)
+			assert_int_equal(owner[((u64)(object - arena) + at) / 16], 0);
+		if (needed < bytes)
+			heap_shrink(object, bytes, needed);
+		memset(&owner[(object - arena) / 16], 1, align_up(needed, 16) / 16);
+	}
+}
+
 TEST(promise_that_is_returned_can_be_given_again)
 {
 	u64 room;
@@ -490,6 +516,7 @@ int main(void)
 		RUN_AFTER(prepare, objects_go_into_memory_that_was_given_before_they_take_pages),
 		RUN_AFTER(prepare, what_an_object_did_not_need_is_for_the_next_and_zero_again),
 		RUN_AFTER(prepare, an_object_behind_a_table_of_the_heap_has_all_its_pages),
+		RUN_AFTER(prepare, no_byte_is_in_two_objects),
 		RUN_AFTER(prepare, promise_that_is_returned_can_be_given_again),
 		RUN_AFTER(prepare, allocations_stay_within_their_cost),
 		RUN_AFTER(prepare, an_object_begins_in_the_rest_of_the_last_page),
