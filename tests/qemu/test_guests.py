@@ -147,7 +147,7 @@ def join_disks(folder, blob, disks):
     return copy, [card]
 
 
-def tests():
+def runs():
     """Each image on each board that can run it."""
     return [(name, board) for name in NAMES for board in BOARDS
             if name not in (NOT_ON_RPI4 if "board" in board else ONLY_ON_RPI4)
@@ -162,7 +162,7 @@ def id_of(value):
     return value if isinstance(value, str) else board_name(value)
 
 
-@pytest.mark.parametrize("name, board", tests(), ids=id_of)
+@pytest.mark.parametrize("name, board", runs(), ids=id_of)
 def test_guest(boot, image, tmp_path, name, board):
     settings = SETTINGS.get(name, {})
     blob = image(name)
