@@ -51,8 +51,8 @@ static bool read_chain(const struct vm *vm, const struct virtio_queue *queue,
 	const u64(*table)[2] = look(queue, VIRTIO_DESCRIPTORS, 0);
 	u64 mask = queue->size - 1, base = vm->ram_ipa, ram = vm->ram.raw;
 	u64 word = (u64)chain->head << NEXT_SHIFT;
-	u64 before = 0, offsets = 0, end = 0, bytes = 0,
-	    writes = 0; /* of all: `before` not of the last */
+	/* Of all descriptors, but `before`: that is of the head and of all but the last. */
+	u64 before = 0, offsets = 0, end = 0, bytes = 0, writes = 0;
 	struct block_segment *piece = chain->piece;
 	u32 next = 0;
 	u64 writable;
