@@ -78,6 +78,7 @@ SETTINGS = {
     "sched": dict(icount=True),
     "pmu": dict(icount=True),
     "budget": dict(icount=True),
+    "restart_large": dict(icount=True, silent=["large"], expected=["^weir: large starts again$"]),
     "block_error": dict(disks=2, errors=DISK_ERRORS),
     "hostile_access": dict(icount=True, cores=3),
     "hostile_calls": dict(icount=True, cores=3, disks=1),
@@ -101,7 +102,6 @@ SETTINGS = {
     "submit_comm": dict(silent=["peer"], disks=1),
     "store": dict(silent=["server"], expected=["^weir: server starts again$"]),
     "store_steps": dict(icount=True, silent=["urgent", "second", "third", "fourth", "fifth"]),
-    "restart_large": dict(silent=["large"], expected=["^weir: large starts again$"]),
     # A disk so slow that its requests are still in flight when a VM ends. (An SD card is that by itself, and QEMU
     # would wait for a slow one with all cores.)
     "life": dict(silent=LIVES, disks=1, slow={0: 2000}, allowed=FAULTING, expected=FAULTING),
