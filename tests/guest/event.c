@@ -17,10 +17,18 @@ static uint64_t in_ms(uint64_t ms)
 	return timer_now() + timer_ticks(ms * 1000000);
 }
 
-/* The peer answers a command by publishing it, with the bit set, on the control channel. */
-static bool command(uint64_t word)
+/* What is published for a command, which is another word each time. */
+static uint64_t next_word(uint64_t what)
 {
-	uint64_t answer = 0, end = timer_now() + timer_ticks(WAIT_NS);
+	static uint64_t rounds;
+
+	return rounds++ * COMMAND_ROUND | what;
+}
+
+/* The peer answers a command by publishing it, with the bit set, on the control channel. */
+static bool command(uint64_t what)
+{
+	uint64_t word = next_word(what), answer = 0, end = timer_now() + timer_ticks(WAIT_NS);
 
 	if (weir_port_publish(control, word) != WEIR_OK)
 		return false;
@@ -129,13 +137,14 @@ TEST(a_thousand_round_trips_lose_nothing)
 /* While this vCPU takes no interrupts the peer sends on each port many times. */
 TEST(sends_to_a_pending_port_coalesce)
 {
-	uint64_t flags, answer = 0, end = timer_now() + timer_ticks(WAIT_NS);
+	uint64_t word = next_word(COMMAND_FLOOD), answer = 0, flags;
+	uint64_t end = timer_now() + timer_ticks(WAIT_NS);
 
 	forget();
 	CHECK(command(COMMAND_NOTHING));
 	flags = irq_save();
-	CHECK_IS(weir_port_publish(control, COMMAND_FLOOD), WEIR_OK);
-	while (answer != (COMMAND_FLOOD | COMMAND_DONE) && timer_now() < end)
+	CHECK_IS(weir_port_publish(control, word), WEIR_OK);
+	while (answer != (word | COMMAND_DONE) && timer_now() < end)
 		weir_port_peer(control, &answer, NULL);
 	irq_restore(flags);
 	for (uint32_t i = 0; i < SPREAD; i++) {
@@ -148,15 +157,16 @@ TEST(sends_to_a_pending_port_coalesce)
 
 TEST(the_highest_priority_is_delivered_first)
 {
-	uint64_t flags, answer = 0, end = timer_now() + timer_ticks(WAIT_NS);
+	uint64_t word = next_word(COMMAND_FLOOD), answer = 0, flags;
+	uint64_t end = timer_now() + timer_ticks(WAIT_NS);
 
 	forget();
 	CHECK(command(COMMAND_NOTHING));
 	for (uint32_t i = 0; i < SPREAD; i++)
 		CHECK_IS(weir_port_bind(spread[i], 0, i), WEIR_OK);
 	flags = irq_save();
-	CHECK_IS(weir_port_publish(control, COMMAND_FLOOD), WEIR_OK);
-	while (answer != (COMMAND_FLOOD | COMMAND_DONE) && timer_now() < end)
+	CHECK_IS(weir_port_publish(control, word), WEIR_OK);
+	while (answer != (word | COMMAND_DONE) && timer_now() < end)
 		weir_port_peer(control, &answer, NULL);
 	CHECK_IS(weir_port_bind(spread[1], 0, 0), WEIR_BUSY); /* unread in its ring */
 	irq_restore(flags);
