@@ -5,11 +5,10 @@
 #include "tests/guest/block_error.h"
 #include "tests/guest/tap.h"
 
-#define MANY	   48u
-#define SPAN	   512u
-#define WRITTEN	   1024u /* from here on its own words stand on the disk */
-#define MARK(i)	   (0x9e3779b97f4a7c15ull * ((i) + 1))
-#define LONGEST_NS (3 * WAIT_NS)
+#define MANY	48u
+#define SPAN	512u
+#define WRITTEN 1024u /* from here on its own words stand on the disk */
+#define MARK(i) (0x9e3779b97f4a7c15ull * ((i) + 1))
 
 static uint8_t *buffer;
 static struct block_request requests[MANY];
@@ -54,7 +53,7 @@ static void work(uint64_t round)
 
 TEST(the_half_without_errors_shows_none)
 {
-	uint64_t rounds = 0, end = timer_now() + timer_ticks(LONGEST_NS);
+	uint64_t rounds = 0;
 	bool open = true;
 
 	buffer = memory_pages(MANY * WEIR_SECTOR_SIZE / PAGE_SIZE);
@@ -62,11 +61,10 @@ TEST(the_half_without_errors_shows_none)
 	CHECK_IS(weir_port_find(weir_here(), "pair", &pair), WEIR_OK);
 	work(rounds++);
 	CHECK_IS(weir_port_publish(pair, PAIR_READY), WEIR_OK);
-	while (open && timer_now() < end) {
+	while (open && !tap_failure.line) {
 		work(rounds++);
 		CHECK_IS(weir_port_peer(pair, NULL, &open), WEIR_OK);
 	}
-	CHECK(!open);
 }
 
 TESTS = {

@@ -141,10 +141,10 @@ TEST(map_and_unmap_refuse_bad_arguments)
 
 TEST(commands_are_served)
 {
-	uint64_t word = 0, last = 0, end = timer_now() + timer_ticks(3 * WAIT_NS);
+	uint64_t word = 0, last = 0;
 
-	while (COMMAND_OF(word) != END && timer_now() < end) {
-		event_wait(control, timer_now() + timer_ticks(WAIT_NS));
+	while (COMMAND_OF(word) != END) {
+		event_wait(control, TASK_FOREVER);
 		weir_port_peer(control, &word, NULL);
 		if (word == last || COMMAND_OF(word) == END)
 			continue;
@@ -155,7 +155,6 @@ TEST(commands_are_served)
 		if (COMMAND_OF(word) == READ_ON)
 			read_on();
 	}
-	CHECK_IS(COMMAND_OF(word), END);
 }
 
 TESTS = {
