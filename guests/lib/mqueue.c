@@ -125,7 +125,7 @@ enum weir_status sender_join(struct weir_sender *sender, const char *path)
 		if (status != WEIR_AGAIN)
 			return status;
 		status = WEIR_OK;
-		if (sender->link.port != heard) {
+		if (sender->link.port && sender->link.port != heard) {
 			/* What has happened at a new port until now nobody heard: look again. */
 			heard = sender->link.port;
 			event_handle(heard, count_news, NULL);
