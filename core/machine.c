@@ -9,14 +9,17 @@
 #include "core/watchdog.h"
 #include "drivers/bcm2835_pm.h"
 
-/* The power block is asked, and does it a moment later; QEMU on a busy host may take its time. */
-#define OFF_US 1000000u
+/*
+ * The power block is asked, and does it a moment later. QEMU leaves that to a thread of its own, which on a busy host
+ * may have to wait for seconds while this core goes on: too early, and a machine that goes off says that it cannot.
+ */
+#define OFF_US 30000000u
 
 static void wait_for_power_off(void)
 {
 	u64 end = timer_now() + timer_from_us(OFF_US);
 
-	while (timer_now() < end)
+	while (bcm2835_pm_found() && timer_now() < end)
 		cpu_relax();
 }
 
