@@ -136,24 +136,26 @@ def counts_waits():
 
 @pytest.mark.skipif(not counts_waits(), reason="the kernel does not count it")
 def test_a_process_that_gets_no_core_is_told_from_one_that_sleeps():
-    """Two that spin and one that sleeps, on one core."""
+    """Two that spin and one that sleeps, on one core; they count from when all have begun to."""
     core = min(os.sched_getaffinity(0))
-    spin = f"import os; os.sched_setaffinity(0, [{core}])\nwhile True: pass"
-    programs = [subprocess.Popen([sys.executable, "-c", program])
-                for program in (spin, spin, "import time; time.sleep(60)")]
+    spin = f"import os; os.sched_setaffinity(0, [{core}]); os.write(1, b'.')\nwhile True: pass"
+    programs = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+                for program in (spin, spin, "import os, time; os.write(1, b'.'); time.sleep(600)")]
     try:
+        assert [program.stdout.read(1) for program in programs] == [b"."] * 3
         watches = [Watch(program.pid) for program in programs]
         before = [sum(watch.delays().values()) for watch in watches]
-        for _ in range(100):
+        for _ in range(600):
             time.sleep(0.1)
             waited = [sum(watch.delays().values()) - past for watch, past in zip(watches, before)]
-            if min(waited[:2]) > 0.5:
+            if min(waited[:2]) > max(0.5, waited[2]):
                 break
         assert min(waited[:2]) > waited[2]
     finally:
         for program in programs:
             program.kill()
             program.wait()
+            program.stdout.close()
 
 
 def test_exit_status_is_looked_at(machine):
