@@ -35,10 +35,15 @@ class Failure(AssertionError):
     """What the machine printed is not what the test asks for."""
 
 
+PR_SET_PDEATHSIG = 1
+# Looked up here: between fork and exec of a process with threads nothing may be looked up, or it may wait for ever for
+# a lock that one of them had.
+_prctl = ctypes.CDLL(None).prctl
+
+
 def _die_with_parent():
     """QEMU must not outlive a test run that was killed."""
-    PR_SET_PDEATHSIG = 1
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def failing_disk(path, *rules):
