@@ -43,6 +43,7 @@ class Monitor:
     def connect(self, seconds=60):
         deadline = time.monotonic() + seconds
         client = socket.socket(socket.AF_UNIX)
+        client.settimeout(seconds)  # an answer's too: a QEMU that says nothing any more fails its test, and no other
         while True:
             try:
                 client.connect(str(self._folder / "qmp"))
