@@ -36,6 +36,7 @@ def test_vms_are_commanded_and_fault_while_their_rings_are_served(boot, image, b
     machine.wait_for(FAULTS[1])
     console.command("stop storm", "^weir: storm is (dying|off)$")
     machine.wait_for(FAULTS[1])  # the other goes on
+    console.until("list", "^weir: 0 storm: off, ", otherwise="^weir: 0 storm: ")
     console.command("start storm", STORM)
     console.command("stop storm", "^weir: storm is (dying|off)$")
     console.command("stop faulty", "^weir: faulty is (dying|off)$")

@@ -26,11 +26,11 @@ class Console:
         self.machine.type(command + "\r")
         return self.machine.wait_for(answer)
 
-    def until(self, command, answer):
-        """Gives a command until the answer has the line."""
+    def until(self, command, answer, otherwise="^weir: 2 twins: .*"):
+        """Gives a command until the answer has the line, and not only the other one."""
         end = time.monotonic() + 60
         while time.monotonic() < end:
-            match = self.command(command, rf"{answer}|^weir: 2 twins: .*")
+            match = self.command(command, f"{answer}|{otherwise}")
             if re.search(answer, match.string):
                 return
             time.sleep(0.05)  # a VM ends in its own time
