@@ -33,12 +33,16 @@ static bool all_closed(void *arg)
 TEST(each_word_is_answered_until_the_victims_are_off)
 {
 	static char name[] = "work0";
+	uint64_t flags;
 
 	for (uint32_t i = 0; i < VICTIMS; i++) {
 		name[4] = (char)('0' + i);
 		CHECK_IS(weir_port_find(weir_here(), name, &ports[i]), WEIR_OK);
+		/* It may have come before there was a handler; which is not to answer a later word before this one. */
+		flags = irq_save();
 		event_handle(ports[i], answer, NULL);
-		answer(ports[i], NULL); /* it may have come before there was a handler */
+		answer(ports[i], NULL);
+		irq_restore(flags);
 	}
 	task_wait(all_closed, NULL, TASK_FOREVER);
 	CHECK(answers > 0);
