@@ -6,7 +6,7 @@
  * Sources: core/timeout.c
  * Sources: core/base/log.c tests/host/fake/ipc_vms.c tests/host/fake/heap.c tests/host/fake/log.c
  * Sources: tests/host/fake/stage2.c tests/host/fake/timer.c tests/host/fake/cpu.c
- * Sources: tests/host/fake/panic.c tests/host/fake/ipc_memory.c
+ * Sources: tests/host/fake/panic.c tests/host/fake/ipc_memory.c tests/host/fake/lock.c
  */
 #include "channel_sides.h"
 
@@ -77,6 +77,65 @@ TEST(a_channel_that_is_closed_leaves_nothing_mapped_or_shared)
 	assert_int_equal(weir_grant_revoke(grant), WEIR_OK);
 	close_it(B);
 	assert_true(window_is_empty(1));
+}
+
+/* ---- A restart at any moment of the other's opening ---- */
+
+static enum weir_status opened[2]; /* what the last step of a and of b answered */
+
+static void b_has_begun(void)
+{
+	ipc_memory_end(0);
+	fake_lock_reset();
+	machine_make(0);
+	opened[1] = try_open(B);
+}
+
+static void b_has_begun_again(void)
+{
+	b_has_begun();
+	assert_int_equal(try_open(A), WEIR_OK);
+	assert_int_equal(try_open(B), WEIR_OK);
+	restart(1);
+	opened[1] = try_open(B);
+}
+
+static void a_opens(void)
+{
+	opened[0] = try_open(A);
+}
+
+static void b_starts_again(void *context)
+{
+	(void)context;
+	restart(1);
+	opened[1] = try_open(B);
+}
+
+/* Each does another step when there was an event, or when it sees that its session has ended, and not else. */
+static void both_meet(void)
+{
+	for (u32 turn = 0; turn < 8; turn++) {
+		struct weir_channel *channel = &sides[turn % 2].channel;
+		bool told = events(turn % 2);
+
+		if (opened[turn % 2] == WEIR_OK ? check(channel) != WEIR_OK : told)
+			opened[turn % 2] = try_open(channel);
+	}
+	assert_int_equal(check(A), WEIR_OK);
+	assert_int_equal(check(B), WEIR_OK);
+	send(A, "to b");
+	expect(B, "to b");
+	send(B, "to a");
+	expect(A, "to a");
+}
+
+TEST(who_opens_meets_a_peer_that_restarts_at_any_moment_of_it)
+{
+	/* To share, to look at the peer's word, to publish and to map: with a lock each. */
+	assert_true(fake_lock_each_gap(b_has_begun, a_opens, b_starts_again, both_meet) >= 4);
+	/* And to publish 0, to revoke and to unmap what there was before. */
+	assert_true(fake_lock_each_gap(b_has_begun_again, a_opens, b_starts_again, both_meet) >= 7);
 }
 
 /* ---- Lies ---- */
@@ -205,6 +264,7 @@ int main(void)
 		RUN_MADE(the_one_who_closes_can_open_again_and_so_can_the_other),
 		RUN_MADE(a_peer_of_an_old_session_is_not_met),
 		RUN_MADE(a_channel_that_is_closed_leaves_nothing_mapped_or_shared),
+		RUN_MADE(who_opens_meets_a_peer_that_restarts_at_any_moment_of_it),
 		RUN_MADE(a_word_that_is_no_channel_is_refused),
 		RUN_MADE(a_mapping_beyond_the_window_is_refused),
 		RUN_MADE(nonsense_in_the_peers_pages_ends_the_session),

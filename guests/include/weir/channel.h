@@ -268,13 +268,16 @@ static inline enum weir_status weir_channel_try_join(struct weir_channel *channe
 		weir_channel_close(channel);
 	if (channel->state == WEIR_CHANNEL_SHUT)
 		status = weir_channel_offer(channel);
-	/* Each time: a peer that was started meanwhile does not know it. */
+	if (status == WEIR_OK)
+		status = weir_port_peer(channel->port, &word, NULL);
+	/*
+	 * Each time: a peer that was started meanwhile does not know it. And after its word was read: else that could be
+	 * of a later life than the one that knows, and we were open, and it not.
+	 */
 	if (status == WEIR_OK)
 		status = weir_port_publish(channel->port, channel->grant);
 	if (status == WEIR_CLOSED)
 		return WEIR_AGAIN;
-	if (status == WEIR_OK)
-		status = weir_port_peer(channel->port, &word, NULL);
 	if (status != WEIR_OK)
 		return status;
 	if (!word || word == channel->refused)
