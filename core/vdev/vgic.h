@@ -36,6 +36,11 @@ struct vgic_bank {
 	u32 taken;  /* listed, and pending because of a latch, which goes back if it is taken out */
 	u32 clear;  /* listed, and to be no more pending when the owner looks */
 	u32 deactivate; /* listed, and to be no more active when the owner looks */
+	/*
+	 * v3: active, or listed and perhaps active, and then acknowledged with another priority or group than it
+	 * has now: vgic_acknowledged_as(). Means nothing of an SPI that is neither.
+	 */
+	u32 changed;
 	u32 forced; /* if active, then by software: the guest did not acknowledge it and does not end it */
 	/*
 	 * SPIs of the machine that the VM has, and which of them came and were not deactivated in
@@ -55,8 +60,9 @@ struct vgic_spi_bank {
 	struct vgic_bank bank;
 	u32 routed[MAX_VCPUS]; /* by vCPU: what is routed to it; one vCPU has a bit, or none */
 	u32 owned[MAX_VCPUS];  /* by vCPU: what it has listed or active; the same */
-	u32 route[32];	       /* as the guest wrote it: v2 the mask of ITARGETSR, v3 IROUTER's
-			  affinity 2.1.0 */
+	/* As the guest wrote it: v2 the mask of ITARGETSR, v3 IROUTER's affinity 2.1.0. In bits 31:24
+	 * v3 has what struct vgic_vcpu has of its own ones: `acknowledged`. */
+	u32 route[32];
 	u32 unused
 		[4]; /* the size makes an index short to compute on the way of every register access */
 };
@@ -76,16 +82,24 @@ struct vgic_question {
 
 struct vgic_vcpu {
 	struct vgic_bank private; /* SGIs and PPIs */
-	u32 inbox;	   /* atomic: private INTIDs raised from anywhere, not yet in `private` */
-	u8 sgi_source[16]; /* v2: bit n: pending from vCPU n; 0 with the latch set: from itself */
-	u8 sgi_active[16]; /* v2: from which vCPU the active one came */
+	u32 inbox; /* atomic: private INTIDs raised from anywhere, not yet in `private` */
+	union {
+		struct {
+			/* v2: bit n: pending from vCPU n; 0 with the latch set: from itself */
+			u8 sgi_source[16];
+			u8 sgi_active[16]; /* v2: from which vCPU the active one came */
+		};
+		/* v3: of `changed` ones the priority and, in bit 0, the group that they had before. */
+		u8 acknowledged[32];
+	};
 	u16 list[LIST_REGS_KEPT]; /* INTID in each used list register; VGIC_WAS_ACTIVE when it got in */
 	u8 used;		  /* bit n: list register n has been given an interrupt */
 	u8 hardware;		  /* bit n: with the virtual timer, a hardware one */
 	u8 device;		  /* bit n: with an SPI of the machine, a hardware one */
 	union {
 		struct {
-			u8 asking;	/* bit n: its end raises a maintenance interrupt */
+			/* bit n: its end raises a maintenance interrupt, or it is of `changed` */
+			u8 asking;
 			u8 maintenance; /* what list_regs_maintenance() was last told */
 			bool recheck;	/* a listed interrupt has changed: look at them all */
 			bool loaded;	/* list registers are in the hardware of its core */

@@ -64,6 +64,14 @@ static inline struct vgic_spi_bank *vgic_spi_of(struct vm *vm, u32 intid)
 	return &vm->vgic.spi[index_nospec(intid / 32 - 1, VGIC_SPI_BANKS)];
 }
 
+/* GICv3: where the priority and, in bit 0, the group stand that one of `changed` was acknowledged with. */
+static inline u8 *vgic_acknowledged_as(struct vgic_bank *bank, u32 n)
+{
+	if (!bank->summary)
+		return &container_of(bank, struct vgic_vcpu, private)->acknowledged[n];
+	return (u8 *)&container_of(bank, struct vgic_spi_bank, bank)->route[n] + 3;
+}
+
 /* The INTID of the lowest of `bits`. */
 static inline u32 vgic_spi_intid(const struct vgic_spi_bank *spi, u32 bits)
 {

@@ -60,6 +60,8 @@ static inline u32 vgic_lists_fold_empty(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.
 		if (v->asking >> index & 1) {
 			v->asking &= (u8) ~(1u << index);
 			list_reg_write(index, 0);
+			if (intid < 32) /* of an SPI the fold does it */
+				v->private.changed &= ~(1u << intid);
 		}
 		if (intid >= 32) {
 			look |= vgic_lists_fold(vcpu, index, 0);

@@ -66,11 +66,31 @@ static inline bool read_bits(struct vcpu *self, struct vgic_bank *bank, u32 kind
 	return true;
 }
 
-static u32 write_bits(struct vcpu *of, struct vgic_bank *bank, u32 kind, u32 bits)
+/*
+ * Before the priority or the group of these changes: what the active ones have been acknowledged with, and what others have
+ * in list registers may have been. GICv2's EOIR does not look at it.
+ */
+static RARE APART void keep_acknowledged(struct vcpu *self, struct vgic_bank *bank, u32 bits)
+	NEEDS(self->vm->vgic.lock)
+{
+	if (self->vm->vgic.version == 2)
+		return;
+	bits &= (bank->active | bank->listed) & ~bank->changed;
+	bank->changed |= bits;
+	for (; bits; bits &= bits - 1) {
+		u32 n = (u32)__builtin_ctz(bits);
+
+		*vgic_acknowledged_as(bank, n) = (u8)(bank->priority[n] | (bank->group1 >> n & 1));
+	}
+}
+
+static u32 write_bits(struct vcpu *self, struct vcpu *of, struct vgic_bank *bank, u32 kind,
+		      u32 bits) NEEDS(self->vm->vgic.lock)
 {
 	switch (kind) {
 	case IGROUPR:
 		bits ^= bank->group1;
+		keep_acknowledged(self, bank, bits);
 		bank->group1 ^= bits;
 		return bits;
 	case ISENABLER:
@@ -123,10 +143,14 @@ static APART bool change_active(struct vcpu *self, struct vcpu *of, struct vgic_
 	if (!of)
 		own_active(self->vm, (struct vgic_spi_bank *)bank, bits, active);
 	if (active) {
-		bank->forced |= bits & ~(bank->active | bank->listed);
+		u32 forced = bits & ~(bank->active | bank->listed);
+
+		bank->forced |= forced;
+		bank->changed &= ~forced;
 		bank->active |= bits;
 	} else {
 		bank->active &= ~bits;
+		bank->changed &= bank->listed | ~bits;
 		bank->deactivate |= bits & bank->listed;
 	}
 	vgic_attend(self, look | vgic_changed(self->vm, of, bank, bits));
@@ -140,7 +164,7 @@ static APART bool change_bits(struct vcpu *self, struct vcpu *of, struct vgic_ba
 	spin_lock(&self->vm->vgic.lock);
 	if (kind >= ISACTIVER)
 		return change_active(self, of, bank, kind == ISACTIVER, bits);
-	bits = write_bits(of, bank, kind, bits);
+	bits = write_bits(self, of, bank, kind, bits);
 	if (kind == ICENABLER)
 		vgic_ask(self, bank, bits, false, 0);
 	if (!of)
@@ -183,12 +207,14 @@ static bool access_bits(struct vcpu *self, struct vcpu *of, struct mmio *access,
 }
 
 /* Returns the interrupt's bit if it had another one. */
-static u32 set_priority(struct vgic_bank *bank, u32 n, u8 value)
+static u32 set_priority(struct vcpu *self, struct vgic_bank *bank, u32 n, u8 value)
+	NEEDS(self->vm->vgic.lock)
 {
 	u32 bit = 1u << n;
 
 	if (bank->priority[n] == value)
 		return 0;
+	keep_acknowledged(self, bank, bit);
 	bank->priority[n] = value;
 	for (u32 rank = 0; rank < VGIC_RANKS; rank++) {
 		u32 is = value >> (VGIC_PRIORITY_SHIFT + rank) & 1;
@@ -215,7 +241,7 @@ static RARE APART bool access_priority(struct vcpu *self, struct vcpu *of, struc
 	for (u32 i = 0; i < access->bytes; i++) {
 		u8 value = (u8)(access->value >> 8 * i & VGIC_PRIORITY_MASK);
 
-		changed |= set_priority(bank, first % 32 + i, value);
+		changed |= set_priority(self, bank, first % 32 + i, value);
 	}
 	changed = vgic_changed(self->vm, first < 32 ? of : 0, bank, changed);
 	vgic_attend(self, changed);

@@ -38,8 +38,9 @@ static RARE APART void set_route(struct vcpu *self, u32 intid, u32 route)
 	u32 n = intid % 32;
 
 	spin_lock(&self->vm->vgic.lock);
-	spi->route[n] = route & ROUTE_AFFINITY;
-	vgic_spi_route(spi, n, spi->route[n] < vm->vcpu_count ? spi->route[n] : VGIC_NOBODY);
+	route &= ROUTE_AFFINITY;
+	spi->route[n] = (spi->route[n] & ~ROUTE_AFFINITY) | route;
+	vgic_spi_route(spi, n, route < vm->vcpu_count ? route : VGIC_NOBODY);
 	vgic_attend(self, vgic_spi_changed(self->vm, spi, 1u << n));
 }
 
@@ -51,7 +52,9 @@ static bool access_route(struct vcpu *self, struct mmio *access)
 
 	there &= access->bytes >= 4;
 	if (!access->write)
-		access->value = there ? self->vm->vgic.spi[intid / 32 - 1].route[intid % 32] : 0;
+		access->value = there ? self->vm->vgic.spi[intid / 32 - 1].route[intid % 32] &
+						ROUTE_AFFINITY
+				      : 0;
 	else if (there)
 		set_route(self, intid, (u32)access->value);
 	return true;

@@ -277,6 +277,38 @@ TEST(only_the_bits_above_the_binary_point_preempt)
 	finish(flags);
 }
 
+/*
+ * By the handlers, one in the other, and pending again: each end is of what was taken, the next of it comes as it is
+ * then. Of GICv2 the group stays, for the ends of the other group are others.
+ */
+TEST(what_changes_while_active_is_ended_all_the_same)
+{
+	uint64_t flags = begin(false), groups = bit_register(GICD_IGROUPR, SPI_FIRST);
+	uint32_t before = read32(groups);
+
+	for (uint32_t i = 0; i < 3; i++) {
+		set_priority(SPI_FIRST + i, (uint8_t)(0xa0 - 0x10 * i));
+		set_bit(GICD_ISPENDR, SPI_FIRST + i);
+		CHECK_IS(gic_take(), SPI_FIRST + i);
+		set_priority(SPI_FIRST + i, (uint8_t)(0xb0 + 0x10 * i));
+	}
+	if (gic_version() == 3)
+		write32(groups, before ^ 2);
+	write_bits(GICD_ISPENDR, 7);
+	for (uint32_t i = 3; i-- > 0;) {
+		gic_end(SPI_FIRST + i);
+		CHECK_IS(bits(GICD_ISACTIVER), (1u << i) - 1);
+		CHECK_IS(bits(GICD_ISPENDR), 7);
+	}
+	write32(groups, before);
+	for (uint32_t i = 0; i < 3; i++) {
+		CHECK_IS(gic_take(), SPI_FIRST + i);
+		CHECK_IS(gic_running(), 0xb0 + 0x10 * i);
+		gic_end(SPI_FIRST + i);
+	}
+	finish(flags);
+}
+
 /* The UART's line goes down again while its interrupt waits, with a list register and without one. */
 TEST(a_level_that_is_lowered_while_pending_is_gone)
 {
@@ -321,6 +353,7 @@ TESTS = {
 	RUN(disabled_while_active_and_pending_waits_until_it_is_enabled),
 	RUN(the_mask_hides_all_that_are_not_more_urgent),
 	RUN(only_the_bits_above_the_binary_point_preempt),
+	RUN(what_changes_while_active_is_ended_all_the_same),
 	RUN(a_level_that_is_lowered_while_pending_is_gone),
 };
 TESTS_MAIN

@@ -232,6 +232,60 @@ TEST(ends_are_of_what_was_taken_and_not_of_what_software_made_active)
 	}
 }
 
+static void flip_group(u32 intid)
+{
+	gicd_write(0x80 + intid / 32 * 4, gicd_read(0x80 + intid / 32 * 4) ^ 1u << intid % 32);
+}
+
+/* Which the guest changes while they are active; also in another turn of the vCPU. */
+TEST(ends_are_of_what_was_taken_with_another_priority_or_group)
+{
+	for (u32 version = 2; version <= 3; version++)
+		for (u32 way = 0; way < 6; way++) {
+			start(version, 1);
+			set_priority(SPI, 0x80);
+			vgic_set_line(&vm, SPI, true);
+			assert_int_equal(fake_acknowledge(), SPI);
+			if (way % 3 == 0)
+				flip_group(SPI);
+			else
+				set_priority(SPI, way % 3 == 1 ? 0x40 : 0xc0);
+			if (way >= 3) {
+				vgic_save(&vcpus[0]);
+				vgic_load(&vcpus[0]);
+			}
+			fake_end(SPI);
+			assert_int_equal(active_spis(), 0);
+			vgic_set_line(&vm, SPI, false);
+			vgic_set_line(&vm, SPI, true);
+			take_and_drop(SPI);
+			assert_int_equal(active_spis(), 0);
+		}
+}
+
+/* The outer one gets the inner one's priority, and is pending again with that: it comes when it is ended. */
+TEST(ends_are_of_what_was_taken_when_priorities_are_exchanged)
+{
+	start(3, 1);
+	set_priority(SPI, 0x80);
+	set_priority(SPI + 1, 0x40);
+	vgic_set_line(&vm, SPI, true);
+	assert_int_equal(fake_acknowledge(), SPI);
+	vgic_set_line(&vm, SPI + 1, true);
+	assert_int_equal(fake_acknowledge(), SPI + 1);
+	set_priority(SPI, 0x40);
+	set_priority(SPI + 1, 0x80);
+	vgic_set_line(&vm, SPI, false);
+	vgic_set_line(&vm, SPI, true);
+	fake_end(SPI + 1);
+	expect_nothing();
+	assert_int_equal(active_spis(), 1);
+	fake_end(SPI);
+	maintain();
+	take_and_drop(SPI);
+	assert_int_equal(active_spis(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +300,8 @@ int main(void)
 		RUN(deactivation_of_the_timer_is_the_physical_ones_too),
 		RUN(deactivation_of_a_device_spi_is_the_physical_ones_too),
 		RUN(ends_are_of_what_was_taken_and_not_of_what_software_made_active),
+		RUN(ends_are_of_what_was_taken_with_another_priority_or_group),
+		RUN(ends_are_of_what_was_taken_when_priorities_are_exchanged),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);

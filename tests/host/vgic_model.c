@@ -31,6 +31,7 @@ static struct {
 	u32 depth, stack[64]; /* acknowledged and not ended, indices into `model` */
 	u32 running[64];      /* their group priorities */
 	bool two_steps;	      /* EOImode 1: the end does not deactivate */
+	bool shallow; /* what is active always fits into list registers, and its priority may change */
 } guest;
 
 static struct vm vm;
@@ -205,7 +206,7 @@ static void move_enable(u32 i)
 
 static void move_priority(u32 i)
 {
-	if (model[i].active)
+	if (model[i].active && !guest.shallow && !guest.two_steps)
 		return;
 	model[i].priority = (u8)(dice(24) * 8);
 	write_word(intids[i], 0x400u + intids[i], 1, model[i].priority);
@@ -296,7 +297,7 @@ static void move_group(u32 i)
 
 static void move_active(u32 i)
 {
-	if (intids[i] == TIMER)
+	if (intids[i] == TIMER || guest.shallow)
 		return;
 	/* What is deactivated before its end is not ended any more; nobody does that in EOImode 0. */
 	for (u32 k = 0; k < guest.depth && !guest.two_steps; k++)
@@ -347,6 +348,8 @@ static void move_acknowledge(u32 i)
 {
 	u32 next;
 
+	if (guest.shallow && guest.depth == LIST_REGS_KEPT - 1)
+		return;
 	next = fake_acknowledge();
 	if (next == FAKE_SPURIOUS)
 		return;
@@ -451,6 +454,7 @@ void vgic_model_begin(u32 version, bool two_steps, u32 (*from)(u32 sides))
 	guest.version = version;
 	guest.loaded = true;
 	guest.two_steps = two_steps;
+	guest.shallow = !two_steps && dice(2);
 	guest.point[0] = guest.point[1] = 3;
 	vm.vcpu_count = 3;
 	for (u32 i = 0; i < 3; i++) {

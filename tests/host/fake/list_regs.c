@@ -15,8 +15,8 @@ static struct core {
 	u32 when, lost;
 	u8 mask;
 	bool group[2];
-	u32 running;  /* bit n: priority 8 * n is active */
-	u32 point[2]; /* binary points: 0 (as 3) or so many bits of a priority do not preempt */
+	u32 active[2]; /* by group: bit n: priority 8 * n is active */
+	u32 point[2];  /* binary points: 0 (as 3) or so many bits of a priority do not preempt */
 	bool two_steps;
 	bool timer_active;
 } cores[MAX_PCPUS];
@@ -129,7 +129,8 @@ void list_regs_save(struct list_regs *state)
 	assert_int_equal(here()->when, 0);
 	state->vmcr = (u64)here()->mask << 24 | here()->group[1] << 1 | here()->group[0] |
 		      here()->two_steps << 9 | here()->point[0] << 21 | here()->point[1] << 18;
-	state->ap1r0 = here()->running;
+	state->ap0r0 = here()->active[0];
+	state->ap1r0 = here()->active[1];
 }
 
 void list_regs_load(const struct list_regs *state)
@@ -140,7 +141,13 @@ void list_regs_load(const struct list_regs *state)
 	here()->two_steps = state->vmcr >> 9 & 1;
 	here()->point[0] = state->vmcr >> 21 & 7;
 	here()->point[1] = state->vmcr >> 18 & 7;
-	here()->running = (u32)state->ap1r0;
+	here()->active[0] = (u32)state->ap0r0;
+	here()->active[1] = (u32)state->ap1r0;
+}
+
+static u32 running_of(const struct core *core)
+{
+	return core->active[0] | core->active[1];
 }
 
 static u32 running_priority(u32 running)
@@ -153,13 +160,13 @@ struct list_regs_interface list_regs_interface(const struct list_regs *state)
 	if (state)
 		return (struct list_regs_interface){
 			.mask = (u8)(state->vmcr >> 24),
-			.running = running_priority((u32)state->ap1r0),
+			.running = running_priority((u32)(state->ap0r0 | state->ap1r0)),
 			.group0 = state->vmcr & 1,
 			.group1 = state->vmcr >> 1 & 1,
 		};
 	return (struct list_regs_interface){
 		.mask = here()->mask,
-		.running = running_priority(here()->running),
+		.running = running_priority(running_of(here())),
 		.group0 = here()->group[0],
 		.group1 = here()->group[1],
 	};
@@ -264,7 +271,13 @@ static u64 *highest(struct core *core)
 	if (!best)
 		return 0;
 	bits = fake_group_bits(*best & LIST_REG_GROUP1);
-	return (best_priority & bits) < (running_priority(core->running) & bits) ? best : 0;
+	return (best_priority & bits) < (running_priority(running_of(core)) & bits) ? best : 0;
+}
+
+/* Its group priority. */
+static u32 level_of(u64 reg)
+{
+	return (reg >> 48 & fake_group_bits(reg & LIST_REG_GROUP1) & 0xff) >> 3;
 }
 
 u32 fake_next(void)
@@ -284,15 +297,19 @@ u32 fake_acknowledge(void)
 	if (!best)
 		return FAKE_SPURIOUS;
 	*best = (*best & ~LIST_REG_PENDING) | LIST_REG_ACTIVE;
-	here()->running |=
-		1u << ((*best >> 48 & fake_group_bits(*best & LIST_REG_GROUP1) & 0xff) >> 3);
+	here()->active[!!(*best & LIST_REG_GROUP1)] |= 1u << level_of(*best);
 	return next;
 }
 
 void fake_drop(void)
 {
+	u32 running, most_urgent;
+
 	enter_guest();
-	here()->running &= here()->running - 1;
+	running = running_of(here());
+	most_urgent = running & ~(running - 1);
+	here()->active[0] &= ~most_urgent;
+	here()->active[1] &= ~most_urgent;
 }
 
 void fake_deactivate(u32 intid)
@@ -313,21 +330,35 @@ void fake_deactivate(u32 intid)
 	here()->lost++;
 }
 
-static bool is_active(u32 intid)
+static const u64 *active_one(u32 intid)
 {
 	for (u32 i = 0; i < LIST_REGS_KEPT; i++)
 		if ((here()->lr[i] & 0x3ff) == (intid & 0x3ff) && here()->lr[i] & LIST_REG_ACTIVE)
-			return true;
-	return false;
+			return &here()->lr[i];
+	return 0;
+}
+
+/* GICv3 deactivates only what has the group and the group priority of what is dropped. */
+static bool is_of(const u64 *reg, const u32 dropped[2])
+{
+	return version == 2 || !reg || dropped[!!(*reg & LIST_REG_GROUP1)] == 1u << level_of(*reg);
 }
 
 void fake_end(u32 intid)
 {
+	u32 before[2], dropped[2];
+	const u64 *reg;
+
+	enter_guest();
+	memcpy(before, here()->active, sizeof(before));
 	fake_drop();
-	if (!here()->two_steps)
+	for (u32 group = 0; group < 2; group++)
+		dropped[group] = before[group] & ~here()->active[group];
+	reg = active_one(intid);
+	if (here()->two_steps)
+		here()->lost += !reg;
+	else if (is_of(reg, dropped))
 		fake_deactivate(intid);
-	else if (!is_active(intid))
-		here()->lost++;
 }
 
 u32 fake_list_regs_used(void)

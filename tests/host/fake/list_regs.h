@@ -20,8 +20,8 @@ void fake_interface_set(u8 mask, bool group0, bool group1);
 u32 fake_acknowledge(void);
 u32 fake_next(void); /* what fake_acknowledge() would give */
 /*
- * EOIR: drops the running priority and, in EOImode 0, deactivates. In EOImode 1 an end that no list register has
- * is counted all the same, as QEMU does it.
+ * EOIR: drops the running priority and, in EOImode 0, deactivates; on GICv3 only what has that priority and
+ * group. In EOImode 1 an end that no list register has is counted all the same, as QEMU does it.
  */
 void fake_end(u32 intid);
 /* EOImode 1 from now on, or 0: the deactivation is then trapped, and vgic_deactivate() is the guest's. */
