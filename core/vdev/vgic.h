@@ -38,7 +38,7 @@ struct vgic_bank {
 	u32 deactivate; /* listed, and to be no more active when the owner looks */
 	/*
 	 * v3: active, or listed and perhaps active, and then acknowledged with another priority or group than it
-	 * has now: vgic_acknowledged_as(). Means nothing of an SPI that is neither.
+	 * has now: vgic_acknowledged_as(). No others.
 	 */
 	u32 changed;
 	u32 forced; /* if active, then by software: the guest did not acknowledge it and does not end it */

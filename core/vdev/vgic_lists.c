@@ -11,6 +11,8 @@
  */
 #include "core/vdev/vgic_lists.h"
 
+#include "core/base/panic.h"
+
 static inline struct vgic_bank *bank_of(struct vcpu *vcpu, u32 intid)
 {
 	return intid < 32 ? &vcpu->vgic.private : &vgic_spi_of(vcpu->vm, intid)->bank;
@@ -201,10 +203,9 @@ static RARE APART void end_lost(struct vcpu *vcpu) NEEDS(vcpu->vm->vgic.lock)
 		struct vgic_bank *bank = bank_of(vcpu, intid);
 
 		bank->active &= ~bit;
+		bank->changed &= ~bit;
 		if (intid >= 32)
 			disown(vcpu, (struct vgic_spi_bank *)bank, bit);
-		else
-			bank->changed &= ~bit;
 	}
 }
 
@@ -269,6 +270,18 @@ static inline u64 made_up(const struct vgic_bank *bank, u32 intid)
 }
 
 /*
+ * And of an active one whose priority or group has changed since it was acknowledged. EOIR deactivates it only if its list
+ * register has the group and the group priority of what is dropped: IHI 0069, ICV_EOIR1_EL1. GICv2 does not compare.
+ */
+static inline u64 made_up_as_acknowledged(struct vgic_bank *bank, u32 intid)
+{
+	u8 as = *vgic_acknowledged_as(bank, intid % 32);
+	u64 reg = intid | LIST_REG_PRIORITY(as & VGIC_PRIORITY_MASK);
+
+	return as & 1 ? reg | LIST_REG_GROUP1 : reg;
+}
+
+/*
  * A pending one that is not active, and no SGI of GICv2: the usual case. Sets what of `reg` depends on it. `physical`: an
  * SPI came.
  */
@@ -283,17 +296,6 @@ static inline u64 take_pending(struct vgic_bank *bank, u32 intid, u64 reg, bool 
 		reg |= LIST_REG_EOI; /* a level is looked at again when the guest has ended it */
 	take_latch(bank, bit);
 	return reg;
-}
-
-/*
- * And of an active one whose priority or group has changed since it was acknowledged. EOIR deactivates it only if its list
- * register has the group and the group priority of what is dropped: IHI 0069, ICV_EOIR1_EL1. GICv2 does not compare.
- */
-static inline u64 made_up_as_acknowledged(struct vgic_bank *bank, u32 intid)
-{
-	u64 as = *vgic_acknowledged_as(bank, intid % 32);
-
-	return intid | LIST_REG_PRIORITY(as & VGIC_PRIORITY_MASK) | (as & 1) << 60;
 }
 
 /*
@@ -312,9 +314,8 @@ static RARE APART void place(struct vcpu *vcpu, struct vgic_bank *bank, u32 inti
 	bool pending = !active || (waiting && !scarce);
 	u64 reg = made_up(bank, intid);
 
-	if (!active) {
-		bank->changed &= ~bit;
-	} else if (bank->changed & bit) {
+	assert(!(bank->changed & ~(bank->active | bank->listed)));
+	if (bank->changed & bit) {
 		pending = false;
 		reg = made_up_as_acknowledged(bank, intid);
 		v->asking |= (u8)(1u << index);

@@ -143,14 +143,11 @@ static APART bool change_active(struct vcpu *self, struct vcpu *of, struct vgic_
 	if (!of)
 		own_active(self->vm, (struct vgic_spi_bank *)bank, bits, active);
 	if (active) {
-		u32 forced = bits & ~(bank->active | bank->listed);
-
-		bank->forced |= forced;
-		bank->changed &= ~forced;
+		bank->forced |= bits & ~(bank->active | bank->listed);
 		bank->active |= bits;
 	} else {
 		bank->active &= ~bits;
-		bank->changed &= bank->listed | ~bits;
+		bank->changed &= ~bits;
 		bank->deactivate |= bits & bank->listed;
 	}
 	vgic_attend(self, look | vgic_changed(self->vm, of, bank, bits));

@@ -286,6 +286,119 @@ TEST(ends_are_of_what_was_taken_when_priorities_are_exchanged)
 	assert_int_equal(active_spis(), 0);
 }
 
+/* The next of one that is ended comes with the priority of now, behind one that is more urgent by then. */
+TEST(next_of_what_was_ended_waits_by_its_new_priority)
+{
+	start(3, 1);
+	set_priority(SPI, 0x40);
+	set_priority(SPI + 1, 0x80);
+	vgic_set_line(&vm, SPI, true);
+	assert_int_equal(fake_acknowledge(), SPI);
+	vgic_set_line(&vm, SPI, false);
+	vgic_set_line(&vm, SPI, true);
+	vgic_set_line(&vm, SPI + 1, true);
+	set_priority(SPI, 0xc0);
+	fake_end(SPI);
+	maintain();
+	take_and_drop(SPI + 1);
+	take_and_drop(SPI);
+	assert_int_equal(active_spis(), 0);
+}
+
+#define IROUTER (0x6000 + 8 * SPI)
+
+TEST(ends_are_of_what_was_taken_and_routed_elsewhere_meanwhile)
+{
+	start(3, 2);
+	set_priority(SPI, 0x80);
+	vgic_set_line(&vm, SPI, true);
+	assert_int_equal(fake_acknowledge(), SPI);
+	set_priority(SPI, 0x40);
+	gicd_write(IROUTER, 1);
+	assert_int_equal(gicd_read(IROUTER), 1);
+	vgic_save(&vcpus[0]);
+	vgic_load(&vcpus[0]);
+	fake_end(SPI);
+	assert_int_equal(active_spis(), 0);
+}
+
+/* Taken with another priority than before, and taken out of its list register and put back while it is active. */
+static void ends_as_it_was_taken_last(u32 intid)
+{
+	assert_int_equal(fake_acknowledge(), intid);
+	vgic_save(&vcpus[0]);
+	vgic_load(&vcpus[0]);
+	fake_end(intid);
+	maintain();
+	assert_int_equal(own_read(0x300), 0);
+	assert_int_equal(active_spis(), 0);
+}
+
+TEST(what_software_made_inactive_is_taken_and_ended_as_new)
+{
+	start(3, 1);
+	set_priority(EDGE_PPI, 0x80);
+	vgic_pend(&vcpus[0], EDGE_PPI);
+	assert_int_equal(fake_acknowledge(), EDGE_PPI);
+	set_priority(EDGE_PPI, 0xc0);
+	own_write(0x380, 1u << EDGE_PPI);
+	fake_drop();
+	vgic_pend(&vcpus[0], EDGE_PPI);
+	ends_as_it_was_taken_last(EDGE_PPI);
+}
+
+/* Of more than list registers hold, one that none has when it is ended. */
+TEST(what_was_ended_without_a_list_register_is_taken_and_ended_as_new)
+{
+	for (u32 way = 0; way < 2; way++) {
+		u32 odd = way ? EDGE_PPI : SPI + 7;
+
+		start(3, 1);
+		for (u32 i = 0; i < 5; i++) {
+			u32 intid = i ? SPI + i : odd;
+
+			set_priority(intid, (u8)(0xa0 - 0x10 * i));
+			if (intid < 32)
+				vgic_pend(&vcpus[0], intid);
+			else
+				vgic_set_line(&vm, intid, true);
+			maintain();
+			assert_int_equal(fake_acknowledge(), intid);
+			maintain();
+		}
+		set_priority(odd, 0xc0);
+		for (u32 i = 5; i-- > 0;)
+			fake_end(i ? SPI + i : odd);
+		maintain();
+		assert_int_equal(active_spis(), 0);
+		if (odd < 32) {
+			vgic_pend(&vcpus[0], odd);
+		} else {
+			vgic_set_line(&vm, odd, false);
+			vgic_set_line(&vm, odd, true);
+		}
+		ends_as_it_was_taken_last(odd);
+	}
+}
+
+/* Where an SGI is in and out of its list register, a PPI's former priority stays as it is. */
+TEST(ends_are_of_what_was_taken_beside_an_sgi)
+{
+	start(3, 1);
+	set_priority(EDGE_PPI, 0x80);
+	set_priority(4, 0x40);
+	vgic_pend(&vcpus[0], EDGE_PPI);
+	assert_int_equal(fake_acknowledge(), EDGE_PPI);
+	set_priority(EDGE_PPI, 0xc0);
+	vgic_pend(&vcpus[0], 4);
+	assert_int_equal(fake_acknowledge(), 4);
+	vgic_save(&vcpus[0]);
+	vgic_load(&vcpus[0]);
+	fake_end(4);
+	fake_end(EDGE_PPI);
+	assert_int_equal(own_read(0x300), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +415,11 @@ int main(void)
 		RUN(ends_are_of_what_was_taken_and_not_of_what_software_made_active),
 		RUN(ends_are_of_what_was_taken_with_another_priority_or_group),
 		RUN(ends_are_of_what_was_taken_when_priorities_are_exchanged),
+		RUN(next_of_what_was_ended_waits_by_its_new_priority),
+		RUN(ends_are_of_what_was_taken_and_routed_elsewhere_meanwhile),
+		RUN(what_software_made_inactive_is_taken_and_ended_as_new),
+		RUN(what_was_ended_without_a_list_register_is_taken_and_ended_as_new),
+		RUN(ends_are_of_what_was_taken_beside_an_sgi),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);
