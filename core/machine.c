@@ -11,7 +11,8 @@
 
 /*
  * The power block is asked, and does it a moment later. QEMU leaves that to a thread of its own, which on a busy host
- * may have to wait for seconds while this core goes on: too early, and a machine that goes off says that it cannot.
+ * may have to wait for seconds while this core goes on: too early, and a machine that goes off says that it cannot. Other
+ * cores' VMs go on until it does.
  */
 #define OFF_US 30000000u
 
@@ -19,7 +20,9 @@ static void wait_for_power_off(void)
 {
 	u64 end = timer_now() + timer_from_us(OFF_US);
 
-	while (bcm2835_pm_found() && timer_now() < end)
+	if (!bcm2835_pm_found())
+		return;
+	while (timer_now() < end)
 		cpu_relax();
 }
 
