@@ -52,7 +52,7 @@
  *
  * Contexts: all functions of a channel are called by one task, or under one lock. If both ends only
  * send, both wait for ever when the rings are full: somebody has to receive.
- * Tests: tests/host/test_channel.c, tests/host/test_channel_peer.c, tests/host/test_channel_random.c,
+ * Tests: tests/host/test_channel.c, test_channel_peer.c, test_channel_end.c, test_channel_random.c,
  * tests/guest/channel.c, tests/qemu/test_examples.py. Since ABI 1.
  */
 #pragma once
@@ -196,6 +196,7 @@ static inline enum weir_status weir_channel_meet(struct weir_channel *channel, u
 {
 	const struct weir_channel_shared *peer = weir_channel_peer(channel);
 	uint64_t magic, attached;
+	enum weir_status status;
 
 	if (pages > channel->window_pages)
 		return WEIR_QUOTA;
@@ -207,8 +208,10 @@ static inline enum weir_status weir_channel_meet(struct weir_channel *channel, u
 	attached = __atomic_load_n(&peer->attached, __ATOMIC_ACQUIRE);
 	if (attached && attached != channel->grant)
 		return WEIR_STALE;
-	return weir_ring_consumer_init(&channel->in, channel->own, channel->peer + WEIR_PAGE_SIZE,
-				       (uint64_t)(pages - 1) * WEIR_PAGE_SIZE);
+	status = weir_ring_consumer_init(&channel->in, channel->own, channel->peer + WEIR_PAGE_SIZE,
+					 (uint64_t)(pages - 1) * WEIR_PAGE_SIZE);
+	/* Revoked meanwhile: all its pages are zeroes before any is read as such. */
+	return status == WEIR_CLOSED && !weir_ring_word(&peer->magic) ? WEIR_STALE : status;
 }
 
 /*
