@@ -51,7 +51,8 @@
  * weir_inbox_store_event() for each inbox, and another step of each sender that joins.
  *
  * Contexts: an inbox is one task's, or under one lock; so is a sender; weir_lane_event() is for handlers at any time.
- * Tests: tests/host/test_mqueue.c, test_mqueue_named.c, test_mqueue_random.c, tests/guest/mqueue.c. Since ABI 1.
+ * Tests: tests/host/test_mqueue.c, test_mqueue_named.c, test_mqueue_random.c, test_mqueue_gaps.c,
+ * tests/guest/mqueue.c. Since ABI 1.
  */
 #pragma once
 

@@ -132,9 +132,11 @@ static inline enum weir_status weir_sender_connect(struct weir_sender *sender,
 
 	sender->has_news = !weir_service_drain(WEIR_INBOX_BOUND);
 	if (sender->link.joined) {
+		/* One look: whatever goes by the port has to end before the port does. */
 		weir_port_peer(sender->link.port, NULL, &open);
-		if (!open)
-			weir_sender_close(sender);
+		if (open)
+			return WEIR_OK;
+		weir_sender_close(sender);
 	}
 	status = weir_service_connect(pages, path, NULL, 0, &sender->link);
 	if (status == WEIR_CLOSED)
