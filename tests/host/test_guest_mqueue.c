@@ -106,12 +106,11 @@ static int machine_make(void **state)
 	return 0;
 }
 
-static void joining_a_service_that_goes_leaves_other_ports_their_handlers(void **state)
+TEST(joining_a_service_that_goes_leaves_other_ports_their_handlers)
 {
 	static struct weir_sender sender;
 	weir_handle channel = 0;
 
-	(void)state;
 	ipc_run(1, 0);
 	assert_int_equal(weir_port_find(&pages[1], "ab", &channel), WEIR_OK);
 	assert_int_equal(weir_port_number(channel), 0);
@@ -125,9 +124,9 @@ static void joining_a_service_that_goes_leaves_other_ports_their_handlers(void *
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(
-			joining_a_service_that_goes_leaves_other_ports_their_handlers,
-			machine_make),
+		cmocka_unit_test_setup_teardown(
+			joining_a_service_that_goes_leaves_other_ports_their_handlers, machine_make,
+			ipc_memory_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
