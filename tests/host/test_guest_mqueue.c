@@ -9,14 +9,10 @@
  * Sources: tests/host/fake/panic.c tests/host/fake/ipc_memory.c
  */
 #include <weir/mqueue.h>
-#include "ipc_memory.h"
+#include "service_pair.h"
 
-#define VMS   2u
 #define PORTS 8u
 
-static struct weir_space spaces[VMS];
-static struct weir_pages pages[VMS];
-static struct weir_offer offer; /* a's, who accepts nobody */
 static u32 waits;
 
 static struct {
@@ -88,24 +84,6 @@ static void of_another(weir_handle port, void *arg)
 	(void)arg;
 }
 
-static int machine_make(void **state)
-{
-	static const char *const channels[] = { "ab", 0 };
-
-	(void)state;
-	ipc_vms_set_store(0, 32, 4096, 32);
-	ipc_vms_set_store(1, 32, 4096, 32);
-	ipc_vms_make(VMS, 1, channels);
-	ipc_memory_make(VMS);
-	for (u32 vm = 0; vm < VMS; vm++) {
-		spaces[vm] = ipc_memory_space(vm);
-		pages[vm] = ipc_pages(vm, 0);
-	}
-	ipc_run(0, 0);
-	assert_int_equal(weir_service_offer(&pages[0], "in", WEIR_STORE_ALL, &offer), WEIR_OK);
-	return 0;
-}
-
 TEST(joining_a_service_that_goes_leaves_other_ports_their_handlers)
 {
 	static struct weir_sender sender;
@@ -124,9 +102,7 @@ TEST(joining_a_service_that_goes_leaves_other_ports_their_handlers)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			joining_a_service_that_goes_leaves_other_ports_their_handlers, machine_make,
-			ipc_memory_end),
+		RUN_MADE(joining_a_service_that_goes_leaves_other_ports_their_handlers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,36 +9,11 @@
  * Sources: tests/host/fake/panic.c tests/host/fake/ipc_memory.c tests/host/fake/lock.c
  */
 #include <weir/mqueue.h>
-#include "ipc_memory.h"
+#include "service_pair.h"
 
-#define VMS 2u
-
-static struct weir_space spaces[VMS];
-static struct weir_pages pages[VMS];
-static struct weir_offer offer; /* a's */
 static struct weir_service_peer peer;
 static struct weir_sender sender; /* b's */
 static weir_handle first;	  /* the port that it was accepted with */
-
-static int machine_make(void **state)
-{
-	static const char *const channels[] = { "ab", 0 };
-
-	(void)state;
-	ipc_vms_set_store(0, 32, 4096, 32);
-	ipc_vms_set_store(1, 32, 4096, 32);
-	ipc_vms_make(VMS, 1, channels);
-	ipc_memory_make(VMS);
-	for (u32 vm = 0; vm < VMS; vm++) {
-		spaces[vm] = ipc_memory_space(vm);
-		pages[vm] = ipc_pages(vm, 0);
-	}
-	offer = (struct weir_offer){ 0 };
-	sender = (struct weir_sender){ 0 };
-	ipc_run(0, 0);
-	assert_int_equal(weir_service_offer(&pages[0], "in", WEIR_STORE_ALL, &offer), WEIR_OK);
-	return 0;
-}
 
 static void b_joins(void)
 {
@@ -52,6 +27,7 @@ static void b_has_offered(void)
 	ipc_memory_end(0);
 	fake_lock_reset();
 	machine_make(0);
+	sender = (struct weir_sender){ 0 };
 	b_joins();
 	ipc_run(0, 0);
 	assert_int_equal(weir_service_accept(&pages[0], &offer, &peer), WEIR_OK);
@@ -83,8 +59,7 @@ TEST(who_is_dismissed_while_it_joins_loses_no_port)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(who_is_dismissed_while_it_joins_loses_no_port,
-						machine_make, ipc_memory_end),
+		RUN_MADE(who_is_dismissed_while_it_joins_loses_no_port),
 	};
 
 	return cmocka_run_group_tests(tests, 0, 0);
